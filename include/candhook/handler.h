@@ -1,0 +1,88 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The interface of candhook's handlers of kind `c`: functions in a shared object in `handler_dir`. A handler is stored
+ * in psql with the target "file.so:function" (or "file.so" for the function candhook_handle).
+ *
+ *     #include <candhook/handler.h>
+ *
+ *     enum candhook_result welcome(const struct candhook_call *call)
+ *     {
+ *         const char *id = call->functions->payload(call, "id");
+ *
+ *         if (id == NULL)
+ *             return call->functions->answer(call, CANDHOOK_FAILED, "the payload has no id");
+ *         return call->functions->answer(call, CANDHOOK_OK, "welcomed %s", id);
+ *     }
+ *
+ *     cc -shared -fPIC $(pkg-config --cflags candhook) -o welcome.so welcome.c
+ *
+ * Each call runs in a child process of candhook's that serves one batch of deliveries, so a handler that crashes or runs
+ * past its deadline (column `timeout`) loses this attempt and nothing else. A handler may be called again for the same
+ * event: when an attempt was lost, when it asked for it, or when a person replays it. Make its effect depend on
+ * event_id; see candhook-handlers(7).
+ *
+ * The structures begin with their size and only ever grow at their end: a handler compiled against this header works
+ * with every later candhook. One that uses a member added later checks `size` first.
+ */
+#ifndef CANDHOOK_HANDLER_H
+#define CANDHOOK_HANDLER_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum candhook_result {
+    CANDHOOK_OK = 0,    /* done */
+    CANDHOOK_RETRY = 1, /* not now: try again later, up to max_attempts */
+    CANDHOOK_FAILED = 2 /* no use trying again */
+};
+
+struct candhook_call;
+
+/* What candhook offers to a handler. Texts are UTF-8 and live until the handler returns. */
+struct candhook_functions {
+    size_t size; /* of this structure, in bytes */
+
+    /* Sets the outcome's detail (printf's format; at most 4,000 bytes are kept) and returns RESULT. */
+    enum candhook_result (*answer)(const struct candhook_call *call, enum candhook_result result, const char *format, ...)
+#ifdef __GNUC__
+        __attribute__((format(printf, 3, 4)))
+#endif
+        ;
+
+    /*
+     * A value of the payload by its path, names joined by dots and indexes of arrays as numbers ("purchases.0.id"): a
+     * string's text, or the JSON of anything else ("true", "12", "[1,2]"). NULL when it is missing or null.
+     */
+    const char *(*payload)(const struct candhook_call *call, const char *path);
+};
+
+/* One call of a handler: one event, one attempt. */
+struct candhook_call {
+    size_t size; /* of this structure, in bytes */
+    const struct candhook_functions *functions;
+    const char *handler;     /* its name, as stored */
+    int attempt;             /* 1 for the first */
+    const char *event_id;    /* UUID; the same for every attempt */
+    const char *received_at; /* RFC 3339, UTC, milliseconds: 2026-11-23T20:15:00.123Z */
+    const char *module;
+    const char *type;
+    const char *origin_community_id; /* this and the next three: NULL when the event has none */
+    const char *user_id;
+    const char *community_id;
+    const char *profile_id;
+    const char *payload;   /* JSON object */
+    const char *body;      /* the whole event, JSON object */
+    const char *bot_token; /* of the origin community; NULL unless the handler needs_token */
+};
+
+typedef enum candhook_result candhook_handler(const struct candhook_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What every module that can fail returns, and where it describes the failure.
+ * Modules describe; only the programs' top level logs, once.
+ */
+#ifndef CANDHOOK_ERR_H
+#define CANDHOOK_ERR_H
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+enum result {
+    RESULT_OK,
+    RESULT_RETRY, /* did not work now, may work later */
+    RESULT_FAIL   /* will not work until somebody changes something */
+};
+
+/* One line for people, without a full stop and without secrets. */
+struct err {
+    char text[1024];
+};
+
+/* Sets the description; what does not fit is cut off. */
+void err_set(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same, followed by ": " and the text of errno. */
+void err_set_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

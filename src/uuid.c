@@ -1,0 +1,98 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Version 7 UUIDs. Layout: 48 bits of milliseconds, version, 12 bits of counter, variant, 62 random bits.
+ */
+#include <config.h>
+
+#include "uuid.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void uuid_new(uint8_t id[UUID_BYTES])
+{
+    static uint64_t last_ms;
+    static unsigned counter;
+    uint64_t ms = now_ms();
+
+    if (getrandom(id, UUID_BYTES, 0) != UUID_BYTES)
+        abort(); /* a kernel without random bytes cannot tell events apart */
+    if (ms > last_ms) {
+        last_ms = ms;
+        counter = id[6] & 0x07; /* leaves room to count up within the millisecond */
+    } else if (++counter > 0xfff) {
+        last_ms++;
+        counter = 0;
+    }
+    for (int i = 0; i < 6; i++)
+        id[i] = (uint8_t)(last_ms >> (40 - 8 * i));
+    id[6] = (uint8_t)(0x70 | counter >> 8);
+    id[7] = (uint8_t)counter;
+    id[8] = (uint8_t)(0x80 | (id[8] & 0x3f));
+}
+
+const char *uuid_text(const uint8_t id[UUID_BYTES], char text[UUID_TEXT])
+{
+    static const char hex[] = "0123456789abcdef";
+    char *to = text;
+
+    for (int i = 0; i < UUID_BYTES; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *to++ = '-';
+        *to++ = hex[id[i] >> 4];
+        *to++ = hex[id[i] & 15];
+    }
+    *to = '\0';
+    return text;
+}
+
+static int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
+
+int uuid_parse(const char *text, uint8_t id[UUID_BYTES])
+{
+    if (strlen(text) != UUID_TEXT - 1)
+        return -1;
+    for (int i = 0; i < UUID_BYTES; i++) {
+        int high, low;
+
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-')
+            return -1;
+        high = hex_value(text[0]);
+        low = hex_value(text[1]);
+        if (high < 0 || low < 0)
+            return -1;
+        id[i] = (uint8_t)(high << 4 | low);
+        text += 2;
+    }
+    return 0;
+}
+
+uint64_t uuid_milliseconds(const uint8_t id[UUID_BYTES])
+{
+    uint64_t ms = 0;
+
+    for (int i = 0; i < 6; i++)
+        ms = ms << 8 | id[i];
+    return ms;
+}
