@@ -1,0 +1,366 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The event loop of the responder: one process, one thread, many FastCGI connections. A round of it:
+ *
+ *     wait   until the listening socket or a kept connection is readable
+ *     take   what is pending, up to a bound: parameters, whole body; what fails its checks is answered at once
+ *     keep   all bodies of the round: one append, one sync          <- from here on they are safe
+ *     answer all of them, and only then free or keep their connections
+ *
+ * Batches come by themselves: while one is synced, the next gathers in the sockets' queues. What must stay true:
+ * - libfcgi never accepts: it would block, and set no time limit on the new socket. We accept, and hand it ipcFd with
+ *   keepConnection set; its listening socket is -1, so that its own accept fails at once.
+ * - A peer can send half a request and pause. Each read has a limit (SO_RCVTIMEO) and a round has one (the interval
+ *   timer, which interrupts a read): a slow peer costs the others ROUND_SECONDS at most, once.
+ * - The end of a request goes out when both of its output streams are closed; FCGX_Finish_r comes after all of these,
+ *   since closing a connection may wait for the front.
+ */
+#include <config.h>
+
+#include "fcgi.h"
+
+#include "log.h"
+#include "request.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONNECTIONS 512              /* open at once, idle ones included */
+#define BATCH 256                    /* requests taken in a round */
+#define BATCH_BYTES (4 * 1024 * 1024) /* of bodies taken in a round */
+#define READ_SECONDS 5               /* for one read */
+#define ROUND_SECONDS 10             /* for all reads of a round */
+#define BACKLOG 1024
+
+/* One connection of the front's. Never moved: libfcgi's streams point back into the request. */
+struct connection {
+    FCGX_Request request; /* ipcFd < 0: this one is not in use */
+    unsigned last_round;  /* in which it was last used */
+    enum status status;   /* of the request that it carries in this round */
+};
+
+struct loop {
+    struct intake *intake;
+    int listener;
+    unsigned round;
+    struct connection connections[CONNECTIONS];
+    struct pollfd fds[CONNECTIONS + 1];
+    struct connection *taken[BATCH]; /* of this round, answered or not */
+    size_t taken_count;
+    struct connection *waiting[BATCH]; /* of them, those whose bodies the spool is to keep, */
+    struct segment_record records[BATCH]; /* and the bodies */
+    size_t waiting_count;
+    char *arena; /* of this round's bodies: BATCH_BYTES and one body more; untouched pages cost nothing */
+    size_t arena_size;
+    size_t arena_used;
+};
+
+int fcgi_is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t size = sizeof listening;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+/* Whether something answers at the address; a leftover socket of a program that ended does not. */
+static int is_served(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
+enum result fcgi_listen(const char *path, int *listener, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    mode_t mask;
+    int fd, bound;
+
+    if (strlen(path) >= sizeof address.sun_path) {
+        err_set(err, "the socket's path has %zu bytes, a unix socket's holds at most %zu: %s", strlen(path),
+                sizeof address.sun_path - 1, path);
+        return RESULT_FAIL;
+    }
+    strcpy(address.sun_path, path);
+    if (lstat(path, &status) == 0) {
+        if (!S_ISSOCK(status.st_mode)) {
+            err_set(err, "%s is there and is no socket", path);
+            return RESULT_FAIL;
+        }
+        if (is_served(&address)) {
+            err_set(err, "another program listens on %s", path);
+            return RESULT_FAIL;
+        }
+        unlink(path);
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    mask = umask(0117);
+    bound = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && listen(fd, BACKLOG) == 0;
+    umask(mask);
+    if (!bound) {
+        err_set_errno(err, "cannot listen on %s", path);
+        if (fd >= 0)
+            close(fd);
+        return RESULT_FAIL;
+    }
+    *listener = fd;
+    return RESULT_OK;
+}
+
+static void on_alarm(int number)
+{
+    (void)number; /* only interrupts a read */
+}
+
+/* From now on a read that blocks is interrupted when the round has used up its time, and each second after that. */
+static void round_limit(int seconds)
+{
+    struct itimerval timer = {.it_value.tv_sec = seconds, .it_interval.tv_sec = seconds ? 1 : 0};
+
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* What a read of the connection would meet: 1 bytes, 0 nothing yet, -1 its end. */
+static int peek(const struct connection *connection)
+{
+    char byte;
+    ssize_t got = recv(connection->request.ipcFd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    return got > 0 ? 1 : -1;
+}
+
+/* Reads and forgets what a refused request still sends, so that a kept connection is at a request's start again. */
+static void drain(struct loop *loop, FCGX_Request *request)
+{
+    size_t room = loop->arena_size - loop->arena_used;
+    int reads = 16;
+
+    while (reads-- > 0 && FCGX_GetStr(loop->arena + loop->arena_used, (int)room, request->in) == (int)room)
+        ;
+    if (reads < 0)
+        request->keepConnection = 0;
+}
+
+/* Reads the body of a request that may be taken, and puts it into the batch. */
+static enum status take_body(struct loop *loop, struct connection *connection, const struct request_head *head,
+                             const char *label)
+{
+    FCGX_Request *request = &connection->request;
+    char *body = loop->arena + loop->arena_used;
+    int length = FCGX_GetStr(body, (int)loop->intake->conf->max_body + 1, request->in);
+    int spool;
+    enum segment_flag flag;
+    enum status status = request_judge_body(head, loop->intake->conf, body, (size_t)length,
+                                            FCGX_GetError(request->in) != 0, &spool, &flag);
+
+    if (spool) {
+        struct segment_record *record = &loop->records[loop->waiting_count];
+
+        uuid_new(record->id);
+        record->flag = flag;
+        record->label = label;
+        record->label_length = strlen(label);
+        record->body = body;
+        record->body_length = (size_t)length;
+        loop->arena_used += (size_t)length;
+        loop->waiting[loop->waiting_count++] = connection;
+    }
+    return status;
+}
+
+static void answer(struct connection *connection)
+{
+    FCGX_Request *request = &connection->request;
+
+    FCGX_PutS(request_answer(connection->status), request->out);
+    FCGX_FClose(request->err);
+    FCGX_FClose(request->out);
+}
+
+/* Takes the request that waits on a connection. libfcgi closes the connection when it is no request after all. */
+static void take(struct loop *loop, struct connection *connection)
+{
+    FCGX_Request *request = &connection->request;
+    struct request_head head;
+    const char *label;
+    size_t waiting = loop->waiting_count;
+
+    if (FCGX_Accept_r(request) != 0)
+        return;
+    head.method = FCGX_GetParam("REQUEST_METHOD", request->envp);
+    head.uri = FCGX_GetParam("REQUEST_URI", request->envp);
+    head.content_length = FCGX_GetParam("CONTENT_LENGTH", request->envp);
+    head.document_root = FCGX_GetParam("DOCUMENT_ROOT", request->envp);
+    connection->status = request_judge_head(&head, loop->intake->conf, loop->intake->secrets, &label);
+    if (connection->status == STATUS_NONE)
+        connection->status = take_body(loop, connection, &head, label);
+    if (loop->waiting_count == waiting) {
+        drain(loop, request);
+        answer(connection);
+    }
+    connection->last_round = loop->round;
+    loop->taken[loop->taken_count++] = connection;
+}
+
+static int batch_has_room(const struct loop *loop)
+{
+    return loop->taken_count < BATCH && loop->arena_used < BATCH_BYTES;
+}
+
+/* Takes the request of a connection that may have one; a connection at its end is closed. */
+static void look_at(struct loop *loop, struct connection *connection)
+{
+    int found = peek(connection);
+
+    if (found > 0)
+        take(loop, connection);
+    else if (found < 0)
+        FCGX_Free(&connection->request, 1);
+}
+
+/* A place for one more connection: a free one, or that of the connection that was idle longest, which is closed. */
+static struct connection *free_place(struct loop *loop)
+{
+    struct connection *oldest = NULL;
+
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        struct connection *connection = &loop->connections[i];
+
+        if (connection->request.ipcFd < 0)
+            return connection;
+        if (oldest == NULL || connection->last_round < oldest->last_round)
+            oldest = connection;
+    }
+    FCGX_Free(&oldest->request, 1); /* BATCH < CONNECTIONS: one that no request of this round uses */
+    return oldest;
+}
+
+/* Accepts what waits. Another process may share the listening socket, so it can be empty after all. */
+static void take_from_new(struct loop *loop)
+{
+    struct timeval limit = {.tv_sec = READ_SECONDS};
+    int fd;
+
+    while (batch_has_room(loop) && (fd = accept4(loop->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        struct connection *connection = free_place(loop);
+
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+        connection->request.ipcFd = fd;
+        connection->request.keepConnection = 1; /* or FCGX_Accept_r would close it and accept another */
+        connection->last_round = loop->round;
+        look_at(loop, connection);
+    }
+}
+
+/* Waits for something to do. Returns 0 when it is time to end. */
+static int wait_for_work(struct loop *loop)
+{
+    struct connection *polled[CONNECTIONS];
+    size_t count = 0;
+    int ready;
+
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        if (loop->connections[i].request.ipcFd < 0)
+            continue;
+        loop->fds[count + 1] = (struct pollfd){.fd = loop->connections[i].request.ipcFd, .events = POLLIN};
+        polled[count++] = &loop->connections[i];
+    }
+    loop->fds[0] = (struct pollfd){.fd = loop->listener, .events = POLLIN};
+    ready = signals_poll(loop->fds, count + 1, spool_writer_tend(loop->intake->writer));
+    if (signals_stop_asked())
+        return 0;
+    if (ready <= 0)
+        return 1;
+    loop->round++;
+    intake_refresh(loop->intake);
+    round_limit(ROUND_SECONDS);
+    for (size_t i = 0; i < count && batch_has_room(loop); i++)
+        if (loop->fds[i + 1].revents != 0)
+            look_at(loop, polled[i]);
+    if (loop->fds[0].revents != 0)
+        take_from_new(loop);
+    round_limit(0);
+    return 1;
+}
+
+/* Makes the round's bodies durable, then answers for them, then lets go of all its requests. */
+static void finish_round(struct loop *loop)
+{
+    int kept = loop->waiting_count > 0 && intake_keep(loop->intake, loop->records, loop->waiting_count);
+
+    for (size_t i = 0; i < loop->waiting_count; i++) {
+        if (!kept)
+            loop->waiting[i]->status = STATUS_UNAVAILABLE;
+        answer(loop->waiting[i]);
+    }
+    for (size_t i = 0; i < loop->taken_count; i++)
+        FCGX_Finish_r(&loop->taken[i]->request);
+    if (loop->arena_used > BATCH_BYTES / 4)
+        madvise(loop->arena, loop->arena_size, MADV_DONTNEED);
+    loop->taken_count = loop->waiting_count = loop->arena_used = 0;
+}
+
+static enum result loop_init(struct loop *loop, struct err *err)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+
+    setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1); /* or each close may wait 2 s for the front */
+    if (FCGX_Init() != 0) {
+        err_set(err, "libfcgi does not start");
+        return RESULT_FAIL;
+    }
+    signals_catch(); /* after FCGX_Init, which catches signals of its own */
+    sigaction(SIGALRM, &action, NULL);
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        FCGX_InitRequest(&loop->connections[i].request, -1, 0);
+    loop->arena_size = BATCH_BYTES + loop->intake->conf->max_body + 1;
+    loop->arena = mmap(NULL, loop->arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (loop->arena == MAP_FAILED)
+        abort();
+    if (fcntl(loop->listener, F_SETFL, fcntl(loop->listener, F_GETFL) | O_NONBLOCK) < 0) {
+        err_set_errno(err, "cannot use the listening socket");
+        return RESULT_FAIL;
+    }
+    return RESULT_OK;
+}
+
+enum result fcgi_serve(struct intake *intake, int listener, struct err *err)
+{
+    struct loop *loop = calloc(1, sizeof *loop);
+    enum result result;
+
+    if (loop == NULL)
+        abort();
+    loop->intake = intake;
+    loop->listener = listener;
+    result = loop_init(loop, err);
+    while (result == RESULT_OK && wait_for_work(loop))
+        finish_round(loop);
+    for (size_t i = 0; i < CONNECTIONS; i++)
+        if (loop->connections[i].request.ipcFd >= 0)
+            FCGX_Free(&loop->connections[i].request, 1);
+    if (loop->arena != NULL)
+        munmap(loop->arena, loop->arena_size);
+    free(loop);
+    return result;
+}

@@ -1,0 +1,34 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What a responder holds from its start to its end: configuration, URL secrets, the spool. And the one step that
+ * makes a batch of bodies durable.
+ */
+#ifndef CANDHOOK_INTAKE_H
+#define CANDHOOK_INTAKE_H
+
+#include "conf.h"
+#include "err.h"
+#include "secrets.h"
+#include "spool.h"
+
+struct intake {
+    struct conf *conf;
+    struct secrets *secrets;
+    int folder; /* the spool's */
+    struct spool_writer *writer;
+    int failing; /* the last batch could not be made durable: said once */
+};
+
+/* Opens secrets and spool for CONF, which stays the caller's. */
+MUST_CHECK enum result intake_open(struct intake *intake, struct conf *conf, struct err *err);
+
+/* Takes over a changed file of URL secrets; what is wrong with it is logged, and the old ones stay. */
+void intake_refresh(struct intake *intake);
+
+/* Makes the records durable: 1. Or 0: none of them counts. A change of luck is logged. */
+int intake_keep(struct intake *intake, const struct segment_record *records, size_t count);
+
+void intake_close(struct intake *intake);
+
+#endif

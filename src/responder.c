@@ -1,0 +1,124 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * candhook.fcgi: takes the platform's POSTs from a front server, by FastCGI or CGI, and makes them durable before they
+ * are answered. No JSON and no database here: what faces the net knows no token.
+ */
+#include <config.h>
+
+#include "cgi.h"
+#include "conf.h"
+#include "fcgi.h"
+#include "helper.h"
+#include "intake.h"
+#include "log.h"
+
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+const char *argp_program_version = "candhook.fcgi " PACKAGE_VERSION;
+
+struct options {
+    const char *listen;
+};
+
+static const struct argp_option option_table[] = {
+    {"listen", 'l', "PATH", 0, "Open this unix socket (mode 0660) and answer FastCGI on it", 0},
+    {NULL, 0, NULL, 0, NULL, 0},
+};
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+
+    if (key != 'l')
+        return ARGP_ERR_UNKNOWN;
+    options->listen = text;
+    return 0;
+}
+
+static const struct argp argp = {
+    option_table, parse_option, NULL,
+    "Takes webhook events from a web server and makes them durable in candhook's spool.\v"
+    "A front server starts this program: by FastCGI with a listening socket as descriptor 0, or by CGI. By hand, give "
+    "--listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR "/candhook.conf. "
+    "See candhook.fcgi(8).",
+    NULL, NULL, NULL};
+
+/* The whole life under FastCGI. Returns the exit status. */
+static int serve(struct conf *conf, const char *path)
+{
+    struct intake intake;
+    struct err err;
+    int listener = 0, status = EX_CONFIG;
+
+    if (path != NULL && fcgi_listen(path, &listener, &err) != RESULT_OK) {
+        log_error("responder=not started reason=\"%s\"", err.text);
+        return EX_CANTCREAT;
+    }
+    if (helper_fork(conf, listener) < 0) /* before anything else is opened */
+        log_warning("helper=not started remedy=\"start candhook work yourself\"");
+    if (intake_open(&intake, conf, &err) != RESULT_OK) {
+        log_error("responder=not started reason=\"%s\"", err.text);
+        return EX_CONFIG;
+    }
+    log_info("responder=started spool=%s", conf->spool);
+    if (fcgi_serve(&intake, listener, &err) == RESULT_OK) {
+        log_info("responder=ended");
+        status = 0;
+    } else {
+        log_error("responder=ended reason=\"%s\"", err.text);
+    }
+    intake_close(&intake);
+    if (path != NULL)
+        unlink(path);
+    return status;
+}
+
+/* The whole life under CGI. */
+static int answer_one(struct conf *conf)
+{
+    struct intake intake;
+    struct err err;
+    int status;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (intake_open(&intake, conf, &err) != RESULT_OK) {
+        log_error("responder=not started reason=\"%s\"", err.text);
+        cgi_answer_unavailable();
+        return EX_CONFIG;
+    }
+    status = cgi_answer(&intake);
+    intake_close(&intake);
+    if (status == 200 || status == 400)
+        helper_start_once(conf);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {NULL};
+    struct conf *conf;
+    struct err err;
+    int is_cgi, status;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    is_cgi = options.listen == NULL && !fcgi_is_listening(0);
+    if (is_cgi && !cgi_is_request()) {
+        fprintf(stderr, "candhook.fcgi: no web server started me, and there is no --listen. Try candhook.fcgi --help.\n");
+        return EX_USAGE;
+    }
+    if (conf_load(&conf, &err) != RESULT_OK || log_open(conf->log, conf->log_level, "candhook.fcgi", &err) != RESULT_OK) {
+        log_error("responder=not started reason=\"%s\"", err.text);
+        if (is_cgi)
+            cgi_answer_unavailable();
+        return EX_CONFIG;
+    }
+    status = is_cgi ? answer_one(conf) : serve(conf, options.listen);
+    conf_free(conf);
+    return status;
+}

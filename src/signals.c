@@ -1,0 +1,79 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Signals of long-running programs.
+ */
+#include <config.h>
+
+#include "signals.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t stop_asked;
+static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+static const size_t stop_signal_count = sizeof stop_signals / sizeof *stop_signals;
+
+static void on_stop(int number)
+{
+    (void)number;
+    stop_asked = 1;
+}
+
+static void on_child(int number)
+{
+    (void)number; /* only wakes signals_poll; the children are reaped in the loop */
+}
+
+static void catch_with(int number, void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+void signals_catch(void)
+{
+    sigset_t blocked;
+
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < stop_signal_count; i++) {
+        catch_with(stop_signals[i], on_stop);
+        sigaddset(&blocked, stop_signals[i]);
+    }
+    catch_with(SIGCHLD, on_child);
+    sigaddset(&blocked, SIGCHLD);
+    catch_with(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+}
+
+void signals_reset(void)
+{
+    sigset_t none;
+
+    for (size_t i = 0; i < stop_signal_count; i++)
+        catch_with(stop_signals[i], SIG_DFL);
+    catch_with(SIGCHLD, SIG_DFL);
+    catch_with(SIGPIPE, SIG_DFL);
+    catch_with(SIGALRM, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int signals_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+    sigset_t open;
+
+    sigprocmask(SIG_BLOCK, NULL, &open);
+    for (size_t i = 0; i < stop_signal_count; i++)
+        sigdelset(&open, stop_signals[i]);
+    sigdelset(&open, SIGCHLD);
+    return ppoll(fds, count, timeout_ms < 0 ? NULL : &timeout, &open);
+}
+
+int signals_stop_asked(void)
+{
+    return stop_asked;
+}

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: ISC
+#
+# The way in: candhook.fcgi on a socket, the real nginx and Apache with the shipped configurations included unchanged,
+# and a client that sends any bytes at all.
+package Rig::Front;
+use v5.36;
+
+use IO::Select       ();
+use IO::Socket::INET ();
+use IO::Socket::UNIX ();
+use Socket           qw(SOCK_STREAM);
+
+# Starts candhook.fcgi on a socket of its own and waits until it listens. Options: socket, name, env. Returns the pid.
+sub responder ($self, %option) {
+    my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";
+    my $pid = $self->spawn($option{name} // 'responder', { env => $option{env} // {} },
+        $self->program('candhook.fcgi'), '--listen', $socket);
+    $self->wait_for_socket($pid, $socket);
+    return $pid;
+}
+
+# The same, started by spawn-fcgi, which opens the socket and hands it over as fd 0.
+sub spawn_fcgi ($self, %option) {
+    my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";
+    my $pid = $self->spawn($option{name} // 'spawn-fcgi', { env => $option{env} // {} },
+        'spawn-fcgi', '-n', '-s', $socket, '-M', '0660', '-b', '1024', '--', $self->program('candhook.fcgi'));
+    $self->wait_for_socket($pid, $socket);
+    return $pid;
+}
+
+sub wait_for_socket ($self, $pid, $socket) {
+    my $ended;
+    $self->wait_until(
+        sub {
+            return $ended = 1 if !$self->running($pid);
+            return IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $socket);
+        },
+        "something listens on $socket"
+    );
+    die 'the responder ended: ' . $self->read_file('log/responder.log') . $self->read_file('log/candhook.log') . "\n"
+      if $ended;
+}
+
+# A loopback port that nobody had a moment ago. Another may take it before we do: with_port tries again then.
+sub free_port {
+    my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Proto => 'tcp', Listen => 1)
+      or die "cannot bind a port of 127.0.0.1: $!\n";
+    return $socket->sockport;
+}
+
+# Starts a server that listens on a free port: START is given the port and returns the pid.
+sub with_port ($self, $log, $start) {
+    for my $try (1 .. 10) {
+        my $port = free_port();
+        my $pid = $start->($port);
+        my $ended;
+        $self->wait_until(
+            sub {
+                return $ended = 1 if !$self->running($pid);
+                return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Proto => 'tcp');
+            },
+            "something listens on port $port"
+        );
+        # A stranger may answer on the port while ours fails to bind it: ours ends within a moment then.
+        if (!$ended) {
+            $self->{port} = $port;
+            return $pid;
+        }
+        $self->forget($pid);
+        my $said = $self->read_file($log);
+        die "the server ended: $said\n" if $said !~ /address already in use/i;
+    }
+    die "no free port in ten tries\n";
+}
+
+# nginx with the shipped nginx/fastcgi.conf before the responder's socket. `http` and `server` are further lines.
+sub nginx ($self, %option) {
+    my $dir = $self->{dir};
+    my $socket = $option{socket} // $self->{socket} // "$dir/candhook.sock";
+
+    $self->make_folder($_) for 'nginx', map { "nginx/$_" } qw(body fastcgi proxy uwsgi scgi);
+    $self->copy_shipped(Rig::source_path('nginx/fastcgi.conf'), 'nginx/fastcgi.conf');
+    $self->{nginx} = $self->with_port(
+        'log/nginx.log',
+        sub ($port) {
+            $self->write_file('nginx/nginx.conf', <<"END");
+daemon off;
+worker_processes 2;
+pid $dir/nginx/pid;
+error_log $dir/log/nginx_error.log info;
+events { worker_connections 1024; }
+http {
+    access_log $dir/log/nginx_access.log;
+    client_body_temp_path $dir/nginx/body;
+    fastcgi_temp_path $dir/nginx/fastcgi;
+    proxy_temp_path $dir/nginx/proxy;
+    uwsgi_temp_path $dir/nginx/uwsgi;
+    scgi_temp_path $dir/nginx/scgi;
+    upstream candhook { server unix:$socket; keepalive 32; }
+    @{[ $option{http} // '' ]}
+    server {
+        listen 127.0.0.1:$port;
+        include $dir/nginx/fastcgi.conf;
+        @{[ $option{server} // '' ]}
+    }
+}
+END
+            return $self->spawn('nginx', $self->nginx_command);
+        }
+    );
+    return $self->{nginx};
+}
+
+sub nginx_command ($self, @more) {
+    my $dir = $self->{dir};
+    return (which('nginx'), '-p', "$dir/nginx", '-e', "$dir/log/nginx.log", '-c', "$dir/nginx/nginx.conf", @more);
+}
+
+# Apache with the shipped apache/mod_fcgid.conf. Options: mpm => 'event' (default) or another, `main` further lines.
+sub apache ($self, %option) {
+    my $dir = $self->{dir};
+    my $mpm = $option{mpm} // 'event';
+    my $program = $self->program('candhook.fcgi');
+
+    $self->make_folder($_) for qw(apache apache/fcgid apache/htdocs);
+    $self->copy_shipped(Rig::build_path('apache/mod_fcgid.conf'), 'apache/mod_fcgid.conf');
+    my $load = join '', map { "LoadModule ${_}_module " . apache_module($_) . "\n" }
+      "mpm_$mpm", qw(authz_core alias env setenvif fcgid);
+    $self->{apache} = $self->with_port(
+        'log/apache.log',
+        sub ($port) {
+            $self->write_file('apache/apache.conf', <<"END");
+ServerRoot $dir/apache
+ServerName localhost
+Listen 127.0.0.1:$port
+PidFile $dir/apache/pid
+DefaultRuntimeDir $dir/apache
+$load
+FcgidIPCDir $dir/apache/fcgid
+FcgidProcessTableFile $dir/apache/fcgid/table
+DocumentRoot $dir/apache/htdocs
+<Directory />
+    Require all denied
+</Directory>
+ErrorLog $dir/log/apache_error.log
+LogLevel info
+LogFormat "%h %t \\"%r\\" %>s" short
+CustomLog $dir/log/apache_access.log short env=!candhook
+Define CANDHOOK_PROGRAM $program
+Define CANDHOOK_CONF $dir/candhook.conf
+Include $dir/apache/mod_fcgid.conf
+@{[ $option{main} // '' ]}
+END
+            return $self->spawn('apache', $self->apache_command('-D', 'FOREGROUND'));
+        }
+    );
+    return $self->{apache};
+}
+
+sub apache_command ($self, @more) {
+    return (which('apache2', 'httpd'), '-f', "$self->{dir}/apache/apache.conf", @more);
+}
+
+sub apache_module ($name) {
+    state @folders = grep { -d } qw(/usr/lib/apache2/modules /usr/lib64/httpd/modules /usr/lib/httpd/modules);
+    my ($file) = grep { -e } map { "$_/mod_$name.so" } @folders;
+    return $file // die "Apache's mod_$name is not installed\n";
+}
+
+# The full name of a server's program; they lie in sbin, which is not in everybody's PATH.
+sub which (@names) {
+    for my $name (@names) {
+        for my $folder (split(/:/, $ENV{PATH} // ''), qw(/usr/local/sbin /usr/sbin /sbin)) {
+            return "$folder/$name" if -x "$folder/$name" && !-d _;
+        }
+    }
+    die "$names[0] is not installed\n";
+}
+
+# Whether a front can be tested here, for skip_all.
+sub have ($self, @names) {
+    return defined eval { which(@names) };
+}
+
+# Byte for byte, since the rig's user may not reach into the checkout.
+sub copy_shipped ($self, $source, $name) {
+    open my $in, '<:raw', $source or die "cannot read $source: $!\n";
+    local $/;
+    return $self->write_file($name, scalar <$in>);
+}
+
+sub connect_front ($self) {
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}, Proto => 'tcp', Timeout => 10)
+      // die "cannot connect to port $self->{port}: $!\n";
+}
+
+# POSTs and returns {status, reason, headers => {lower-case name => value}, body}. Options: method, headers => [lines],
+# length => what Content-Length says (undef: no such line), version. All sent as given, so odd requests can be made.
+sub post ($self, $target, $body = '', %option) {
+    my $socket = $self->connect_front;
+    print {$socket} $self->request_text($target, $body, %option);
+    $socket->flush;
+    return $self->answer($socket);
+}
+
+sub request_text ($self, $target, $body, %option) {
+    my $length = exists $option{length} ? $option{length} : length $body;
+    my @lines = (
+        ($option{method} // 'POST') . " $target HTTP/" . ($option{version} // '1.1'),
+        'Host: localhost', 'Connection: close', 'Content-Type: application/json',
+        (defined $length ? "Content-Length: $length" : ()),
+        @{ $option{headers} // [] }
+    );
+    return join("\r\n", @lines, '', '') . $body;
+}
+
+# Reads one whole answer; the connection is closed behind it. Status 0: the front closed without one.
+sub answer ($self, $socket, $seconds = 30) {
+    my $text = '';
+    my $select = IO::Select->new($socket);
+    my $end = Rig::Process::now() + $seconds;
+
+    while (1) {
+        my $left = $end - Rig::Process::now();
+        die "no answer in $seconds s, only: $text\n" if $left <= 0 || !$select->can_read($left);
+        last if !sysread $socket, $text, 65536, length $text;
+    }
+    return parse_answer($text);
+}
+
+sub parse_answer ($text) {
+    my ($head, $body) = split /\r\n\r\n/, $text, 2;
+    my ($line, @lines) = split /\r\n/, $head // '';
+    my (undef, $status, $reason) = split / /, $line // '', 3;
+    my %headers = map { /^([^:]+):\s*(.*)/ ? (lc $1 => $2) : () } @lines;
+    return { status => $status // 0, reason => $reason // '', headers => \%headers, body => $body // '' };
+}
+
+# Posts the bodies with so many connections at a time. Returns the statuses, in the order of the bodies.
+sub post_many ($self, $target, $bodies, $at_a_time = 20) {
+    my (@status, %open);
+    my $next = 0;
+    my $select = IO::Select->new;
+
+    while ($next < @$bodies || %open) {
+        while ($next < @$bodies && keys %open < $at_a_time) {
+            my $socket = $self->connect_front;
+            print {$socket} $self->request_text($target, $bodies->[$next]);
+            $socket->flush;
+            $open{ fileno $socket } = { at => $next++, text => '' };
+            $select->add($socket);
+        }
+        my @ready = $select->can_read(30) or die "no answer in 30 s\n";
+        for my $socket (@ready) {
+            my $one = $open{ fileno $socket };
+            next if sysread $socket, $one->{text}, 65536, length $one->{text};
+            $status[ $one->{at} ] = parse_answer($one->{text})->{status};
+            delete $open{ fileno $socket };
+            $select->remove($socket);
+            close $socket;
+        }
+    }
+    return @status;
+}
+
+1;
