@@ -53,15 +53,11 @@ sub new ($class, %option) {
 }
 
 # Where the sources are, and where they were built; make says both.
-sub source_path ($file) {
-    state $top = Cwd::abs_path($ENV{top_srcdir} // __FILE__ =~ s{[^/]+$}{../..}r);
-    return "$top/$file";
-}
+my $top_srcdir   = Cwd::abs_path($ENV{top_srcdir} // __FILE__ =~ s{[^/]+$}{../..}r);
+my $top_builddir = Cwd::abs_path($ENV{top_builddir} // $top_srcdir);
 
-sub build_path ($file) {
-    state $top = Cwd::abs_path($ENV{top_builddir} // source_path(''));
-    return "$top/$file";
-}
+sub source_path ($file) { return "$top_srcdir/$file" }
+sub build_path ($file) { return "$top_builddir/$file" }
 
 sub random_word ($length) {
     return join '', map { ('a' .. 'z', 0 .. 9)[ rand 36 ] } 1 .. $length;
@@ -193,7 +189,6 @@ sub diag_logs ($self, $lines = 30) {
 sub end ($self) {
     return if $self->{ended}++;
     $self->end_processes;
-    chdir '/';
     File::Path::remove_tree($self->{dir}, { safe => 0 });
     Test::More::diag("$self->{dir} is still there") if -e $self->{dir};
 }

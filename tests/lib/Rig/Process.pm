@@ -161,17 +161,19 @@ sub process_table {
 
 sub children ($self, $pid) {
     my $table = process_table();
-    return sort { $a <=> $b } grep { $table->{$_}[0] == $pid } keys %$table;
+    my @found = grep { $table->{$_}[0] == $pid } keys %$table;
+    return @found;
 }
 
 # The processes whose program lies in the rig's folder: all, or those of one program.
 sub own_processes ($self, $program = '') {
     my $table = process_table();
     my $start = "$self->{dir}/bin/$program";
-    return sort { $a <=> $b } grep {
+    my @found = grep {
         my $exe = $table->{$_}[1] =~ s/ \(deleted\)$//r;
         $program ? $exe eq $start : index($exe, "$self->{dir}/") == 0;
     } keys %$table;
+    return @found;
 }
 
 sub command_line ($self, $pid) {
@@ -182,7 +184,8 @@ sub command_line ($self, $pid) {
 
 # All processes of `candhook work`, and the one that is the parent of the others (undef when there is none).
 sub workers ($self) {
-    return grep { $self->command_line($_) =~ /^\S*candhook work/ } $self->own_processes('candhook');
+    my @found = grep { $self->command_line($_) =~ /^\S*candhook work/ } $self->own_processes('candhook');
+    return @found;
 }
 
 sub worker_pid ($self) {
