@@ -1,0 +1,75 @@
+create or replace function candhook.claim(worker text, batch integer)
+returns table (lease bigint, handler text, kind text, target text, timeout_ms integer,
+               event_id uuid, attempt integer, bot_token text, received_at text, module text, type text,
+               origin_community_id text, user_id text, community_id text, profile_id text, payload text, body text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+-- Leases up to `batch` due deliveries of one handler: the enabled one whose oldest due delivery is oldest. The caller
+-- commits before it runs anything, so the attempt is counted whatever happens. A lease lasts 15 seconds (renew); then
+-- its deliveries are due again by themselves, and whoever claims them records the attempt as lost.
+--
+-- Only the ends of the index (handler, due_at) are looked at, so it does not matter how much waits for later, for a token
+-- or for a handler that is disabled. What lacks its token is parked on the way, and the search goes on: in turn with
+-- other handlers, a bounded number of times, so that neither starves. Nothing returned means: ask due_in.
+declare
+    right_now timestamptz;
+    chosen candhook.handler;
+    tried text[] := '{}';
+    parked integer := 0;
+    number bigint;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'candhook.claim needs the isolation level read committed: it must see tokens newer than its locks'
+            using errcode = 'invalid_transaction_state';
+    end if;
+
+    for round in 1 .. 32 loop
+        right_now := clock_timestamp();
+        select h.* into chosen
+          from candhook.handler h
+         cross join lateral (select d.due_at from candhook.delivery d
+                              where d.handler = h.name and d.due_at <= right_now
+                              order by d.due_at limit 1) oldest
+         where h.enabled and h.name <> all (tried)
+         order by oldest.due_at
+         limit 1;
+        if not found then
+            exit when parked = 0;
+            parked := 0;
+            tried := '{}';
+            continue;
+        end if;
+        tried := tried || chosen.name;
+
+        number := candhook.take(chosen, claim.worker, batch, right_now);
+        if chosen.needs_token then
+            parked := parked + candhook.park(number);
+        end if;
+
+        return query
+        select d.lease, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
+               d.event_id, d.attempt, x.*
+          from candhook.delivery d
+          left join lateral (
+               select t.token, to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
+                      e.origin_community_id, e.user_id, e.community_id, e.profile_id, e.payload::text, candhook.body(e)::text
+                 from candhook.event e
+                 left join candhook.bot_token t
+                   on chosen.needs_token and t.valid and t.origin_community_id = e.origin_community_id
+                where e.received_at = d.received_at and e.id = d.event_id) x on chosen.kind <> 'sql'
+         where d.lease = number
+         order by d.received_at, d.event_id;
+        exit when found;
+    end loop;
+end
+$$;
+comment on function candhook.claim(text, integer) is
+    'leases up to `batch` due deliveries of one handler for 15 seconds and counts the attempt; for kind sql everything after '
+    'attempt is null, since run_sql looks it up; timeout_ms in milliseconds, received_at as RFC 3339 in UTC';

@@ -1,0 +1,30 @@
+create or replace function candhook.handler_changed()
+returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+-- After a handler changed. Definer's rights, so that who manages handlers needs no rights on deliveries.
+begin
+    if tg_op = 'DELETE' then
+        -- What it was to do ends here. An attempt that runs right now ends as this one: it will find its lease gone.
+        with gone as (
+            delete from candhook.delivery d where d.handler = old.name
+            returning d.event_id, d.received_at, d.handler, case when d.lease is null then d.attempt + 1 else d.attempt end as attempt
+        )
+        insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
+        select g.event_id, g.received_at, g.handler, g.attempt, 'failed', 'handler removed', now()
+          from gone g;
+    elsif tg_op = 'UPDATE' then
+        if new.name <> old.name then
+            update candhook.delivery d set handler = new.name where d.handler = old.name;
+        end if;
+        if old.needs_token and not new.needs_token then
+            update candhook.delivery d set held = false, due_at = now() where d.handler = new.name and d.held;
+        end if;
+    end if;
+    perform pg_notify('candhook', '');
+    return null;
+end
+$$;
+comment on function candhook.handler_changed() is
+    'trigger: deliveries of a removed handler are settled, those of a renamed one follow, those held for a token that is not needed any more go on';

@@ -1,0 +1,16 @@
+create or replace function candhook.renew(lease bigint)
+returns integer
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+-- The worker is still at it: 15 more seconds. Returns how many deliveries the lease still holds.
+declare
+    holds integer;
+begin
+    update candhook.delivery d set due_at = clock_timestamp() + interval '15 seconds' where d.lease = renew.lease;
+    get diagnostics holds = row_count;
+    return holds;
+end
+$$;
+comment on function candhook.renew(bigint) is 'makes a lease last 15 seconds from now; returns how many deliveries it still holds';

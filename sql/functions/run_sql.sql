@@ -1,0 +1,94 @@
+create or replace function candhook.run_sql(lease bigint, one uuid default null)
+returns table (event_id uuid, result text, detail text)
+language plpgsql
+as $$
+#variable_conflict use_column
+-- Runs the leased deliveries of an sql handler in this transaction, and records what came of each in the same one: a
+-- handler's effect happens exactly once. With `one`, only that event.
+--
+-- Each event has a subtransaction, so one that fails takes nothing along. Deferred constraints are checked within it, for
+-- at the commit it would be too late; then their modes are put back for the next event. An error that cannot be caught
+-- (statement_timeout) hits the whole call: the caller then goes on with one event a transaction.
+--
+-- Invoker's rights and the session's search_path, since this calls functions of users; they run as handler_role(). What
+-- they may have set is put back after each: role, search_path and time limits.
+declare
+    old_role constant text := current_setting('role');
+    old_path constant text := current_setting('search_path');
+    old_statement_timeout constant text := current_setting('statement_timeout');
+    old_lock_timeout constant text := current_setting('lock_timeout');
+    new_role constant text := candhook.handler_role();
+    call text;
+    restore text;
+    job record;
+    said text;
+    word text;
+    began timestamptz;
+    ids uuid[] := '{}';
+    words text[] := '{}';
+    details text[] := '{}';
+    starts timestamptz[] := '{}';
+    ends timestamptz[] := '{}';
+begin
+    -- Constraints that a transaction begins with as immediate although they could be deferred; rare.
+    select string_agg(distinct format('%I.%I', n.nspname, c.conname), ', ') into restore
+      from pg_catalog.pg_constraint c
+      join pg_catalog.pg_namespace n on n.oid = c.connamespace
+     where c.condeferrable and not c.condeferred;
+
+    for job in select * from candhook.leased(run_sql.lease, one) loop
+        if call is null then
+            select format('select %I.%I($1, $2)', n.nspname, p.proname) into call
+              from pg_catalog.pg_proc p
+              join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+             where p.oid = pg_catalog.to_regprocedure(job.target);
+        end if;
+        if current_setting('role') <> new_role then
+            perform set_config('role', new_role, true);
+        end if;
+
+        began := clock_timestamp();
+        begin
+            if call is null then
+                raise exception 'there is no function % any more', job.target using errcode = 'undefined_function';
+            end if;
+            execute call into said using job.event, job.bot_token;
+            set constraints all immediate;
+            word := 'ok';
+        exception
+            when others or assert_failure then
+                said := format('%s (%s)', sqlerrm, sqlstate);
+                word := 'retry';
+        end;
+        set constraints all deferred;
+        if restore is not null then
+            execute 'set constraints ' || restore || ' immediate';
+        end if;
+
+        if current_setting('search_path') <> old_path then
+            perform set_config('search_path', old_path, false);
+        end if;
+        if current_setting('statement_timeout') <> old_statement_timeout then
+            perform set_config('statement_timeout', old_statement_timeout, false);
+        end if;
+        if current_setting('lock_timeout') <> old_lock_timeout then
+            perform set_config('lock_timeout', old_lock_timeout, false);
+        end if;
+
+        ids := array_append(ids, (job.event).id);
+        words := array_append(words, word);
+        details := array_append(details, left(candhook.masked(said, job.bot_token), 4000));
+        starts := array_append(starts, began);
+        ends := array_append(ends, clock_timestamp());
+    end loop;
+    -- Not only for this transaction: a handler may have said `set role`, which would outlive it.
+    perform set_config('role', old_role, false);
+
+    return query
+    select f.event_id, f.result, d.detail
+      from candhook.finish(run_sql.lease, ids, words, details, starts, ends) f
+      join unnest(ids, details) as d (id, detail) on d.id = f.event_id;
+end
+$$;
+comment on function candhook.run_sql(bigint, uuid) is
+    'runs the leased deliveries of an sql handler in this transaction (with `one`, only that event) and records what came of each';

@@ -1,0 +1,50 @@
+create or replace function candhook.take(chosen candhook.handler, worker text, batch integer, right_now timestamptz)
+returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+-- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns the number
+-- of the lease. A part of claim.
+--
+-- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its outcome
+-- row here, and counts: when it was the last attempt, the delivery is settled.
+declare
+    number bigint := nextval('candhook.lease');
+begin
+    with picked as materialized (
+        select d.received_at, d.event_id, d.handler, d.attempt, d.lease is not null as lost,
+               d.lease is not null and d.attempt >= chosen.max_attempts as spent
+          from candhook.delivery d
+         where d.handler = chosen.name and d.due_at <= right_now
+         order by d.due_at
+         limit batch
+           for update skip locked
+    ), lost as (
+        insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
+        select p.event_id, p.received_at, p.handler, p.attempt, case when p.spent then 'failed' else 'retry' end,
+               'attempt lost: its worker ended or its lease ran out', right_now
+          from picked p
+         where p.lost
+    ), settled as (
+        delete from candhook.delivery d
+         using picked p
+         where p.spent
+           and d.received_at = p.received_at and d.event_id = p.event_id and d.handler = p.handler
+    )
+    update candhook.delivery d
+       set lease = number, worker = take.worker, attempt = d.attempt + 1, held = false, due_at = right_now + interval '15 seconds'
+      from picked p
+     where not p.spent
+       and d.received_at = p.received_at and d.event_id = p.event_id and d.handler = p.handler;
+
+    -- The event was dropped, with its month: nothing is left to handle, nor to tell about.
+    delete from candhook.delivery d
+     where d.lease = number
+       and not exists (select from candhook.event e where e.received_at = d.received_at and e.id = d.event_id);
+
+    return number;
+end
+$$;
+comment on function candhook.take(candhook.handler, text, integer, timestamptz) is
+    'leases due deliveries of a handler; returns the number of the lease; a part of candhook.claim';

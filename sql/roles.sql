@@ -1,0 +1,68 @@
+-- Roles and grants. The four roles are optional: where whoever installs this may not make them, they are left out without
+-- a word, all is done as the owner, and running this again once somebody has made them gives them their rights.
+--
+--      candhook_worker     what `candhook work` does, and nothing else: it calls functions and touches no table
+--      candhook_handler    sql handlers run under it: give it what your functions need
+--      candhook_admin      stores tokens and handlers, and reads
+--      candhook_reader     reads all but tokens
+--
+-- They cannot log in: grant them to roles that can.
+
+do $$
+declare
+    role_name text;
+begin
+    foreach role_name in array array['candhook_worker', 'candhook_handler', 'candhook_admin', 'candhook_reader'] loop
+        if to_regrole(role_name) is null then
+            begin
+                execute format('create role %I nologin', role_name);
+            exception
+                when insufficient_privilege or duplicate_object or unique_violation then
+                    null;
+            end;
+        end if;
+    end loop;
+
+    -- So that the worker may become it.
+    if not pg_has_role(to_regrole('candhook_worker'), to_regrole('candhook_handler'), 'member') then
+        begin
+            grant candhook_handler to candhook_worker;
+        exception
+            when insufficient_privilege then
+                null;
+        end;
+    end if;
+end
+$$;
+
+-- Harmless ones stay with everybody, since functions of users call them: version, received_at, body.
+revoke execute on all functions in schema candhook from public;
+grant execute on function candhook.version(), candhook.received_at(uuid), candhook.body(candhook.event) to public;
+
+do $$
+declare
+    grants constant text[] := array[
+        'candhook_worker', 'usage on schema candhook',
+        'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
+                           'candhook.record(uuid[], bigint[], uuid[], bytea[], text[]), '
+                           'candhook.claim(text, integer), candhook.run_sql(bigint, uuid), '
+                           'candhook.leased(bigint, uuid), candhook.handler_role(), candhook.masked(text, text), '
+                           'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[]), '
+                           'candhook.renew(bigint), candhook.release(text), candhook.due_in(), candhook.maintain()',
+        'candhook_handler', 'usage on schema candhook',
+        'candhook_reader', 'usage on schema candhook',
+        'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, candhook.delivery, '
+                           'candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
+        'candhook_admin', 'usage on schema candhook',
+        'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, candhook.delivery, '
+                          'candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
+        'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
+        'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text)'];
+begin
+    for n in 1 .. cardinality(grants) by 2 loop
+        if to_regrole(grants[n]) is not null then
+            execute format('grant %s to %I', grants[n + 1], grants[n]);
+        end if;
+    end loop;
+end
+$$;

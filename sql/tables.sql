@@ -1,0 +1,218 @@
+-- Tables. Times of receipt are the times in the ids (UUIDv7), so one body has one key for ever, however often it is
+-- recorded. event, outcome and malformed are partitioned by month of receipt (UTC), so that old months can be dropped
+-- whole; for the same reason nothing refers to them by foreign key. candhook.maintain makes the partitions.
+
+create table if not exists candhook.event (
+    id uuid not null,
+    received_at timestamptz not null,
+    module text not null,
+    type text not null,
+    origin_community_id text,
+    user_id text,
+    community_id text,
+    profile_id text,
+    payload jsonb not null,
+    extra jsonb,
+    constraint event_pkey primary key (received_at, id),
+    constraint event_module_length check (octet_length(module) between 1 and 255),
+    constraint event_type_length check (octet_length(type) between 1 and 255),
+    constraint event_origin_community_id_length check (octet_length(origin_community_id) <= 255),
+    constraint event_user_id_length check (octet_length(user_id) <= 255),
+    constraint event_community_id_length check (octet_length(community_id) <= 255),
+    constraint event_profile_id_length check (octet_length(profile_id) <= 255),
+    constraint event_payload_object check (jsonb_typeof(payload) = 'object'),
+    constraint event_extra_object check (jsonb_typeof(extra) = 'object')
+) partition by range (received_at);
+
+comment on table candhook.event is
+    'Every event that was received, once. candhook.body(event) gives it back as it was sent. To find one by its id: '
+    'where received_at = candhook.received_at(ID) and id = ID. Partitioned by month of received_at (UTC).';
+comment on column candhook.event.id is 'UUIDv7, made when the body arrived';
+comment on column candhook.event.received_at is 'when the body arrived: the time in id, exact to the millisecond';
+comment on column candhook.event.module is 'canD module, as MOIM; 1 to 255 bytes';
+comment on column candhook.event.type is 'type of the event, as product.created; 1 to 255 bytes';
+comment on column candhook.event.origin_community_id is
+    'context.originCommunityId: the origin (hub) community, under which bot tokens are kept; null when missing or null';
+comment on column candhook.event.user_id is
+    'context.userId: the user in the origin community; null when missing or null';
+comment on column candhook.event.community_id is
+    'context.communityId: the community in which the event occurred; null when missing or null';
+comment on column candhook.event.profile_id is
+    'context.profileId: the user in that community who caused the event; null when missing or null';
+comment on column candhook.event.payload is 'the object payload; numbers keep every digit';
+comment on column candhook.event.extra is
+    'members beyond the documented ones, those of the context under the name context (there also ids that were sent as '
+    'null); null when there are none, which is nearly always';
+
+create table if not exists candhook.malformed (
+    id uuid not null,
+    received_at timestamptz not null,
+    body bytea not null,
+    reason text not null,
+    constraint malformed_pkey primary key (received_at, id)
+) partition by range (received_at);
+
+comment on table candhook.malformed is
+    'Bodies that were received with the right secret and are no event. An id is in event or here, never in both. '
+    'Partitioned by month of received_at (UTC).';
+comment on column candhook.malformed.id is 'UUIDv7, made when the body arrived';
+comment on column candhook.malformed.received_at is 'when the body arrived: the time in id';
+comment on column candhook.malformed.body is 'every byte of it; convert_from(body, ''UTF8'') shows it when it is UTF-8';
+comment on column candhook.malformed.reason is 'what is wrong with it, a line for people';
+
+create table if not exists candhook.outcome (
+    event_id uuid not null,
+    received_at timestamptz not null,
+    handler text not null,
+    attempt integer not null,
+    result text not null,
+    detail text,
+    started_at timestamptz,
+    finished_at timestamptz not null,
+    constraint outcome_pkey primary key (received_at, event_id, handler, attempt),
+    constraint outcome_result_word check (result in ('ok', 'retry', 'failed', 'unhandled')),
+    constraint outcome_unhandled check ((result = 'unhandled') = (handler = '')),
+    constraint outcome_attempt_count check (attempt >= 0),
+    constraint outcome_detail_length check (char_length(detail) <= 4000)
+) partition by range (received_at);
+
+comment on table candhook.outcome is
+    'What came of every attempt of a handler at an event; rows are only ever added. Partitioned by month of received_at (UTC).';
+comment on column candhook.outcome.event_id is 'event.id';
+comment on column candhook.outcome.received_at is 'event.received_at: with event_id the key of the event';
+comment on column candhook.outcome.handler is 'handler.name at that time; empty for result unhandled';
+comment on column candhook.outcome.attempt is '1 for the first; 0 for result unhandled, since nothing was tried';
+comment on column candhook.outcome.result is
+    'ok: done. retry: will be tried again. failed: will not. unhandled: no handler''s module and type match';
+comment on column candhook.outcome.detail is
+    'what the handler said, or the error; at most 4000 characters; the bot token is replaced by [token]';
+comment on column candhook.outcome.started_at is 'when the attempt began; null when nobody knows, since it was lost';
+comment on column candhook.outcome.finished_at is 'when it ended, or was found to be lost';
+
+create table if not exists candhook.handler (
+    name text not null,
+    module text not null,
+    type text not null,
+    kind text not null,
+    target text not null,
+    needs_token boolean not null default false,
+    timeout interval not null default '30 seconds',
+    max_attempts integer not null default 8,
+    first_delay interval not null default '10 seconds',
+    backoff_factor double precision not null default 2,
+    max_delay interval not null default '1 hour',
+    enabled boolean not null default true,
+    created_at timestamptz not null default now(),
+    changed_at timestamptz not null default now(),
+    constraint handler_pkey primary key (name),
+    constraint handler_name_shape check (octet_length(name) between 1 and 255 and name !~ '[[:cntrl:]]'),
+    constraint handler_module_pattern check (module = '*' or (octet_length(module) between 1 and 255 and strpos(module, '*') = 0)),
+    constraint handler_type_pattern check (
+        type = '*' or (octet_length(type) between 1 and 255 and strpos(regexp_replace(type, '([^*])[.][*]$', '\1'), '*') = 0)),
+    constraint handler_kind_word check (kind in ('sql', 'c')),
+    constraint handler_target_shape check (
+        case kind when 'c' then target ~ '^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*[.]so(:[A-Za-z_][A-Za-z0-9_]*)?$'
+                  else target <> '' end),
+    constraint handler_timeout_range check (timeout between interval '10 milliseconds' and interval '1 day'),
+    constraint handler_max_attempts_range check (max_attempts between 1 and 1000),
+    constraint handler_first_delay_range check (first_delay between interval '0' and interval '30 days'),
+    constraint handler_backoff_factor_range check (backoff_factor between 1 and 100),
+    constraint handler_max_delay_range check (max_delay between interval '0' and interval '30 days')
+);
+
+comment on table candhook.handler is
+    'What is done with events. Managed in psql; a change takes effect at the next event. Deleting a handler settles what '
+    'waits for it as failed; setting enabled to false lets it wait.';
+comment on column candhook.handler.name is 'chosen by you; stands in outcome and in the log';
+comment on column candhook.handler.module is 'events of this module: its exact name, or *; case-sensitive';
+comment on column candhook.handler.type is 'events of this type: exact (product.created), a beginning (product.*), or *; case-sensitive';
+comment on column candhook.handler.kind is 'sql: a function in this database. c: a function in a shared object in handler_dir';
+comment on column candhook.handler.target is
+    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and kept as '
+    'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle';
+comment on column candhook.handler.needs_token is
+    'the handler gets the bot token of the event''s origin community; while there is no valid one, the delivery is held';
+comment on column candhook.handler.timeout is 'how long one attempt may take; 10 ms to 1 day';
+comment on column candhook.handler.max_attempts is 'how often it is tried before it counts as failed; 1 to 1000';
+comment on column candhook.handler.first_delay is 'about how long after the first attempt the second one comes; up to 30 days';
+comment on column candhook.handler.backoff_factor is 'each further delay is about so many times as long as the one before; 1 to 100';
+comment on column candhook.handler.max_delay is 'no delay is longer; up to 30 days';
+comment on column candhook.handler.enabled is 'false: deliveries are still recorded for it, and wait';
+comment on column candhook.handler.created_at is 'when the row was made';
+comment on column candhook.handler.changed_at is 'when the row was changed last';
+
+create table if not exists candhook.delivery (
+    event_id uuid not null,
+    received_at timestamptz not null,
+    handler text not null,
+    origin_community_id text,
+    attempt integer not null default 0,
+    due_at timestamptz not null default now(),
+    held boolean not null default false,
+    lease bigint,
+    worker text,
+    constraint delivery_pkey primary key (received_at, event_id, handler),
+    constraint delivery_attempt_count check (attempt >= 0),
+    constraint delivery_leased check ((lease is null) = (worker is null)),
+    constraint delivery_held check (not (held and lease is not null))
+) with (fillfactor = 80, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0,
+        autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_threshold = 20000, autovacuum_analyze_scale_factor = 0);
+
+create index if not exists delivery_due on candhook.delivery (handler, due_at);
+create index if not exists delivery_lease on candhook.delivery (lease) where lease is not null;
+create index if not exists delivery_held on candhook.delivery (origin_community_id) where held;
+
+comment on table candhook.delivery is
+    'Unfinished work and nothing else: an event and a handler that it still waits for. Not partitioned, since it stays small.';
+comment on column candhook.delivery.event_id is 'event.id';
+comment on column candhook.delivery.received_at is 'event.received_at: with event_id the key of the event';
+comment on column candhook.delivery.handler is 'handler.name';
+comment on column candhook.delivery.origin_community_id is 'event.origin_community_id: whose bot token it may need';
+comment on column candhook.delivery.attempt is 'number of the running attempt, else of the last one; 0 before the first';
+comment on column candhook.delivery.due_at is 'when it may be claimed; while it is leased, when the lease ends';
+comment on column candhook.delivery.held is 'parked because its handler needs a bot token that the community does not have';
+comment on column candhook.delivery.lease is 'number of the claim that holds it: only who knows it may finish it; null when nobody does';
+comment on column candhook.delivery.worker is 'name of the process that holds the lease';
+
+create sequence if not exists candhook.lease as bigint;
+comment on sequence candhook.lease is 'numbers of claims (delivery.lease)';
+
+create table if not exists candhook.bot_token (
+    origin_community_id text not null,
+    token text not null,
+    valid boolean not null default true,
+    stored_at timestamptz not null default now(),
+    constraint bot_token_pkey primary key (origin_community_id),
+    constraint bot_token_origin_community_id_length check (octet_length(origin_community_id) between 1 and 255),
+    constraint bot_token_token_shape check (token <> '' and token !~ '[[:space:][:cntrl:]]')
+);
+
+comment on table candhook.bot_token is
+    'The bot token of each origin community. Store one with insert ... on conflict (origin_community_id) do update set '
+    'token = excluded.token, or with candhook.set_bot_token; it takes effect at once. The view bot_token_masked shows no token.';
+comment on column candhook.bot_token.origin_community_id is 'id of the origin (hub) community';
+comment on column candhook.bot_token.token is 'the bot access token: a secret; no white space';
+comment on column candhook.bot_token.valid is 'false once the API has refused it; true again when another one is stored';
+comment on column candhook.bot_token.stored_at is 'when this token was stored';
+
+create table if not exists candhook.spool_position (
+    segment uuid not null,
+    position bigint not null,
+    touched_at timestamptz not null default now(),
+    constraint spool_position_pkey primary key (segment),
+    constraint spool_position_position_range check (position >= 0)
+) with (fillfactor = 50);
+
+comment on table candhook.spool_position is
+    'How far each file of the spool is recorded; stored in the transaction that records, so that a restart goes on there.';
+comment on column candhook.spool_position.segment is 'id of the file: its name';
+comment on column candhook.spool_position.position is 'offset in bytes of the first byte that is not recorded yet';
+comment on column candhook.spool_position.touched_at is 'when it was stored last';
+
+-- What lies in no month that has a partition: candhook.maintain moves it on.
+create table if not exists candhook.event_default partition of candhook.event default;
+create table if not exists candhook.outcome_default partition of candhook.outcome default;
+create table if not exists candhook.malformed_default partition of candhook.malformed default;
+comment on table candhook.event_default is 'Events of months without a partition; candhook.maintain makes one and moves them there.';
+comment on table candhook.outcome_default is 'Outcomes of months without a partition; candhook.maintain makes one and moves them there.';
+comment on table candhook.malformed_default is 'Malformed bodies of months without a partition; candhook.maintain makes one and moves them there.';
