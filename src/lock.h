@@ -17,7 +17,10 @@ int lock_take(int fd);
 /* Lets go of the lock. */
 void lock_release(int fd);
 
-/* The process that holds the lock, 0 when no other process does, -1 with errno on error. Takes nothing. */
+/*
+ * The process that holds the lock, 0 when no other process does, -1 with errno on error: ESRCH when a process holds it
+ * that cannot be seen from here (another pid namespace). Takes nothing.
+ */
 pid_t lock_holder(int fd);
 
 #endif

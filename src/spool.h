@@ -17,9 +17,13 @@
 #include "err.h"
 #include "segment.h"
 
+/* Files of the folder beside the segments. */
+#define SPOOL_WORKER_LOCK "worker.lock" /* locked by the one worker while it lives */
+#define SPOOL_STOPPED "stopped"         /* there while a person wants no worker to be started */
+
 /*
- * Opens the folder, making it (0700) when its parent is there. RESULT_FAIL when it is not a folder, belongs to another user (both
- * users named), or others may enter it. *FD is close-on-exec. Everything below works relative to it.
+ * Opens the folder, making it (0700) when its parent is there. RESULT_FAIL when it is not a folder, belongs to another
+ * user (both users named), or others may enter it. *FD is close-on-exec. Everything below works relative to it.
  */
 MUST_CHECK enum result spool_open(const char *folder, int *fd, struct err *err);
 
@@ -42,13 +46,14 @@ struct spool_writer *spool_writer_new(int folder, const struct spool_writer_limi
 /*
  * Appends the records and syncs: one write and one fdatasync. RESULT_OK: all of them are durable. RESULT_RETRY: none is
  * promised (no space, or an error of write or sync: the segment is abandoned, the next call opens a new one).
+ * RESULT_FAIL: a record is beyond the limits of segment.h; nothing was written.
  */
-MUST_CHECK enum result spool_writer_append(struct spool_writer *writer, const struct segment_record *records, size_t count,
-                                           struct err *err);
+MUST_CHECK enum result spool_writer_append(struct spool_writer *writer, const struct segment_record *records,
+                                           size_t count, struct err *err);
 
 /*
- * Seals the segment when its age or idleness asks for it. Returns the milliseconds until it wants to be called again, -1
- * when no segment is open.
+ * Seals the segment when its age or idleness asks for it. Returns the milliseconds until it wants to be called again,
+ * -1 when no segment is open.
  */
 int spool_writer_tend(struct spool_writer *writer);
 
@@ -65,7 +70,11 @@ struct spool_place {
     uint64_t position; /* offset in the file of the first byte not recorded yet */
 };
 
-/* A stretch that is no record and is not a torn end: bit rot. A copy lies in the folder `damaged` of the spool. */
+/*
+ * A stretch that is no record and is not a torn end: bit rot. The folder `damaged` of the spool holds a copy of it,
+ * named <uuid>.<offset>; or, once all else in the segment is recorded, the whole <uuid>.seg, when no copy could be made
+ * or no record was found in it.
+ */
 struct spool_damage {
     uint8_t segment[UUID_BYTES];
     uint64_t offset;
@@ -75,25 +84,29 @@ struct spool_damage {
 struct spool_batch {
     struct segment_record *records; /* seals left out */
     size_t count;
-    struct spool_place *places; /* one for each segment that moved, with its position behind this batch */
+    struct spool_place *places; /* one for each segment that moved or ended, with its position behind this batch */
     size_t place_count;
-    struct spool_damage *damages;
+    struct spool_damage *damages; /* each given once: not again when the same records are */
     size_t damage_count;
+    size_t torn; /* dead writers' ends that hold half a record, never acknowledged: left out. Given once, too */
 };
 
 /*
  * Asked once for each segment, when it is first seen: from where to read. 0 (or anything before the first record) for
  * one that the database does not know. May fail; spool_reader_next then gives the same result.
  */
-typedef enum result spool_position_fn(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err);
+typedef enum result spool_position_fn(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position,
+                                      struct err *err);
 
-struct spool_reader *spool_reader_new(int folder, unsigned keep_sealed_seconds, spool_position_fn *position, void *context);
+struct spool_reader *spool_reader_new(int folder, unsigned keep_sealed_seconds, spool_position_fn *position,
+                                      void *context);
 
 /*
  * Gives the next records, oldest segment first, at most MAX_RECORDS and about MAX_BYTES of bodies (always at least one
  * record when there is one), from as many segments as needed. An empty batch (count and place_count 0) means: all read.
- * The batch belongs to the reader and is valid until the next call. Calling it again without spool_reader_done gives
- * the same records again.
+ * A batch without records but with places is to be recorded and done like any other. The batch belongs to the reader
+ * and is valid until the next call. Calling it again without spool_reader_done gives the same records again.
+ * RESULT_RETRY: a segment or the folder cannot be read now; what others hold was given first.
  */
 MUST_CHECK enum result spool_reader_next(struct spool_reader *reader, size_t max_records, size_t max_bytes,
                                          const struct spool_batch **batch, struct err *err);
@@ -101,10 +114,11 @@ MUST_CHECK enum result spool_reader_next(struct spool_reader *reader, size_t max
 /*
  * The batch is recorded: the reader moves on to its places, and unlinks segments whose writer is gone and whose records
  * are all recorded (kept aside in `kept` for keep_sealed seconds when asked to). Their ids, for the database to forget,
- * are given in *FORGET, *FORGET_COUNT (the reader's, valid until the next call).
+ * are given in *FORGET, *FORGET_COUNT (the reader's, valid until the next call), also beside RESULT_RETRY: a segment
+ * could not be removed, and will be in the next batch's places again.
  */
-MUST_CHECK enum result spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES], size_t *forget_count,
-                                         struct err *err);
+MUST_CHECK enum result spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES],
+                                         size_t *forget_count, struct err *err);
 
 void spool_reader_free(struct spool_reader *reader);
 

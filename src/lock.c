@@ -1,0 +1,45 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Locks of whole files between processes: POSIX record locks from the first byte to whatever the end becomes.
+ */
+#include <config.h>
+
+#include "lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+static struct flock whole_file(short type)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+}
+
+int lock_take(int fd)
+{
+    struct flock lock = whole_file(F_WRLCK);
+
+    return fcntl(fd, F_SETLK, &lock);
+}
+
+void lock_release(int fd)
+{
+    struct flock lock = whole_file(F_UNLCK);
+
+    fcntl(fd, F_SETLK, &lock);
+}
+
+pid_t lock_holder(int fd)
+{
+    struct flock lock = whole_file(F_WRLCK);
+
+    if (fcntl(fd, F_GETLK, &lock) != 0)
+        return -1;
+    if (lock.l_type == F_UNLCK)
+        return 0;
+    if (lock.l_pid > 0)
+        return lock.l_pid;
+    errno = ESRCH; /* another container's: it is held, and there is no pid here to name or to signal */
+    return -1;
+}
