@@ -23,4 +23,10 @@
  */
 MUST_CHECK enum result event_check(const char *body, size_t length, struct err *why);
 
+/*
+ * The value at PATH of a JSON object, names joined by dots and indexes of arrays as numbers ("purchases.0.id"): a
+ * string's text, the JSON of anything else, allocated. NULL when it is missing or null.
+ */
+char *event_value(const char *object, const char *path);
+
 #endif

@@ -1,0 +1,25 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Waiting for the database to come back: longer each time, and said once, not a thousand times.
+ */
+#ifndef CANDHOOK_PATIENCE_H
+#define CANDHOOK_PATIENCE_H
+
+#include "err.h"
+
+struct patience {
+    int wait_ms;   /* 0: all is well */
+    struct err why; /* what was said last */
+};
+
+/*
+ * Something failed: says WHAT and why unless that was said already (WHAT NULL: says nothing), then waits, up to 10 s and
+ * with jitter, or until a signal comes.
+ */
+void patience_lose(struct patience *patience, const char *what, const struct err *why);
+
+/* It worked: the next failure waits briefly again. Says so if WHAT is not NULL and a failure had been said. */
+void patience_rest(struct patience *patience, const char *what);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * From the spool to the database. A batch is recorded in one transaction together with its positions in the spool;
+ * only after the commit does the reader move on and unlink. A crash in between records the batch again, which the rows'
+ * keys make a no-op.
+ */
+#include <config.h>
+
+#include "recorder.h"
+
+#include "event.h"
+#include "log.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 512
+#define BATCH_BYTES (8 * 1024 * 1024)
+#define SMALL_BATCH 64 /* worth waiting for more: measured, 2 to 4 times less of the database's CPU at moderate rates */
+#define LINGER_MS 10
+#define WARNED_TYPES 64     /* module:type pairs whose warnings are remembered */
+#define WARN_EVERY_SECONDS 60
+
+/* When an unhandled module:type was last warned about, and what was held back since. */
+struct warned {
+    char *name;
+    time_t at;
+    unsigned long held_back;
+};
+
+struct recorder {
+    struct store *store;
+    struct spool_reader *reader;
+    int inotify; /* -1: none to be had, then recorder_wait only sleeps */
+    struct warned warned[WARNED_TYPES];
+    size_t next_warned; /* the entry that is overwritten when all are taken */
+    char **reasons;     /* room for a batch */
+};
+
+static enum result find_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
+{
+    return store_spool_position(context, segment, position, err);
+}
+
+struct recorder *recorder_new(const struct conf *conf, int folder, struct store *store)
+{
+    struct recorder *recorder = calloc(1, sizeof *recorder);
+
+    if (recorder == NULL || (recorder->reasons = calloc(BATCH, sizeof *recorder->reasons)) == NULL)
+        abort();
+    recorder->store = store;
+    recorder->reader = spool_reader_new(folder, conf->keep_sealed, find_position, store);
+    recorder->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (recorder->inotify < 0 || inotify_add_watch(recorder->inotify, conf->spool, IN_MODIFY | IN_MOVED_TO) < 0)
+        log_warning("inotify=unavailable reason=\"%s\" effect=\"the spool is looked at each second\"", strerror(errno));
+    return recorder;
+}
+
+void recorder_free(struct recorder *recorder)
+{
+    if (recorder == NULL)
+        return;
+    spool_reader_free(recorder->reader);
+    if (recorder->inotify >= 0)
+        close(recorder->inotify);
+    for (size_t i = 0; i < WARNED_TYPES; i++)
+        free(recorder->warned[i].name);
+    free(recorder->reasons);
+    free(recorder);
+}
+
+/* Why a body is malformed, allocated; NULL for an event. */
+static char *judge(const struct segment_record *record)
+{
+    struct err why;
+
+    if (record->flag == SEGMENT_CUT_OFF)
+        return strdup("cut off: the body ended before its announced length");
+    if (event_check(record->body, record->body_length, &why) != RESULT_OK)
+        return strdup(why.text);
+    if (record->flag == SEGMENT_NOT_OBJECT)
+        return strdup("not one whole JSON object");
+    return NULL;
+}
+
+/* The entry of a module:type; a new one, with `at` 0, when it is not remembered. */
+static struct warned *find_warned(struct recorder *recorder, const char *name)
+{
+    struct warned *entry;
+
+    for (size_t i = 0; i < WARNED_TYPES; i++)
+        if (recorder->warned[i].name != NULL && strcmp(recorder->warned[i].name, name) == 0)
+            return &recorder->warned[i];
+    entry = &recorder->warned[recorder->next_warned++ % WARNED_TYPES];
+    free(entry->name);
+    *entry = (struct warned){.name = strdup(name)};
+    return entry;
+}
+
+static void warn_unhandled(struct recorder *recorder, const struct store_note *note)
+{
+    struct log_quoted event, context;
+    struct warned *entry;
+    time_t now = time(NULL);
+    char *name;
+
+    if (asprintf(&name, "%s:%s", note->module, note->type) < 0)
+        abort();
+    entry = find_warned(recorder, name);
+    if (entry->at != 0 && now - entry->at < WARN_EVERY_SECONDS) {
+        entry->held_back += strtoul(note->events, NULL, 10);
+    } else {
+        log_warning("event=%s unhandled=%s events=%s context=%s not_said_since=%lu", note->id,
+                    log_quote(&event, name, strlen(name)), note->events,
+                    log_quote(&context, note->detail, strlen(note->detail)), entry->held_back);
+        entry->at = now;
+        entry->held_back = 0;
+    }
+    free(name);
+}
+
+static void say_notes(struct recorder *recorder, const struct store_note *notes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct log_quoted reason;
+
+        if (strcmp(notes[i].kind, "unhandled") == 0)
+            warn_unhandled(recorder, &notes[i]);
+        else
+            log_warning("event=%s malformed=%s", notes[i].id,
+                        log_quote(&reason, notes[i].detail, strlen(notes[i].detail)));
+    }
+}
+
+static void say_damages(const struct spool_batch *batch)
+{
+    for (size_t i = 0; i < batch->damage_count; i++) {
+        char id[UUID_TEXT];
+
+        log_error("segment=%s damaged offset=%llu length=%llu effect=\"stepped over, a copy is kept in the spool's folder "
+                  "damaged\" remedy=\"look at the disk\"",
+                  uuid_text(batch->damages[i].segment, id), (unsigned long long)batch->damages[i].offset,
+                  (unsigned long long)batch->damages[i].length);
+    }
+}
+
+/* Records a batch and lets the reader move on. */
+static enum result record(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
+{
+    struct store_note *notes;
+    size_t note_count, forget_count;
+    const uint8_t(*forget)[UUID_BYTES];
+    enum result result;
+
+    for (size_t i = 0; i < batch->count; i++)
+        recorder->reasons[i] = judge(&batch->records[i]);
+    result = store_record(recorder->store, batch, (const char *const *)recorder->reasons, &notes, &note_count, err);
+    for (size_t i = 0; i < batch->count; i++)
+        free(recorder->reasons[i]);
+    if (result != RESULT_OK)
+        return result;
+    say_notes(recorder, notes, note_count);
+    store_free_notes(notes, note_count);
+    result = spool_reader_done(recorder->reader, &forget, &forget_count, err);
+    if (result != RESULT_OK)
+        return result;
+    return store_forget(recorder->store, forget, forget_count, err);
+}
+
+static void linger(void)
+{
+    struct timespec time = {.tv_nsec = LINGER_MS * 1000000L};
+
+    nanosleep(&time, NULL);
+}
+
+enum result recorder_step(struct recorder *recorder, int may_linger, size_t *recorded, struct err *err)
+{
+    const struct spool_batch *batch;
+    enum result result = spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, err);
+
+    *recorded = 0;
+    if (result == RESULT_OK && may_linger && batch->count > 0 && batch->count < SMALL_BATCH) {
+        linger();
+        result = spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, err);
+    }
+    if (result != RESULT_OK)
+        return result;
+    say_damages(batch);
+    if (batch->count == 0 && batch->place_count == 0)
+        return RESULT_OK;
+    *recorded = batch->count;
+    return record(recorder, batch, err);
+}
+
+int recorder_has_more(struct recorder *recorder)
+{
+    const struct spool_batch *batch;
+    struct err err;
+
+    return spool_reader_next(recorder->reader, 1, 1, &batch, &err) == RESULT_OK && batch->count > 0;
+}
+
+void recorder_wait(struct recorder *recorder, int timeout_ms)
+{
+    struct pollfd fd = {.fd = recorder->inotify, .events = POLLIN};
+    char changes[4096];
+
+    if (signals_poll(&fd, 1, timeout_ms) > 0)
+        while (read(recorder->inotify, changes, sizeof changes) > 0)
+            ;
+}

@@ -1,0 +1,31 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The recorder: takes batches from the spool, judges the bodies, and records them in the database.
+ */
+#ifndef CANDHOOK_RECORDER_H
+#define CANDHOOK_RECORDER_H
+
+#include "conf.h"
+#include "err.h"
+#include "store.h"
+
+struct recorder;
+
+/* FOLDER (the spool's), CONF and STORE are borrowed. */
+struct recorder *recorder_new(const struct conf *conf, int folder, struct store *store);
+void recorder_free(struct recorder *recorder);
+
+/*
+ * Records one batch. *RECORDED is how many bodies it held, 0 when the spool is empty. With LINGER, a small batch waits
+ * some milliseconds for more. On RESULT_RETRY or RESULT_FAIL nothing is lost: the same batch comes again.
+ */
+MUST_CHECK enum result recorder_step(struct recorder *recorder, int linger, size_t *recorded, struct err *err);
+
+/* Whether the spool holds something that this recorder has not recorded. */
+int recorder_has_more(struct recorder *recorder);
+
+/* Waits until the spool changed, a signal came, or TIMEOUT_MS passed. */
+void recorder_wait(struct recorder *recorder, int timeout_ms);
+
+#endif

@@ -1,0 +1,169 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * A runner. What an attempt's failure leads to (retry, back-off, the end) is settled by the schema; here is only how
+ * each kind of handler is run.
+ */
+#include <config.h>
+
+#include "runner.h"
+
+#include "log.h"
+#include "native.h"
+#include "patience.h"
+#include "signals.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCH 64
+#define LONGEST_WAIT_MS 5000 /* without a notification, which a connection pooler may swallow */
+
+struct run {
+    struct store *store;
+    const struct store_lease *lease;
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void say_outcome(void *context, const char *event_id, const char *result, const char *detail)
+{
+    const struct run *run = context;
+    struct log_quoted handler, quoted;
+    const char *name = log_quote(&handler, run->lease->handler, strlen(run->lease->handler));
+    const char *text = log_quote(&quoted, detail, detail != NULL ? strlen(detail) : 0);
+
+    if (strcmp(result, "ok") == 0)
+        log_debug("event=%s handler=%s outcome=ok detail=%s", event_id, name, text);
+    else
+        log_warning("event=%s handler=%s outcome=%s detail=%s", event_id, name, result, text);
+}
+
+/* Runs one delivery of an sql handler in a transaction of its own; when that fails as a whole, the attempt failed. */
+static enum result run_sql_alone(struct run *run, const char *event_id, struct err *err)
+{
+    struct store_outcome outcome = {.event_id = event_id, .result = "retry", .started_ms = now_ms()};
+    enum result result =
+        store_run_sql(run->store, run->lease, event_id, run->lease->timeout_ms, say_outcome, run, err);
+
+    if (result != RESULT_FAIL)
+        return result;
+    outcome.detail = err->text;
+    outcome.finished_ms = now_ms();
+    return store_finish(run->store, run->lease->number, &outcome, 1, say_outcome, run, err);
+}
+
+/* All deliveries in one call, which is fast; one a transaction when that call failed, to find out whose fault it was. */
+static enum result run_sql(struct run *run, struct err *err)
+{
+    enum result result = RESULT_FAIL;
+
+    if (run->lease->count > 1)
+        result = store_run_sql(run->store, run->lease, NULL, run->lease->timeout_ms, say_outcome, run, err);
+    if (result != RESULT_FAIL)
+        return result;
+    for (size_t i = 0; i < run->lease->count; i++) {
+        struct err ignored;
+
+        if (i > 0 && store_renew(run->store, run->lease->number, &ignored) != RESULT_OK)
+            return RESULT_RETRY;
+        result = run_sql_alone(run, run->lease->deliveries[i].event_id, err);
+        if (result != RESULT_OK)
+            return result;
+    }
+    return RESULT_OK;
+}
+
+static void renew(void *context)
+{
+    const struct run *run = context;
+    struct err err;
+
+    if (store_renew(run->store, run->lease->number, &err) != RESULT_OK)
+        log_debug("lease=%lld not renewed reason=\"%s\"", (long long)run->lease->number, err.text);
+}
+
+static enum result run_native(struct run *run, const struct conf *conf, struct err *err)
+{
+    struct store_outcome *outcomes = calloc(run->lease->count, sizeof *outcomes);
+    enum result result;
+
+    if (outcomes == NULL)
+        abort();
+    native_run(conf->handler_dir, run->lease, outcomes, renew, run);
+    result = store_connect(run->store, 0, err); /* it may have gone while a handler ran */
+    if (result == RESULT_OK)
+        result = store_finish(run->store, run->lease->number, outcomes, run->lease->count, say_outcome, run, err);
+    native_free_details(outcomes, run->lease->count);
+    free(outcomes);
+    return result;
+}
+
+enum result runner_step(const struct conf *conf, struct store *store, const char *worker, size_t *ran, struct err *err)
+{
+    struct store_lease lease;
+    struct run run = {store, &lease};
+    enum result result = store_claim(store, worker, BATCH, &lease, err);
+
+    *ran = 0;
+    if (result != RESULT_OK)
+        return result;
+    *ran = lease.count;
+    if (lease.count == 0)
+        result = RESULT_OK;
+    else if (strcmp(lease.kind, "sql") == 0)
+        result = run_sql(&run, err);
+    else
+        result = run_native(&run, conf, err);
+    store_free_lease(&lease);
+    return result;
+}
+
+/* Waits until something may be due. */
+static enum result wait_until_due(struct store *store, struct err *err)
+{
+    int ms;
+    enum result result = store_due_in(store, &ms, err);
+
+    if (result != RESULT_OK)
+        return result;
+    store_wait(store, ms >= 0 && ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
+    return RESULT_OK;
+}
+
+void runner_main(const struct conf *conf, const char *worker)
+{
+    struct store *store = store_new(conf->database);
+    struct patience patience = {0};
+
+    while (!signals_stop_asked()) {
+        struct err err;
+        size_t ran = 0;
+        enum result result = store_connect(store, 1, &err);
+
+        if (result == RESULT_OK)
+            result = store_listen(store, &err);
+        while (result == RESULT_OK && !signals_stop_asked()) {
+            result = runner_step(conf, store, worker, &ran, &err);
+            if (result == RESULT_OK)
+                patience_rest(&patience, NULL);
+            if (result == RESULT_OK && ran == 0)
+                result = wait_until_due(store, &err);
+            else if (result == RESULT_OK)
+                signals_poll(NULL, 0, 0); /* lets a signal in */
+        }
+        if (result != RESULT_OK) {
+            store_disconnect(store);
+            patience_lose(&patience, NULL, &err); /* the worker's main process says it */
+        }
+    }
+    store_free(store);
+}

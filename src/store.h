@@ -1,0 +1,126 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The database: one connection, and one C function for each function of the schema that the programs call. The only
+ * module that knows libpq. Every function may fail with RESULT_RETRY (the connection, a lock, a shutdown: try again after
+ * store_connect) or RESULT_FAIL (anything that a person must look at); the connection that was lost is closed by then.
+ */
+#ifndef CANDHOOK_STORE_H
+#define CANDHOOK_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "spool.h"
+
+#define STORE_VERSION 1 /* of the schema that this program knows */
+
+struct store;
+
+/* Makes an unconnected store. CONNINFO is borrowed for its life. */
+struct store *store_new(const char *conninfo);
+void store_free(struct store *store);
+
+/* Connects unless connected. With CHECK_VERSION, RESULT_FAIL when the schema is missing or not of STORE_VERSION. */
+MUST_CHECK enum result store_connect(struct store *store, int check_version, struct err *err);
+
+/* Ends the connection. */
+void store_disconnect(struct store *store);
+
+/* Whether the schema's version is still ours. */
+MUST_CHECK enum result store_check_version(struct store *store, struct err *err);
+
+/* Installs the schema by sending SQL whole. NOTICE gets each notice's text. */
+MUST_CHECK enum result store_install(struct store *store, const char *sql, void (*notice)(const char *text),
+                                     struct err *err);
+
+/* ---- the recorder's ---- */
+
+MUST_CHECK enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
+                                            struct err *err);
+
+/* Something that recording found worth a line in the log. */
+struct store_note {
+    char *kind; /* "malformed" or "unhandled" */
+    char *id, *module, *type, *detail;
+    char *events; /* how many */
+};
+
+/* Records the batch. REASONS[i] is NULL for an event, else why the body is malformed. Frees NOTES by store_free_notes. */
+MUST_CHECK enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons,
+                                    struct store_note **notes, size_t *note_count, struct err *err);
+void store_free_notes(struct store_note *notes, size_t count);
+
+MUST_CHECK enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYTES], size_t count,
+                                    struct err *err);
+
+/* Keeps house; SAY gets a line for each thing done. */
+MUST_CHECK enum result store_maintain(struct store *store, void (*say)(const char *text), struct err *err);
+
+/* Gives back what a worker that ended had leased. */
+MUST_CHECK enum result store_release(struct store *store, const char *worker, struct err *err);
+
+/* ---- the runners' ---- */
+
+/* One leased delivery. Texts are NULL where the database has null; after `attempt` all are for kind sql. */
+struct store_delivery {
+    const char *event_id;
+    int attempt;
+    const char *bot_token, *received_at, *module, *type;
+    const char *origin_community_id, *user_id, *community_id, *profile_id;
+    const char *payload, *body;
+};
+
+/* A batch of one handler's deliveries. */
+struct store_lease {
+    int64_t number;
+    const char *handler, *kind, *target;
+    int timeout_ms;
+    struct store_delivery *deliveries;
+    size_t count;
+    void *memory; /* what the texts live in */
+};
+
+/* Leases a batch for WORKER. COUNT 0 when nothing is due. To be freed by store_free_lease, also then. */
+MUST_CHECK enum result store_claim(struct store *store, const char *worker, int batch, struct store_lease *lease,
+                                   struct err *err);
+void store_free_lease(struct store_lease *lease);
+
+/* What came of one attempt; `times` are milliseconds since 1970. */
+struct store_outcome {
+    const char *event_id;
+    const char *result; /* "ok", "retry" or "failed"; borrowed */
+    const char *detail; /* may be NULL */
+    uint64_t started_ms, finished_ms;
+};
+
+/* Called for each outcome that was recorded. */
+typedef void store_outcome_fn(void *context, const char *event_id, const char *result, const char *detail);
+
+/*
+ * Runs the lease's sql handler for all its deliveries, or for the one of EVENT_ID, in one transaction of at most
+ * TIMEOUT_MS. RESULT_FAIL when that transaction failed as a whole: nothing of it happened.
+ */
+MUST_CHECK enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id,
+                                     int timeout_ms, store_outcome_fn *seen, void *context, struct err *err);
+
+MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
+                                    store_outcome_fn *seen, void *context, struct err *err);
+
+MUST_CHECK enum result store_renew(struct store *store, int64_t lease, struct err *err);
+
+/* Milliseconds until something is due, 0 when it is, -1 when nothing waits. */
+MUST_CHECK enum result store_due_in(struct store *store, int *ms, struct err *err);
+
+/* From now on store_wait ends when the schema notifies. */
+MUST_CHECK enum result store_listen(struct store *store, struct err *err);
+
+/* Waits for a notification, a signal, or TIMEOUT_MS; whatever came first. A lost connection is closed. */
+void store_wait(struct store *store, int timeout_ms);
+
+/* ---- people's ---- */
+
+MUST_CHECK enum result store_set_bot_token(struct store *store, const char *community, const char *token, struct err *err);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The verbs of candhook: one file a verb, one line in candhook.c's table. Each takes its own arguments (argv[0] is
+ * "candhook verb"), and returns the exit status: 0, or a word of sysexits.h.
+ */
+#ifndef CANDHOOK_VERB_H
+#define CANDHOOK_VERB_H
+
+int verb_check_config(int argc, char **argv);
+int verb_init(int argc, char **argv);
+int verb_send(int argc, char **argv);
+int verb_stop(int argc, char **argv);
+int verb_token(int argc, char **argv);
+int verb_work(int argc, char **argv);
+
+#endif

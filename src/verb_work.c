@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * candhook work: the worker, for a terminal, a service, cron, or the responder's helper.
+ */
+#include <config.h>
+
+#include "log.h"
+#include "session.h"
+#include "verb.h"
+#include "worker.h"
+
+#include <argp.h>
+#include <sysexits.h>
+
+enum { KEY_ONCE = 1, KEY_UNLESS_STOPPED };
+
+static const struct argp_option option_table[] = {
+    {"once", KEY_ONCE, NULL, 0, "Record what is spooled, run what is due, and end (for cron)", 0},
+    {"unless-stopped", KEY_UNLESS_STOPPED, NULL, 0, "Do nothing after candhook stop", 0},
+    {NULL, 0, NULL, 0, NULL, 0},
+};
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct worker_options *options = state->input;
+
+    (void)text;
+    if (key == KEY_ONCE)
+        options->once = 1;
+    else if (key == KEY_UNLESS_STOPPED)
+        options->unless_stopped = 1;
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static const struct argp argp = {
+    option_table, parse_option, NULL,
+    "Records spooled events in the database and runs their handlers.\v"
+    "A mounted responder starts this by itself when no worker runs for its spool. It ends in good order on TERM, on "
+    "candhook stop, and when candhook or its schema was replaced. Exit status: 0; 75 when another worker runs, or, "
+    "with --once, the database cannot be used now; 78 when the configuration is wrong.",
+    NULL, NULL, NULL};
+
+int verb_work(int argc, char **argv)
+{
+    struct worker_options options = {0};
+    struct conf *conf;
+    struct err err;
+    enum result result;
+    int status;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    status = session_conf(argv[0], &conf);
+    if (status != 0)
+        return status;
+    if (log_open(conf->log, conf->log_level, "candhook", &err) != RESULT_OK) {
+        conf_free(conf);
+        return session_fail(argv[0], RESULT_FAIL, &err) ? EX_CONFIG : 0;
+    }
+    result = worker_run(conf, &options, &err);
+    if (result == RESULT_RETRY && options.unless_stopped)
+        log_debug("worker=not started reason=\"%s\"", err.text); /* two helpers were quick: one worker is enough */
+    else if (result != RESULT_OK)
+        log_error("worker=ended reason=\"%s\"", err.text);
+    if (result != RESULT_OK)
+        status = result == RESULT_RETRY ? EX_TEMPFAIL : EX_UNAVAILABLE;
+    conf_free(conf);
+    return status;
+}

@@ -1,0 +1,323 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The worker. Its main process holds the spool's worker lock and is the recorder; the runners are forked before it
+ * connects, and end with it (PDEATHSIG). What must stay true: whoever appends to the spool and then sees the lock taken
+ * may rely on it that the holder looks at the spool again. So `--once` looks again after it let go of the lock.
+ */
+#include <config.h>
+
+#include "worker.h"
+
+#include "lock.h"
+#include "log.h"
+#include "patience.h"
+#include "recorder.h"
+#include "runner.h"
+#include "signals.h"
+#include "spool.h"
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_MS 1000             /* how often an idle worker looks around */
+#define MAINTAIN_SECONDS 3600    /* how often the schema keeps house */
+#define VERSION_SECONDS 10       /* how often the schema's version is asked for */
+#define RUNNER_REST_SECONDS 1    /* at least so long between two starts of one runner */
+
+struct runner {
+    pid_t pid; /* 0: not running */
+    time_t started;
+    char name[128];
+};
+
+struct worker {
+    const struct conf *conf;
+    int folder, lock_file;
+    struct store *store;
+    struct recorder *recorder;
+    struct runner *runners;
+    struct stat executable; /* as it was when we started */
+    char executable_path[PATH_MAX];
+    time_t maintained, version_checked, looked;
+    int schema_changed;
+    struct patience patience;
+};
+
+static time_t now_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* ---- runners ---- */
+
+static void name_worker(char *name, size_t size, unsigned index)
+{
+    char host[64] = "";
+
+    gethostname(host, sizeof host - 1);
+    snprintf(name, size, "%s/%d/%u", host, (int)getpid(), index);
+}
+
+static void start_runner(struct worker *worker, struct runner *runner)
+{
+    pid_t parent = getpid();
+
+    runner->started = now_seconds();
+    runner->pid = fork();
+    if (runner->pid != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_NAME, "candhook-runner");
+    if (getppid() != parent)
+        _exit(0);
+    close(worker->lock_file);
+    close(worker->folder);
+    runner_main(worker->conf, runner->name);
+    _exit(0);
+}
+
+/* Reaps runners that ended, gives back what they had leased, and starts them again. */
+static void mind_runners(struct worker *worker)
+{
+    struct err err;
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (unsigned i = 0; i < worker->conf->runners; i++) {
+            if (worker->runners[i].pid != pid)
+                continue;
+            worker->runners[i].pid = 0;
+            log_warning("runner=%s ended status=%d", worker->runners[i].name, status);
+            if (store_release(worker->store, worker->runners[i].name, &err) != RESULT_OK)
+                log_debug("runner=%s leases=not released reason=\"%s\"", worker->runners[i].name, err.text);
+        }
+    for (unsigned i = 0; i < worker->conf->runners; i++)
+        if (worker->runners[i].pid <= 0 && now_seconds() - worker->runners[i].started >= RUNNER_REST_SECONDS)
+            start_runner(worker, &worker->runners[i]);
+}
+
+static void start_runners(struct worker *worker)
+{
+    worker->runners = calloc(worker->conf->runners + 1, sizeof *worker->runners);
+    if (worker->runners == NULL)
+        abort();
+    for (unsigned i = 0; i < worker->conf->runners; i++) {
+        name_worker(worker->runners[i].name, sizeof worker->runners[i].name, i);
+        start_runner(worker, &worker->runners[i]);
+    }
+}
+
+/* Tells the runners to end, and waits until they finished their batches. */
+static void end_runners(struct worker *worker)
+{
+    for (unsigned i = 0; i < worker->conf->runners; i++)
+        if (worker->runners[i].pid > 0)
+            kill(worker->runners[i].pid, SIGTERM);
+    for (unsigned i = 0; i < worker->conf->runners; i++)
+        while (worker->runners[i].pid > 0 && waitpid(worker->runners[i].pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    free(worker->runners);
+}
+
+/* ---- looking around ---- */
+
+static void remember_executable(struct worker *worker)
+{
+    ssize_t length = readlink("/proc/self/exe", worker->executable_path, sizeof worker->executable_path - 1);
+
+    worker->executable_path[length > 0 ? length : 0] = '\0';
+    if (stat(worker->executable_path, &worker->executable) != 0)
+        worker->executable_path[0] = '\0';
+}
+
+static int executable_changed(const struct worker *worker)
+{
+    struct stat now;
+
+    if (worker->executable_path[0] == '\0')
+        return 0;
+    return stat(worker->executable_path, &now) != 0 || now.st_ino != worker->executable.st_ino ||
+           now.st_dev != worker->executable.st_dev || now.st_mtim.tv_sec != worker->executable.st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != worker->executable.st_mtim.tv_nsec;
+}
+
+static void say_maintained(const char *text)
+{
+    log_info("maintained=\"%s\"", text);
+}
+
+/* Keeps the schema's house and asks whether it still is the one that we know. */
+static enum result tend_schema(struct worker *worker, struct err *err)
+{
+    time_t now = now_seconds();
+    enum result result = RESULT_OK;
+
+    if (worker->version_checked == 0 || now - worker->version_checked >= VERSION_SECONDS) {
+        result = store_check_version(worker->store, err);
+        worker->schema_changed = result == RESULT_FAIL;
+        worker->version_checked = now;
+    }
+    if (result == RESULT_OK && (worker->maintained == 0 || now - worker->maintained >= MAINTAIN_SECONDS)) {
+        result = store_maintain(worker->store, say_maintained, err);
+        worker->maintained = now;
+    }
+    return result;
+}
+
+/* Once a second: what may end or change a worker. Returns 0 when it is time to end. */
+static int look_around(struct worker *worker)
+{
+    if (now_seconds() == worker->looked)
+        return 1;
+    worker->looked = now_seconds();
+    mind_runners(worker);
+    if (!executable_changed(worker))
+        return 1;
+    log_info("worker=ending reason=\"%s changed\"", worker->executable_path);
+    return 0;
+}
+
+/* ---- the two ways to work ---- */
+
+/* One step of the recorder, on a connection that is known to be good. */
+static enum result record_step(struct worker *worker, int linger, size_t *recorded, struct err *err)
+{
+    enum result result = store_connect(worker->store, 1, err);
+
+    if (result == RESULT_OK)
+        result = tend_schema(worker, err);
+    if (result == RESULT_OK)
+        result = recorder_step(worker->recorder, linger, recorded, err);
+    return result;
+}
+
+static void work(struct worker *worker)
+{
+    start_runners(worker);
+    while (look_around(worker) && !signals_stop_asked()) {
+        struct err err;
+        size_t recorded = 0;
+
+        if (record_step(worker, 1, &recorded, &err) != RESULT_OK) {
+            if (worker->schema_changed) {
+                log_info("worker=ending reason=\"%s\"", err.text);
+                break;
+            }
+            store_disconnect(worker->store);
+            patience_lose(&worker->patience, "recording", &err);
+            continue;
+        }
+        patience_rest(&worker->patience, "recording");
+        recorder_wait(worker->recorder, recorded > 0 ? 0 : TICK_MS);
+    }
+    end_runners(worker);
+}
+
+/* Records all that the spool holds and runs all that is due. */
+static enum result work_once(struct worker *worker, struct err *err)
+{
+    char name[128];
+    size_t recorded = 0, ran = 0;
+    enum result result;
+
+    name_worker(name, sizeof name, 0);
+    do {
+        result = record_step(worker, 0, &recorded, err);
+        if (result == RESULT_OK)
+            result = runner_step(worker->conf, worker->store, name, &ran, err);
+        signals_poll(NULL, 0, 0);
+    } while (result == RESULT_OK && (recorded > 0 || ran > 0) && !signals_stop_asked());
+    return result;
+}
+
+/* ---- life ---- */
+
+static enum result take_lock(struct worker *worker, struct err *err)
+{
+    pid_t holder;
+
+    worker->lock_file = openat(worker->folder, SPOOL_WORKER_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (worker->lock_file < 0) {
+        err_set_errno(err, "cannot open %s/" SPOOL_WORKER_LOCK, worker->conf->spool);
+        return RESULT_FAIL;
+    }
+    if (lock_take(worker->lock_file) == 0)
+        return RESULT_OK;
+    holder = lock_holder(worker->lock_file);
+    err_set(err, "a worker runs for the spool %s already (process %d)", worker->conf->spool, (int)holder);
+    close(worker->lock_file);
+    return RESULT_RETRY;
+}
+
+static int is_stopped(const struct worker *worker)
+{
+    return faccessat(worker->folder, SPOOL_STOPPED, F_OK, 0) == 0;
+}
+
+/* Works while holding the lock, unless a person's stop is still in force. */
+static enum result work_locked(struct worker *worker, const struct worker_options *options, struct err *err)
+{
+    enum result result = RESULT_OK;
+
+    if (options->unless_stopped && is_stopped(worker))
+        return RESULT_OK;
+    unlinkat(worker->folder, SPOOL_STOPPED, 0);
+    log_info("worker=started spool=%s once=%s", worker->conf->spool, options->once ? "yes" : "no");
+    if (options->once)
+        result = work_once(worker, err);
+    else
+        work(worker);
+    log_info("worker=ended");
+    return result;
+}
+
+/* Takes the lock, works, and, if once, does so again while something came in before the lock was free. */
+static enum result work_in_turn(struct worker *worker, const struct worker_options *options, struct err *err)
+{
+    enum result result = take_lock(worker, err);
+
+    while (result == RESULT_OK) {
+        result = work_locked(worker, options, err);
+        close(worker->lock_file); /* lets go of the lock */
+        if (result != RESULT_OK || !options->once || signals_stop_asked() || !recorder_has_more(worker->recorder))
+            return result;
+        if (take_lock(worker, err) != RESULT_OK)
+            return RESULT_OK; /* somebody took over meanwhile: it is theirs now */
+    }
+    return result;
+}
+
+enum result worker_run(const struct conf *conf, const struct worker_options *options, struct err *err)
+{
+    struct worker worker = {.conf = conf};
+    enum result result;
+
+    signals_catch();
+    remember_executable(&worker);
+    result = spool_open(conf->spool, &worker.folder, err);
+    if (result != RESULT_OK)
+        return result;
+    worker.store = store_new(conf->database);
+    worker.recorder = recorder_new(conf, worker.folder, worker.store);
+    result = work_in_turn(&worker, options, err);
+    recorder_free(worker.recorder);
+    store_free(worker.store);
+    close(worker.folder);
+    return result;
+}
