@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: ISC
+#
+# What ./quickstart and ./check share: saying how far they are, and the build. Sourced with bash; the caller has set
+# `top` (the checkout). Everything that a step prints goes to $log; when it fails, the end of that is shown.
+
+scripts=$top/scripts
+export LC_ALL=C.UTF-8
+bold='' red='' green='' plain=''
+if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$'\e[1m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
+fi
+
+say() {
+    printf '%s\n' "$@"
+}
+
+complain() {
+    printf '%s\n' "" "$red$1$plain" "${@:2}" >&2
+}
+
+# Autotools and make cannot build under a path with blanks, and say so in riddles.
+refuse_blanks() {
+    case $top in
+        *[[:space:]]*)
+            complain "The path of this checkout has a blank in it, and make cannot work with that:" "" "    $top" "" \
+                "Move it to a path without blanks."
+            exit 1
+            ;;
+    esac
+    if [ ! -w "$top" ]; then
+        complain "I cannot write to $top (I build in its folder build/)." "Use a checkout of your own."
+        exit 1
+    fi
+}
+
+# On a terminal, the seconds of the step that runs, until it is killed.
+tick() {
+    local begin=$SECONDS
+    trap 'exit 0' TERM
+    trap '' INT
+    while sleep 1 & wait $!; do
+        printf '\r  %-52s %4d s ' "$1" $((SECONDS - begin))
+    done
+}
+
+# run_step TITLE COMMAND…: the command with its output in $log, and one line about it; returns its status.
+run_step() {
+    local title=$1 begin=$SECONDS status=0 ticker=''
+    shift
+    printf '  %-52s ' "$title"
+    if [ -t 1 ]; then
+        tick "$title" &
+        ticker=$!
+    fi
+    printf '\n==== %s\n' "$title" >>"$log"
+    "$@" >>"$log" 2>&1 </dev/null || status=$?
+    if [ -n "$ticker" ]; then
+        kill $ticker && wait $ticker
+        printf '\r  %-52s ' "$title"
+    fi 2>/dev/null
+    if [ $status = 0 ]; then
+        printf '%4d s\n' $((SECONDS - begin))
+        return 0
+    fi
+    printf '%4d s  %sFAILED%s\n' $((SECONDS - begin)) "$red" "$plain"
+    step_end >&2
+    return $status
+}
+
+# The end of the last step's output.
+step_end() {
+    awk '/^==== / { n = 0 } { line[n++] = $0 } END { for (i = n > 40 ? n - 40 : 0; i < n; i++) print "    | " line[i] }' "$log"
+    say "    (all of it: $log)"
+}
+
+# A lock on a file's or folder's inode: descriptor 8, held while COMMAND runs, not by what it leaves behind.
+with_lock() {
+    local what=$1
+    shift
+    (exec 8<"$what" && flock 8 && "$@")
+}
+
+# configure, where it is not there or older than what it is made from. It is the one thing that writes beside the sources.
+make_configure() {
+    [ "$top/configure" -nt "$top/configure.ac" ] && [ "$top/Makefile.in" -nt "$top/Makefile.am" ] &&
+        [ "$top/config.h.in" -nt "$top/configure.ac" ] && [ -z "$(find "$top/sql" -name '*.am' -newer "$top/Makefile.in")" ] ||
+        (cd "$top" && autoreconf -i)
+}
+
+# prepare FOLDER OPTION…: configures the build in FOLDER, if that is not done yet.
+prepare() {
+    local folder=$1
+    shift
+    if [ -e "$top/config.status" ]; then
+        echo "this checkout was configured in place; run 'make distclean' in $top first"
+        return 1
+    fi
+    mkdir -p "$folder" && with_lock "$top" make_configure || return 1
+    if [ ! -e "$folder/Makefile" ] || [ "$(cat "$folder/options" 2>/dev/null)" != "$*" ] ||
+        [ "$top/configure" -nt "$folder/config.status" ]; then
+        (cd "$folder" && "$top/configure" -q "$@") && printf '%s\n' "$*" >"$folder/options"
+    fi
+}
