@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "err.h"
 #include "log.h"
@@ -31,13 +32,17 @@ struct conf {
 /*
  * Finds and reads the configuration: $CANDHOOK_CONF, else sysconfdir/candhook.conf. The file must be a regular file,
  * owned by this user or root, not readable or writable by others, not writable by the group, and not under a document
- * root (a folder named public_html, htdocs, httpdocs, or /var/www/html; or below $DOCUMENT_ROOT if that is set).
+ * root (a folder named public_html, htdocs, httpdocs, or /var/www/html; or below $DOCUMENT_ROOT if that is set). Nor may
+ * the spool, the URL secrets or the log file lie under one.
  * RESULT_FAIL with a description that names file, line and the allowed values.
  */
 MUST_CHECK enum result conf_load(struct conf **out, struct err *err);
 
 /* Whether the file lies below FOLDER (a document root that a front server told); both are resolved first. */
 int conf_lies_under(const struct conf *conf, const char *folder);
+
+/* Prints the settings in force, a line `key = value` for each; the database's says only that it is set. */
+void conf_print(const struct conf *conf, FILE *stream);
 
 void conf_free(struct conf *conf);
 

@@ -36,6 +36,10 @@ MUST_CHECK enum result secrets_refresh(struct secrets *secrets, struct err *err)
  */
 const char *secrets_match(const struct secrets *secrets, const char *uri);
 
+/* How many secrets are in force, and the label of one of them, counted from 0. */
+size_t secrets_count(const struct secrets *secrets);
+const char *secrets_label(const struct secrets *secrets, size_t which);
+
 void secrets_free(struct secrets *secrets);
 
 #endif

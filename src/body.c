@@ -1,0 +1,78 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Is a body visibly one whole object? One pass that knows strings and depth, and nothing else of JSON: whether a
+ * bracket is closed by a brace, or what stands between them, is event.c's to judge. What is cut off anywhere is never
+ * whole.
+ */
+#include <config.h>
+
+#include "body.h"
+
+#include <string.h>
+
+static int is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* From behind a string's first quote to behind its last; NULL when the body ends in it. */
+static const char *skip_string(const char *at, const char *end)
+{
+    const char *start = at, *quote, *back;
+
+    while ((quote = memchr(at, '"', (size_t)(end - at))) != NULL) {
+        for (back = quote; back > start && back[-1] == '\\'; back--)
+            ;
+        at = quote + 1;
+        if ((quote - back) % 2 == 0)
+            return at;
+        start = at; /* an escaped quote: backslashes before it are spent */
+    }
+    return NULL;
+}
+
+/* From a first brace to behind the one that closes it; NULL when there is none. */
+static const char *skip_object(const char *at, const char *end)
+{
+    size_t depth = 0;
+
+    while (at != NULL && at < end) {
+        switch (*at++) {
+        case '"':
+            at = skip_string(at, end);
+            break;
+        case '{':
+        case '[':
+            depth++;
+            break;
+        case '}':
+            if (--depth == 0)
+                return at;
+            break;
+        case ']':
+            if (--depth == 0)
+                return NULL;
+            break;
+        default:
+            break;
+        }
+    }
+    return NULL;
+}
+
+int body_is_whole(const char *body, size_t length)
+{
+    const char *at = body, *end = body + length;
+
+    if (length >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+        at += 3;
+    while (at < end && is_space(*at))
+        at++;
+    if (at == end || *at != '{')
+        return 0;
+    at = skip_object(at, end);
+    while (at != NULL && at < end && is_space(*at))
+        at++;
+    return at == end;
+}

@@ -1,0 +1,302 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The table of keys: candhook.conf(5) and the installed sample say the same, and a test compares them. Adding a key is
+ * a member of struct conf, a row here, and a paragraph in each of the two.
+ */
+#include <config.h>
+
+#include "conf_keys.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define KIB ((uint64_t)1024)
+#define MIB (KIB * KIB)
+#define GIB (KIB * MIB)
+#define HOUR ((uint64_t)60 * 60)
+#define DAY (24 * HOUR)
+#define PLACE(member) offsetof(struct conf, member)
+
+const struct conf_key conf_keys[CONF_KEY_COUNT] = {
+    {"database", CONF_TEXT, PLACE(database), NULL, 0, 0, "connection string of the database, as libpq takes it"},
+    {"spool", CONF_HIDDEN, PLACE(spool), LOCALSTATEDIR "/lib/candhook/spool", 0, 0, "folder of the spool"},
+    {"url_secrets", CONF_HIDDEN, PLACE(url_secrets), SYSCONFDIR "/candhook.secrets", 0, 0, "file of the URL secrets"},
+    {"max_body", CONF_SIZE, PLACE(max_body), "1M", KIB, 16 * MIB, "largest body that is taken"},
+    {"min_free", CONF_SPACE, PLACE(min_free), "64M", 0, 1024 * GIB, "space that stays free where the spool lies"},
+    {"keep_sealed", CONF_SECONDS, PLACE(keep_sealed), "0", 0, 365 * DAY, "how long recorded segments are kept"},
+    {"runners", CONF_COUNT, PLACE(runners), "2", 0, 64, "processes that run handlers"},
+    {"handler_dir", CONF_PATH, PLACE(handler_dir), HANDLERDIR, 0, 0, "folder of the c handlers"},
+    {"log", CONF_TARGET, PLACE(log), "stderr", 0, 0, "where log lines go"},
+    {"log_level", CONF_LEVEL, PLACE(log_level), "info", 0, 0, "the least important lines that are logged"},
+    {"worker_program", CONF_PATH, PLACE(worker_program), BINDIR "/candhook", 0, 0,
+     "the program that the responder starts"},
+};
+
+static const char *const level_words[] = {"error", "warning", "info", "debug"}; /* in the order of enum log_level */
+
+#define LEVEL_COUNT (sizeof level_words / sizeof level_words[0])
+
+/* Every place is read and written through memcpy, so that the kind alone says what type stands there. */
+static void *place_of(struct conf *conf, const struct conf_key *key)
+{
+    return (char *)conf + key->place;
+}
+
+static const void *const_place_of(const struct conf *conf, const struct conf_key *key)
+{
+    return (const char *)conf + key->place;
+}
+
+static int is_text(enum conf_kind kind)
+{
+    return kind == CONF_TEXT || kind == CONF_PATH || kind == CONF_HIDDEN || kind == CONF_TARGET;
+}
+
+/* ---- amounts: a number and perhaps a unit ---- */
+
+struct unit {
+    char letter[2];
+    uint64_t factor;
+};
+
+/* Largest first; the one without a letter ends each list. */
+static const struct unit size_units[] = {{"G", GIB}, {"M", MIB}, {"k", KIB}, {"", 1}};
+static const struct unit time_units[] = {{"d", DAY}, {"h", HOUR}, {"m", 60}, {"", 1}};
+static const struct unit no_units[] = {{"", 1}};
+
+static const struct unit *units_of(enum conf_kind kind)
+{
+    if (kind == CONF_SIZE || kind == CONF_SPACE)
+        return size_units;
+    return kind == CONF_SECONDS ? time_units : no_units;
+}
+
+static int parse_amount(const char *text, const struct unit *unit, uint64_t *amount)
+{
+    unsigned long long number;
+    char *end;
+
+    if (!isdigit((unsigned char)*text))
+        return -1; /* strtoull would take blanks and signs */
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    while (*unit->letter != '\0' && strcasecmp(end, unit->letter) != 0)
+        unit++;
+    if (errno != 0 || strcasecmp(end, unit->letter) != 0)
+        return -1;
+    return __builtin_mul_overflow((uint64_t)number, unit->factor, amount) ? -1 : 0;
+}
+
+static void print_amount(uint64_t amount, const struct unit *unit, char *text, size_t room)
+{
+    while (*unit->letter != '\0' && (amount == 0 || amount % unit->factor != 0))
+        unit++;
+    snprintf(text, room, "%ju%s", (uintmax_t)(amount / unit->factor), unit->letter);
+}
+
+static uint64_t amount_of(const struct conf *conf, const struct conf_key *key)
+{
+    const void *place = const_place_of(conf, key);
+    unsigned number = 0;
+    uint64_t space = 0;
+    size_t size = 0;
+
+    if (key->kind == CONF_SIZE)
+        memcpy(&size, place, sizeof size);
+    else if (key->kind == CONF_SPACE)
+        memcpy(&space, place, sizeof space);
+    else
+        memcpy(&number, place, sizeof number);
+    return size + space + number;
+}
+
+static int set_amount(struct conf *conf, const struct conf_key *key, const char *value)
+{
+    void *place = place_of(conf, key);
+    unsigned number;
+    uint64_t amount;
+    size_t size;
+
+    if (parse_amount(value, units_of(key->kind), &amount) != 0 || amount < key->min || amount > key->max)
+        return -1;
+    size = (size_t)amount;
+    number = (unsigned)amount;
+    if (key->kind == CONF_SIZE)
+        memcpy(place, &size, sizeof size);
+    else if (key->kind == CONF_SPACE)
+        memcpy(place, &amount, sizeof amount);
+    else
+        memcpy(place, &number, sizeof number);
+    return 0;
+}
+
+/* ---- texts and words ---- */
+
+static int is_path(const char *value)
+{
+    const char *at = value;
+
+    while (*at != '\0' && !iscntrl((unsigned char)*at))
+        at++;
+    return *value == '/' && *at == '\0' && at - value < PATH_MAX;
+}
+
+static int allows_text(enum conf_kind kind, const char *value)
+{
+    if (kind == CONF_TEXT)
+        return *value != '\0';
+    return is_path(value) || (kind == CONF_TARGET && (strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0));
+}
+
+static int set_text(struct conf *conf, const struct conf_key *key, const char *value)
+{
+    char *text;
+
+    if (!allows_text(key->kind, value))
+        return -1;
+    memcpy(&text, place_of(conf, key), sizeof text);
+    free(text);
+    text = strdup(value);
+    if (text == NULL)
+        abort();
+    memcpy(place_of(conf, key), &text, sizeof text);
+    return 0;
+}
+
+static int set_level(struct conf *conf, const struct conf_key *key, const char *value)
+{
+    enum log_level level;
+    size_t i = 0;
+
+    while (i < LEVEL_COUNT && strcmp(value, level_words[i]) != 0)
+        i++;
+    level = (enum log_level)i;
+    if (i == LEVEL_COUNT)
+        return -1;
+    memcpy(place_of(conf, key), &level, sizeof level);
+    return 0;
+}
+
+/* ---- for conf.c ---- */
+
+const struct conf_key *conf_key_find(const char *name)
+{
+    for (size_t i = 0; i < CONF_KEY_COUNT; i++) {
+        if (strcmp(conf_keys[i].name, name) == 0)
+            return &conf_keys[i];
+    }
+    return NULL;
+}
+
+int conf_key_set(struct conf *conf, const struct conf_key *key, const char *value)
+{
+    if (is_text(key->kind))
+        return set_text(conf, key, value);
+    return key->kind == CONF_LEVEL ? set_level(conf, key, value) : set_amount(conf, key, value);
+}
+
+const char *conf_key_text(const struct conf *conf, const struct conf_key *key)
+{
+    const char *text = NULL;
+
+    if (is_text(key->kind))
+        memcpy(&text, const_place_of(conf, key), sizeof text);
+    return text;
+}
+
+void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
+{
+    const struct unit *units = units_of(key->kind);
+    char min[32], max[32];
+
+    print_amount(key->min, units, min, sizeof min);
+    print_amount(key->max, units, max, sizeof max);
+    if (key->kind == CONF_TEXT)
+        snprintf(text, room, "the %s", key->help);
+    else if (key->kind == CONF_LEVEL)
+        snprintf(text, room, "error, warning, info or debug");
+    else if (key->kind == CONF_TARGET)
+        snprintf(text, room, "stderr, syslog or the absolute path of a file");
+    else if (is_text(key->kind))
+        snprintf(text, room, "an absolute path, without quotes");
+    else if (units == size_units)
+        snprintf(text, room, "a size from %s to %s, in bytes or with k, M or G behind the number", min, max);
+    else if (units == time_units)
+        snprintf(text, room, "a time from %s to %s, in seconds or with m, h or d behind the number", min, max);
+    else
+        snprintf(text, room, "a number from %s to %s", min, max);
+}
+
+void conf_key_value(const struct conf *conf, const struct conf_key *key, char *text, size_t room)
+{
+    enum log_level level;
+
+    if (key->kind == CONF_TEXT)
+        snprintf(text, room, "(set)");
+    else if (is_text(key->kind))
+        snprintf(text, room, "%s", conf_key_text(conf, key));
+    else if (key->kind != CONF_LEVEL)
+        print_amount(amount_of(conf, key), units_of(key->kind), text, room);
+    else {
+        memcpy(&level, const_place_of(conf, key), sizeof level);
+        snprintf(text, room, "%s", level_words[level]);
+    }
+}
+
+/* How many letters must be put in, left out or changed to make one name of the other; upper case counts as lower. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[CONF_KEY_BYTES + 1];
+    size_t width = strnlen(b, CONF_KEY_BYTES);
+
+    for (unsigned j = 0; j <= width; j++)
+        row[j] = j;
+    for (; *a != '\0'; a++) {
+        unsigned corner = row[0]++;
+
+        for (size_t j = 1; j <= width; j++) {
+            unsigned best = corner + (tolower((unsigned char)*a) != b[j - 1]);
+
+            corner = row[j];
+            best = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+            row[j] = best < corner + 1 ? best : corner + 1;
+        }
+    }
+    return row[width];
+}
+
+const struct conf_key *conf_key_near(const char *name)
+{
+    const struct conf_key *near = NULL;
+    unsigned best = 3;
+
+    for (size_t i = 0; i < CONF_KEY_COUNT; i++) {
+        unsigned far = distance(name, conf_keys[i].name);
+
+        if (far < best) {
+            best = far;
+            near = &conf_keys[i];
+        }
+    }
+    return near;
+}
+
+void conf_keys_free(struct conf *conf)
+{
+    for (size_t i = 0; i < CONF_KEY_COUNT; i++) {
+        char *text;
+
+        if (!is_text(conf_keys[i].kind))
+            continue;
+        memcpy(&text, place_of(conf, &conf_keys[i]), sizeof text);
+        if (text != NULL)
+            explicit_bzero(text, strlen(text));
+        free(text);
+    }
+}

@@ -1,0 +1,63 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The keys of the configuration: one table, and what can be done with a row of it. Part of conf.c's business; nobody
+ * else includes this.
+ */
+#ifndef CANDHOOK_CONF_KEYS_H
+#define CANDHOOK_CONF_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf.h"
+
+#define CONF_KEY_BYTES 64 /* longest name that is looked at */
+
+enum conf_kind {
+    CONF_TEXT,    /* anything but nothing; a password may stand in it, so it is never shown */
+    CONF_PATH,    /* absolute path */
+    CONF_HIDDEN,  /* absolute path that must not lie under a document root */
+    CONF_TARGET,  /* stderr, syslog or such a path */
+    CONF_SIZE,    /* bytes, in a size_t */
+    CONF_SPACE,   /* bytes, in a uint64_t */
+    CONF_COUNT,   /* a number, in an unsigned */
+    CONF_SECONDS, /* a time, in an unsigned */
+    CONF_LEVEL    /* an enum log_level, by its word */
+};
+
+struct conf_key {
+    const char *name;
+    enum conf_kind kind;
+    size_t place;         /* in struct conf */
+    const char *fallback; /* NULL: the key must be set */
+    uint64_t min, max;    /* of sizes, counts and times */
+    const char *help;
+};
+
+#define CONF_KEY_COUNT 11
+
+extern const struct conf_key conf_keys[CONF_KEY_COUNT];
+
+/* The row of that name, or NULL. */
+const struct conf_key *conf_key_find(const char *name);
+
+/* Sets the value. Returns 0, or -1 when the key does not allow it. */
+int conf_key_set(struct conf *conf, const struct conf_key *key, const char *value);
+
+/* The value of a key of one of the kinds that are text; NULL for others. */
+const char *conf_key_text(const struct conf *conf, const struct conf_key *key);
+
+/* Writes what KEY allows, for people. */
+void conf_key_allowed(const struct conf_key *key, char *text, size_t room);
+
+/* Writes the value as the file would have it, "(set)" for one that is never shown. */
+void conf_key_value(const struct conf *conf, const struct conf_key *key, char *text, size_t room);
+
+/* The key whose name is nearest to NAME, or NULL when none is near. */
+const struct conf_key *conf_key_near(const char *name);
+
+/* Frees the texts. */
+void conf_keys_free(struct conf *conf);
+
+#endif

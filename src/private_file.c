@@ -1,0 +1,130 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Private files: open, check, read. The permission bits are judged here and not left to the kernel, which stops no
+ * root.
+ */
+#include <config.h>
+
+#include "private_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct user_name {
+    char text[64];
+};
+
+static const char *user_name(struct user_name *room, uid_t uid)
+{
+    const struct passwd *user = getpwuid(uid);
+
+    if (user != NULL)
+        snprintf(room->text, sizeof room->text, "%s", user->pw_name);
+    else
+        snprintf(room->text, sizeof room->text, "uid %lu", (unsigned long)uid);
+    return room->text;
+}
+
+static enum result check_owner(const char *path, const struct private_file_rule *rule, uid_t owner, struct err *err)
+{
+    struct user_name theirs, ours;
+
+    if (owner == geteuid() || (rule->root_may_own && owner == 0))
+        return RESULT_OK;
+    user_name(&theirs, owner);
+    user_name(&ours, geteuid());
+    err_set(err, "%s belongs to %s, but this runs as %s: run it as %s, or `chown %s %s`", path, theirs.text, ours.text,
+            theirs.text, ours.text, path);
+    return RESULT_FAIL;
+}
+
+static enum result check(const char *path, const struct private_file_rule *rule, const struct stat *st, struct err *err)
+{
+    if (!S_ISREG(st->st_mode)) {
+        err_set(err, "%s is not a regular file", path);
+        return RESULT_FAIL;
+    }
+    if (check_owner(path, rule, st->st_uid, err) != RESULT_OK)
+        return RESULT_FAIL;
+    if (st->st_mode & rule->refused) {
+        err_set(err, "%s has mode %04o, so that others may read or change it: `%s %s`", path,
+                (unsigned)(st->st_mode & 07777), rule->remedy, path);
+        return RESULT_FAIL;
+    }
+    if (st->st_size < 0 || (uintmax_t)st->st_size > rule->max) {
+        err_set(err, "%s has %jd bytes; at most %zu are read", path, (intmax_t)st->st_size, rule->max);
+        return RESULT_FAIL;
+    }
+    return RESULT_OK;
+}
+
+/* Reads to the end, at most ROOM bytes: a file that grows under the reader is cut there. */
+static ssize_t read_all(int fd, char *text, size_t room)
+{
+    size_t length = 0;
+
+    while (length < room) {
+        ssize_t got = read(fd, text + length, room - length);
+
+        if (got == 0)
+            break;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        length += (size_t)got;
+    }
+    return (ssize_t)length;
+}
+
+enum result private_file_read(const char *path, const struct private_file_rule *rule, struct private_file *file,
+                              struct err *err)
+{
+    enum result result = RESULT_FAIL;
+    int reason = EINVAL;
+    ssize_t length;
+    int fd;
+
+    memset(file, 0, sizeof *file);
+    /* O_NONBLOCK: a FIFO in the file's place must not hold the program. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &file->stat) != 0) {
+        reason = errno;
+        err_set_errno(err, "cannot open %s", path);
+        goto out;
+    }
+    if (check(path, rule, &file->stat, err) != RESULT_OK)
+        goto out;
+    file->text = malloc(rule->max + 1);
+    if (file->text == NULL)
+        abort();
+    length = read_all(fd, file->text, rule->max);
+    if (length < 0) {
+        err_set_errno(err, "cannot read %s", path);
+        private_file_free(file);
+        goto out;
+    }
+    file->length = (size_t)length;
+    file->text[file->length] = '\0';
+    result = RESULT_OK;
+out:
+    if (fd >= 0)
+        close(fd);
+    errno = reason;
+    return result;
+}
+
+void private_file_free(struct private_file *file)
+{
+    if (file->text != NULL)
+        explicit_bzero(file->text, file->length);
+    free(file->text);
+    file->text = NULL;
+}

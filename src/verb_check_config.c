@@ -1,0 +1,59 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * `candhook check-config`: reads what the programs read and prints the settings in force, defaults included. It opens
+ * neither spool nor database. The database's connection string may hold a password, so it only says that it is set.
+ */
+#include <config.h>
+
+#include "verb.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "conf.h"
+#include "secrets.h"
+
+static const struct argp arguments = {
+    .doc = "Reads the configuration and the URL secrets, and prints the settings in force."
+           "\vThe exit status is 0, or 78 when something is wrong."};
+
+static void print_secrets(const struct secrets *secrets)
+{
+    size_t count = secrets_count(secrets);
+
+    printf("%zu URL secret%s:", count, count == 1 ? "" : "s");
+    for (size_t i = 0; i < count; i++) {
+        const char *label = secrets_label(secrets, i);
+
+        printf("%s %s", i > 0 ? "," : "", *label != '\0' ? label : "(no label)");
+    }
+    putchar('\n');
+}
+
+int verb_check_config(int argc, char **argv)
+{
+    struct secrets *secrets = NULL;
+    struct conf *conf = NULL;
+    int status = EX_CONFIG;
+    struct err err;
+
+    argp_parse(&arguments, argc, argv, 0, NULL, NULL);
+    if (conf_load(&conf, &err) != RESULT_OK)
+        goto out;
+    printf("# %s\n", conf->path);
+    conf_print(conf, stdout);
+    fflush(stdout); /* so that an error of the secrets stands below, wherever both go */
+    if (secrets_load(&secrets, conf->url_secrets, &err) != RESULT_OK)
+        goto out;
+    print_secrets(secrets);
+    puts("ok");
+    status = EX_OK;
+out:
+    if (status != EX_OK)
+        fprintf(stderr, "candhook: %s\n", err.text);
+    secrets_free(secrets);
+    conf_free(conf);
+    return status;
+}
