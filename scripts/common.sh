@@ -5,9 +5,9 @@
 
 scripts=$top/scripts
 export LC_ALL=C.UTF-8
-bold='' red='' green='' plain=''
+bold='' red='' plain=''
 if [ -t 1 ] && [ "${TERM:-dumb}" != dumb ] && [ -z "${NO_COLOR:-}" ]; then
-    bold=$'\e[1m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
+    bold=$'\e[1m' red=$'\e[31m' plain=$'\e[0m'
 fi
 
 say() {
@@ -43,8 +43,8 @@ tick() {
     done
 }
 
-# run_step TITLE COMMAND…: the command with its output in $log, and one line about it; returns its status.
-run_step() {
+# run_quietly TITLE COMMAND…: the command with its output in $log, and one line about it; returns its status.
+run_quietly() {
     local title=$1 begin=$SECONDS status=0 ticker=''
     shift
     printf '  %-52s ' "$title"
@@ -53,17 +53,23 @@ run_step() {
         ticker=$!
     fi
     printf '\n==== %s\n' "$title" >>"$log"
-    "$@" >>"$log" 2>&1 </dev/null || status=$?
+    # Descriptors 7 and 8 are locks: nothing that stays up may hold them.
+    "$@" >>"$log" 2>&1 </dev/null 7<&- || status=$?
     if [ -n "$ticker" ]; then
         kill $ticker && wait $ticker
         printf '\r  %-52s ' "$title"
     fi 2>/dev/null
-    if [ $status = 0 ]; then
-        printf '%4d s\n' $((SECONDS - begin))
-        return 0
-    fi
-    printf '%4d s  %sFAILED%s\n' $((SECONDS - begin)) "$red" "$plain"
-    step_end >&2
+    printf '%4d s' $((SECONDS - begin))
+    [ $status = 0 ] || printf '  %sFAILED%s' "$red" "$plain"
+    printf '\n'
+    return $status
+}
+
+# run_step TITLE COMMAND…: the same; when the command fails, the end of what it said.
+run_step() {
+    local status=0
+    run_quietly "$@" || status=$?
+    [ $status = 0 ] || step_end >&2
     return $status
 }
 
@@ -73,7 +79,7 @@ step_end() {
     say "    (all of it: $log)"
 }
 
-# A lock on a file's or folder's inode: descriptor 8, held while COMMAND runs, not by what it leaves behind.
+# with_lock FOLDER COMMAND…: the folder itself is the lock, so nothing is left behind; held while the command runs.
 with_lock() {
     local what=$1
     shift
