@@ -35,9 +35,10 @@ begin
 end
 $$;
 
--- Harmless ones stay with everybody, since functions of users call them: version, received_at, body.
+-- Harmless ones stay with everybody: functions of users call them, and run_sql does under their role.
 revoke execute on all functions in schema candhook from public;
-grant execute on function candhook.version(), candhook.received_at(uuid), candhook.body(candhook.event) to public;
+grant execute on function candhook.version(), candhook.received_at(uuid), candhook.body(candhook.event),
+    candhook.masked(text, text) to public;
 
 do $$
 declare
@@ -46,7 +47,7 @@ declare
         'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
                            'candhook.record(uuid[], bigint[], uuid[], bytea[], text[]), '
                            'candhook.claim(text, integer), candhook.run_sql(bigint, uuid), '
-                           'candhook.leased(bigint, uuid), candhook.handler_role(), candhook.masked(text, text), '
+                           'candhook.leased(bigint, uuid), candhook.handler_role(), '
                            'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[]), '
                            'candhook.renew(bigint), candhook.release(text), candhook.due_in(), candhook.maintain()',
         'candhook_handler', 'usage on schema candhook',

@@ -11,7 +11,8 @@ as $$
 #variable_conflict use_column
 -- Records what came of attempts, and settles their deliveries or puts them off: the one place of the rules for retries.
 -- The results are 'ok', 'retry' and 'failed'; 'retry' is recorded as 'failed' when the attempts are used up. What this
--- lease no longer holds is left out: somebody else has it, or it is settled.
+-- lease no longer holds is left out: somebody else has it, or it is settled. The lease is compared through coalesce so
+-- that each delivery is found by its key: found by the lease, all would be compared with all.
 declare
     policy candhook.handler;
 begin
@@ -31,23 +32,22 @@ begin
     ), settled as (
         delete from candhook.delivery d
          using given g
-         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name and d.lease = finish.lease
+         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name and coalesce(d.lease, 0) = finish.lease
            and (g.result <> 'retry' or d.attempt >= policy.max_attempts)
-        returning d.event_id, d.origin_community_id, d.attempt, case g.result when 'ok' then 'ok' else 'failed' end as result
+        returning d.origin_community_id, d.attempt, case g.result when 'ok' then 'ok' else 'failed' end as recorded, g.*
     ), put_off as (
         update candhook.delivery d
            set lease = null, worker = null,
                due_at = clock_timestamp() + candhook.backoff(d.attempt, policy.first_delay, policy.backoff_factor, policy.max_delay)
           from given g
-         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name and d.lease = finish.lease
+         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name and coalesce(d.lease, 0) = finish.lease
            and g.result = 'retry' and d.attempt < policy.max_attempts
-        returning d.event_id, d.origin_community_id, d.attempt, 'retry' as result
+        returning d.origin_community_id, d.attempt, 'retry' as recorded, g.*
     ), done as (
         insert into candhook.outcome as o (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
-        select g.id, g.received_at, policy.name, a.attempt, a.result,
-               left(candhook.masked(g.detail, t.token), 4000), g.started_at, g.finished_at
+        select a.id, a.received_at, policy.name, a.attempt, a.recorded,
+               left(candhook.masked(a.detail, t.token), 4000), a.started_at, a.finished_at
           from (select * from settled union all select * from put_off) a
-          join given g on g.id = a.event_id
           left join candhook.bot_token t on t.origin_community_id = a.origin_community_id
         returning o.event_id, o.result
     )

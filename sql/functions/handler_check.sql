@@ -25,11 +25,13 @@ begin
         when others then
             found_oid := null;
     end;
-    select n.nspname, p.proname, p.prokind, p.proretset, p.prorettype, p.proargtypes into proc
+    select n.nspname, p.proname, p.prokind, p.proretset, p.prorettype,
+           p.pronargs = 2 and p.proargtypes[0] = 'candhook.event'::regtype and p.proargtypes[1] = 'text'::regtype as fits
+      into proc
       from pg_catalog.pg_proc p
       join pg_catalog.pg_namespace n on n.oid = p.pronamespace
      where p.oid = found_oid;
-    if not found or proc.proargtypes::oid[] <> array['candhook.event'::regtype, 'text'::regtype]::oid[] then
+    if not found or not proc.fits then
         raise exception 'handler "%": there is no function %(candhook.event, text)', new.name, new.target
             using errcode = 'undefined_function',
                   hint = 'Create it first: create function welcome(event candhook.event, bot_token text) returns text ... '
