@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: ISC
+#
+# Installing the schema: again and again, with all that is stored kept; refused where it cannot work; described to the last column.
+use v5.36;
+use Test::More;
+use SqlRig;
+
+my $rig = SqlRig->new;
+my $file = Rig::build_path('install.sql');
+
+is $rig->sql('select candhook.version()'), 1, 'the version';
+
+# ---- again ----
+$rig->handler('note');
+$rig->sql(q{select candhook.set_bot_token('G1', 'token-one')});
+my $id = $rig->sql('select t.put()');
+$rig->sql(q{select t.put('nonsense')});
+my $count = q{select (select count(*) from candhook.event), (select count(*) from candhook.delivery), (select count(*) from candhook.malformed),
+              (select count(*) from candhook.handler), (select token from candhook.bot_token)};
+my $before = $rig->sql($count);
+is $before, '1|1|1|1|token-one', 'things are stored';
+my $shape = q{select md5(string_agg(o, '|' order by o)) from (
+    select table_name || column_name || data_type o from information_schema.columns where table_schema = 'candhook'
+    union all select p.oid::regprocedure::text || coalesce(proacl::text, '') from pg_proc p where pronamespace = 'candhook'::regnamespace
+    union all select conname || pg_get_constraintdef(oid) from pg_constraint where connamespace = 'candhook'::regnamespace
+    union all select tgname from pg_trigger) x};
+my $shape_before = $rig->sql($shape);
+my ($status, $out, $err) = $rig->run({}, Rig::Database::bindir() . '/psql', '-Xq', '-d', $rig->conninfo, '-v', 'ON_ERROR_STOP=1', '-c',
+    do { local (@ARGV, $/) = $file; <> });
+is "$status|$out|$err", '0||', 'sent whole in one message, it installs again and says nothing';
+is $rig->sql($count), $before, 'everything is kept';
+is $rig->sql($shape), $shape_before, 'nothing is there twice, no right has changed';
+$rig->sql('listen candhook');
+my $session = $rig->psql_session;
+$session->query('listen candhook;');
+$rig->schema_file;
+like $session->query('select 1;') . $session->query('select 1;'), qr/notification "candhook"/, 'workers are told';
+$rig->work;
+is $rig->outcomes($id), 'note/1 ok', 'and it works on';
+
+# ---- concurrent installations ----
+$rig->sql('create database two', dbname => 'postgres');
+my @sessions = map { $rig->psql_session(dbname => 'two') } 1 .. 2;
+$_->async("\\i " . $rig->write_file("install.sql", do { local (@ARGV, $/) = $file; <> })) for @sessions;
+unlike join('', map { $_->result } @sessions), qr/ERROR/, 'two at once do not disturb each other';
+
+# ---- refused ----
+$rig->sql(q{create database latin encoding 'LATIN1' template template0 lc_collate 'C' lc_ctype 'C'}, dbname => 'postgres');
+my $message = $rig->sql_error(do { local (@ARGV, $/) = $file; <> }, dbname => 'latin');
+like $message, qr/needs a database whose encoding is UTF8; "latin" has LATIN1/, 'a database that is not UTF-8 is refused';
+like $message, qr/HINT:.*create database/, 'with the remedy';
+is $rig->sql(q{select count(*) from pg_namespace where nspname = 'candhook'}, dbname => 'latin'), 0, 'and nothing is left in it';
+
+$rig->sql('create or replace function candhook.version() returns integer language sql as $$ select 2 $$', dbname => 'two');
+like $rig->sql_error(do { local (@ARGV, $/) = $file; <> }, dbname => 'two'), qr/is version 2, newer than this one/, 'a newer schema is not overwritten';
+
+# ---- described ----
+is $rig->sql(q{select string_agg(c.oid::regclass::text, ' ') from pg_class c
+               where relnamespace = 'candhook'::regnamespace and relkind in ('r', 'p', 'v', 'S') and obj_description(oid, 'pg_class') is null}),
+  '', 'every table, view and sequence has a comment';
+is $rig->sql(q{select string_agg(attrelid::regclass || '.' || attname, ' ') from pg_attribute a join pg_class c on c.oid = attrelid
+               where relnamespace = 'candhook'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition and attnum > 0
+                 and col_description(attrelid, attnum) is null}), '', 'every column has a comment';
+is $rig->sql(q{select string_agg(oid::regprocedure::text, ' ') from pg_proc
+               where pronamespace = 'candhook'::regnamespace and (obj_description(oid, 'pg_proc') is null or prosrc !~ '--')}),
+  '', 'every function has a comment, and another in its body';
+is $rig->sql(q{select string_agg(oid::regprocedure::text, ' ') from pg_proc
+               where pronamespace = 'candhook'::regnamespace and prosecdef
+                 and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']}), '', 'definer functions pin search_path';
+
+done_testing;
