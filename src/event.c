@@ -284,3 +284,89 @@ enum result event_check(const char *body, size_t length, struct err *why)
     free(copy);
     return result;
 }
+
+/* ---- looking up a value ---- */
+
+/*
+ * cJSON would read a number as a double and lose digits. So each number is parsed as a string that begins with a byte
+ * which no UTF-8 text holds, and becomes raw JSON in the tree.
+ */
+#define NUMBER_MARK '\xff'
+
+/* A copy of valid JSON in which each number N stands as "<mark>N". */
+static char *mark_numbers(const char *object)
+{
+    char *copy = allocate(strlen(object) * 4 + 1), *to = copy;
+    int in_string = 0;
+
+    for (const char *at = object; *at != '\0'; at++) {
+        if (!in_string && (*at == '-' || isdigit((unsigned char)*at))) {
+            size_t length = strspn(at, "-+.eE0123456789");
+
+            *to++ = '"';
+            *to++ = NUMBER_MARK;
+            memcpy(to, at, length);
+            to += length;
+            *to++ = '"';
+            at += length - 1;
+            continue;
+        }
+        if (*at == '"')
+            in_string = !in_string;
+        if (in_string && *at == '\\' && at[1] != '\0')
+            *to++ = *at++;
+        *to++ = *at;
+    }
+    *to = '\0';
+    return copy;
+}
+
+/* Makes the marked strings of a tree the raw numbers that they were. */
+static void unmark_numbers(cJSON *item)
+{
+    for (; item != NULL; item = item->next) {
+        unmark_numbers(item->child);
+        if (cJSON_IsString(item) && *item->valuestring == NUMBER_MARK) {
+            memmove(item->valuestring, item->valuestring + 1, strlen(item->valuestring));
+            item->type = cJSON_Raw;
+        }
+    }
+}
+
+/* The child that the first name of PATH (LENGTH bytes) names; an index for an array. */
+static const cJSON *step(const cJSON *parent, const char *name, size_t length)
+{
+    char text[EVENT_ID_BYTES + 1];
+
+    if (length > EVENT_ID_BYTES)
+        return NULL;
+    memcpy(text, name, length);
+    text[length] = '\0';
+    if (!cJSON_IsArray(parent))
+        return member(parent, text);
+    return length > 0 && length < 9 && strspn(text, "0123456789") == length ? cJSON_GetArrayItem(parent, atoi(text)) : NULL;
+}
+
+char *event_value(const char *object, const char *path)
+{
+    char *marked = mark_numbers(object), *value = NULL;
+    cJSON *tree = cJSON_Parse(marked);
+    const cJSON *found = tree;
+
+    unmark_numbers(tree);
+    for (const char *name = path; found != NULL; name++) {
+        size_t length = strcspn(name, ".");
+
+        found = step(found, name, length);
+        name += length;
+        if (*name == '\0')
+            break;
+    }
+    if (cJSON_IsString(found))
+        value = strdup(found->valuestring);
+    else if (found != NULL && !cJSON_IsNull(found))
+        value = cJSON_PrintUnformatted(found);
+    cJSON_Delete(tree);
+    free(marked);
+    return value;
+}

@@ -35,7 +35,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define VERSION 1
+#define FORMAT_VERSION 1
 
 static const uint8_t header_magic[8] = "CANDHOOK";
 static const uint8_t magic[4] = {0xf5, 0x63, 0x48, 0xff};
@@ -84,7 +84,7 @@ int segment_parse_name(const char *name, const char *suffix, uint8_t segment[UUI
 void segment_put_header(uint8_t to[SEGMENT_HEADER_BYTES], const uint8_t segment[UUID_BYTES])
 {
     memcpy(to, header_magic, sizeof header_magic);
-    put_number(to + 8, VERSION, 4);
+    put_number(to + 8, FORMAT_VERSION, 4);
     put_number(to + 12, SEGMENT_HEADER_BYTES, 4);
     memcpy(to + 16, segment, UUID_BYTES);
     put_number(to + 32, checksum(to, 32, segment), 8);
