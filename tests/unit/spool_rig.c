@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void check(int fine, const char *what)
@@ -77,6 +78,18 @@ int rig_count(const struct rig *rig, const char *sub, const char *suffix)
     while (rig_name(rig, sub, suffix, count, name))
         count++;
     return count;
+}
+
+int rig_is_empty(const struct rig *rig)
+{
+    return rig_count(rig, ".", ".seg") == 0;
+}
+
+void rig_set_age(const struct rig *rig, const char *name, long seconds)
+{
+    const struct timespec then = {time(NULL) - seconds, 0};
+
+    check(utimensat(rig->folder, name, (const struct timespec[]){then, then}, 0) == 0, "utimensat");
 }
 
 uint8_t *rig_read(const struct rig *rig, const char *name, size_t *length)
@@ -185,6 +198,16 @@ void rig_segment_save(const struct rig *rig, const struct rig_segment *segment, 
     char name[SEGMENT_NAME_BYTES];
 
     rig_write(rig, segment_name(segment->id, ".seg", name), segment->bytes, length);
+}
+
+void rig_segment_make(struct rig_segment *segment, int count, size_t length)
+{
+    rig_segment_new(segment);
+    while (count-- > 0) {
+        struct segment_record record = rig_event(length);
+
+        rig_segment_put(segment, &record);
+    }
 }
 
 /* ---- processes ---- */
@@ -296,26 +319,52 @@ void rig_record(struct rig_database *database, const struct spool_batch *batch)
         database->damage = batch->damages[batch->damage_count - 1];
 }
 
-int rig_drain(struct spool_reader *reader, struct rig_database *database)
+int rig_has_just(const struct rig_database *database, const struct rig_segment *segment, const char *wanted)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; wanted[i]; i++) {
+        if (rig_has(database, segment->bytes + segment->offsets[i] + 16) != (wanted[i] == '1'))
+            return 0;
+        count += wanted[i] == '1';
+    }
+    return database->id_count == count && database->broken == 0;
+}
+
+struct err rig_err;
+
+const struct spool_batch *rig_next(struct spool_reader *reader, size_t records, size_t bytes)
+{
+    const struct spool_batch *batch;
+
+    return spool_reader_next(reader, records, bytes, &batch, &rig_err) == RESULT_OK ? batch : NULL;
+}
+
+int rig_settle(struct spool_reader *reader, struct rig_database *database, const struct spool_batch *batch)
 {
     const uint8_t(*forget)[UUID_BYTES];
+    size_t count;
+
+    rig_record(database, batch);
+    if (spool_reader_done(reader, &forget, &count, &rig_err) != RESULT_OK)
+        return -1;
+    database->forgotten += count;
+    return (int)count;
+}
+
+int rig_drain(struct spool_reader *reader, struct rig_database *database)
+{
     const struct spool_batch *batch;
-    size_t forget_count;
-    struct err err;
     int batches = 0;
 
-    for (;;) {
-        if (spool_reader_next(reader, 100, 1 << 20, &batch, &err) != RESULT_OK)
-            break;
+    while ((batch = rig_next(reader, 100, 1 << 20))) {
         if (batch->count == 0 && batch->place_count == 0)
             return batches;
-        rig_record(database, batch);
-        if (spool_reader_done(reader, &forget, &forget_count, &err) != RESULT_OK)
+        if (rig_settle(reader, database, batch) < 0)
             break;
-        database->forgotten += forget_count;
         batches++;
     }
-    printf("# %s\n", err.text);
+    printf("# %s\n", rig_err.text);
     return -1;
 }
 

@@ -35,6 +35,12 @@ int rig_count(const struct rig *rig, const char *sub, const char *suffix);
  */
 int rig_name(const struct rig *rig, const char *sub, const char *suffix, int index, char name[128]);
 
+/* Whether no segment is left. */
+int rig_is_empty(const struct rig *rig);
+
+/* Makes a file of the spool as old as that. */
+void rig_set_age(const struct rig *rig, const char *name, long seconds);
+
 /* Reads a whole file of the spool. The caller frees. NULL when it is not there. */
 uint8_t *rig_read(const struct rig *rig, const char *name, size_t *length);
 
@@ -62,6 +68,9 @@ void rig_segment_new(struct rig_segment *segment);
 void rig_segment_put(struct rig_segment *segment, const struct segment_record *record);
 void rig_segment_seal(struct rig_segment *segment);
 void rig_segment_free(struct rig_segment *segment);
+
+/* The same with COUNT events of LENGTH bytes. */
+void rig_segment_make(struct rig_segment *segment, int count, size_t length);
 
 /* Writes the first LENGTH bytes as <uuid>.seg of a dead writer. */
 void rig_segment_save(const struct rig *rig, const struct rig_segment *segment, size_t length);
@@ -99,6 +108,19 @@ spool_position_fn rig_position;
 void rig_record(struct rig_database *database, const struct spool_batch *batch);
 
 int rig_has(const struct rig_database *database, const uint8_t id[UUID_BYTES]);
+
+/*
+ * Whether it has just these records of the segment, by a string of 1 and 0 for its first ones, and all that ever came
+ * was intact.
+ */
+int rig_has_just(const struct rig_database *database, const struct rig_segment *segment, const char *wanted);
+
+/* spool_reader_next, NULL when it fails: rig_err says why. */
+const struct spool_batch *rig_next(struct spool_reader *reader, size_t records, size_t bytes);
+extern struct err rig_err;
+
+/* Commits the batch and is done. Returns how many segments are to be forgotten, -1 on an error. */
+int rig_settle(struct spool_reader *reader, struct rig_database *database, const struct spool_batch *batch);
 
 /* Reads, records and is done until the reader has no more. Returns the number of batches, -1 on an error. */
 int rig_drain(struct spool_reader *reader, struct rig_database *database);

@@ -1,0 +1,341 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The reading side of the spool: what it delivers of torn and rotten segments. Linked with fakes of pread and write
+ * that can fail.
+ */
+#include <config.h>
+
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "spool_rig.h"
+#include "tap.h"
+
+static int disk_is_full;
+static off_t bad_from, bad_to; /* the disk cannot read what touches this stretch */
+
+ssize_t __real_pread(int fd, void *to, size_t length, off_t offset);
+ssize_t __wrap_pread(int fd, void *to, size_t length, off_t offset);
+ssize_t __real_write(int fd, const void *bytes, size_t length);
+ssize_t __wrap_write(int fd, const void *bytes, size_t length);
+
+ssize_t __wrap_pread(int fd, void *to, size_t length, off_t offset)
+{
+    if (offset < bad_to && offset + (off_t)length > bad_from) {
+        errno = EIO;
+        return -1;
+    }
+    return __real_pread(fd, to, length, offset);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t length)
+{
+    if (disk_is_full) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_write(fd, bytes, length);
+}
+
+/* ---- torn ends ---- */
+
+/* Reads the segment cut off at LENGTH, filled up with FILL zeros. */
+static int torn_is_dropped(const struct rig *rig, struct rig_segment *segment, size_t length, size_t fill)
+{
+    struct rig_database database = {0};
+    uint8_t *bytes = calloc(1, length + fill);
+    char name[SEGMENT_NAME_BYTES];
+    int half = length > segment->offsets[2], fine;
+
+    memcpy(bytes, segment->bytes, length);
+    rig_write(rig, segment_name(segment->id, ".seg", name), bytes, length + fill);
+    free(bytes);
+    fine = rig_drain_once(rig, &database) == 1 && rig_has_just(&database, segment, "110") &&
+           database.torn == (size_t)half && database.damages == 0 && rig_is_empty(rig) &&
+           rig_count(rig, "damaged", "") == 0;
+    if (!fine)
+        printf("# cut off at %zu, then %zu zeros: torn %zu, damages %zu, events %zu\n", length, fill, database.torn,
+               database.damages, database.id_count);
+    rig_database_free(&database);
+    return fine;
+}
+
+static void test_torn(void)
+{
+    struct rig_segment segment;
+    int fine = 1, zeros = 1;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    for (size_t length = segment.offsets[2]; length < segment.length; length++) {
+        fine &= torn_is_dropped(&rig, &segment, length, 0);
+        zeros &= torn_is_dropped(&rig, &segment, length, 5000);
+    }
+    ok(fine, "an end torn at any byte is dropped and counted, what is before it delivered");
+    ok(zeros, "the same with the writer's zeros behind it");
+    rig_segment_free(&segment);
+    rig_close(&rig);
+}
+
+static void test_stale(void)
+{
+    struct rig_database database = {0};
+    struct rig_segment segment, old;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&old, 3, 100);
+    rig_segment_make(&segment, 3, 100);
+    segment.bytes = realloc(segment.bytes, segment.length + old.length);
+    memcpy(segment.bytes + segment.length, old.bytes + old.offsets[1], old.length - old.offsets[1]);
+    rig_segment_save(&rig, &segment, segment.length + old.length - old.offsets[1]);
+    ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "111"),
+       "records of another generation behind the end are not taken");
+    ok(database.torn == 1 && database.damages == 0 && rig_is_empty(&rig), "they are a torn end");
+    rig_segment_seal(&segment);
+    segment.bytes = realloc(segment.bytes, segment.length + 200);
+    memcpy(segment.bytes + segment.length, segment.bytes + segment.offsets[0], 144);
+    rig_database_free(&database);
+    rig_segment_save(&rig, &segment, segment.length + 144);
+    ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "111") && database.again == 0 &&
+           database.torn == 0 && rig_is_empty(&rig),
+       "what follows a seal is not looked at");
+    rig_segment_free(&segment);
+    rig_segment_free(&old);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+/* ---- bit rot ---- */
+
+/* Whether the copy in `damaged` is the stretch. */
+static int copy_is_there(const struct rig *rig, const struct rig_segment *segment, size_t offset, size_t length)
+{
+    char name[128], id[UUID_TEXT];
+    size_t size = 0;
+    uint8_t *bytes;
+    int same;
+
+    snprintf(name, sizeof name, "damaged/%s.%zu", uuid_text(segment->id, id), offset);
+    bytes = rig_read(rig, name, &size);
+    same = bytes && size == length && memcmp(bytes, segment->bytes + offset, length) == 0;
+    free(bytes);
+    unlinkat(rig->folder, name, 0);
+    return same;
+}
+
+/* Reads the segment with the byte AT changed, which lies in the second of three records. */
+static int rot_is_stepped_over(const struct rig *rig, struct rig_segment *segment, size_t at)
+{
+    size_t offset = segment->offsets[1], length = segment->offsets[2] - offset;
+    struct rig_database database = {0};
+    int fine;
+
+    segment->bytes[at] ^= 0x20;
+    rig_segment_save(rig, segment, segment->length);
+    fine = rig_drain_once(rig, &database) == 1 && rig_has_just(&database, segment, "101") && database.damages == 1 &&
+           memcmp(database.damage.segment, segment->id, UUID_BYTES) == 0 && database.damage.offset == offset &&
+           database.damage.length == length && database.torn == 0 && rig_is_empty(rig) &&
+           copy_is_there(rig, segment, offset, length);
+    if (!fine)
+        printf("# changed at %zu: damages %zu, torn %zu, events %zu\n", at, database.damages, database.torn,
+               database.id_count);
+    segment->bytes[at] ^= 0x20;
+    rig_database_free(&database);
+    return fine;
+}
+
+static void test_rot(void)
+{
+    struct rig_database database = {0};
+    struct rig_segment segment;
+    struct stat st;
+    int fine = 1;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    for (size_t at = segment.offsets[1]; at < segment.offsets[2]; at++)
+        fine &= rot_is_stepped_over(&rig, &segment, at);
+    ok(fine, "a changed byte anywhere in a record costs that record, which is kept and reported");
+    rig_segment_seal(&segment);
+    segment.bytes[segment.offsets[2]] ^= 1;
+    umask(0);
+    rig_segment_save(&rig, &segment, segment.length);
+    ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "110") && database.damages == 1,
+       "the last record before the seal is no torn end");
+    ok(fstatat(rig.folder, "damaged", &st, 0) == 0 && (st.st_mode & 07777) == 0700, "the folder damaged is 0700");
+    ok(copy_is_there(&rig, &segment, segment.offsets[2], segment.offsets[3] - segment.offsets[2]), "the copy is there");
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+/* A long bad stretch, full of bytes that begin like a record, and a magic at every place of the reader's own chunks. */
+static void test_long_rot(void)
+{
+    struct rig_database database = {0};
+    struct segment_record record;
+    struct rig_segment segment;
+    int fine = 1;
+    struct rig rig;
+
+    rig_open(&rig);
+    for (size_t length = (256u << 10) - 300; length < (256u << 10) - 200; length++) {
+        rig_segment_make(&segment, 1, 10);
+        record = rig_event(length);
+        rig_segment_put(&segment, &record);
+        record = rig_event(10);
+        rig_segment_put(&segment, &record);
+        for (size_t i = segment.offsets[1]; i < segment.offsets[2]; i++)
+            segment.bytes[i] = (const uint8_t[]){0xf5, 0x63, 0x48, 0xff}[i % 4];
+        rig_segment_save(&rig, &segment, segment.length);
+        fine &=
+            rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "101") && database.damages == 1;
+        rig_segment_free(&segment);
+        rig_database_free(&database);
+        rig_forget_bodies();
+    }
+    ok(fine, "behind a long bad stretch of false beginnings the next record is found");
+    rig_close(&rig);
+}
+
+static void test_header_rot(void)
+{
+    struct rig_database database = {0};
+    struct rig_segment segment;
+    char name[SEGMENT_NAME_BYTES], kept[128];
+    int fine = 1;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    snprintf(kept, sizeof kept, "damaged/%s", segment_name(segment.id, ".seg", name));
+    for (size_t at = 0; at < SEGMENT_HEADER_BYTES; at++) {
+        segment.bytes[at] ^= 1;
+        rig_segment_save(&rig, &segment, segment.length);
+        fine &= rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "111") &&
+                database.damages == 1 && database.damage.offset == 0 &&
+                database.damage.length == SEGMENT_HEADER_BYTES && rig_is_empty(&rig) &&
+                unlinkat(rig.folder, kept, 0) == 0;
+        rig_database_free(&database);
+        segment.bytes[at] ^= 1;
+    }
+    ok(fine, "behind a bad header the records are read, and the segment is moved to damaged");
+    memset(segment.bytes, 0, segment.length);
+    rig_segment_save(&rig, &segment, segment.length);
+    ok(rig_drain_once(&rig, &database) == 1 && database.id_count == 0 && database.damages == 1 &&
+           database.damage.length == segment.length && rig_is_empty(&rig) && unlinkat(rig.folder, kept, 0) == 0,
+       "what holds nothing that can be read is moved whole, and reported");
+    rig_segment_save(&rig, &segment, 0);
+    ok(rig_drain_once(&rig, &database) == 1 && database.damages == 2 && rig_is_empty(&rig) &&
+           unlinkat(rig.folder, kept, 0) == 0,
+       "so is an empty file");
+    rig_segment_save(&rig, &segment, 60);
+    database.places[0].position = 60;
+    ok(rig_drain_once(&rig, &database) == 1 && rig_is_empty(&rig) && unlinkat(rig.folder, kept, 0) == 0,
+       "it is moved, not unlinked, also by a reader that finds it recorded");
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+static void test_damage_once(void)
+{
+    struct rig_database database = {0};
+    const struct spool_batch *batch;
+    struct spool_reader *reader;
+    struct rig_segment segment;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    segment.bytes[segment.offsets[1] + 50] ^= 1;
+    segment.length--;
+    rig_segment_save(&rig, &segment, segment.length);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    batch = rig_next(reader, 100, 1 << 20);
+    ok(batch && batch->count == 1 && batch->damage_count == 0 && batch->torn == 1,
+       "rot before a torn end cannot be told from it");
+    rig_segment_free(&segment);
+    rig_settle(reader, &database, batch);
+    rig_segment_make(&segment, 4, 100);
+    segment.bytes[segment.offsets[1] + 50] ^= 1;
+    rig_segment_save(&rig, &segment, segment.length - 1);
+    batch = rig_next(reader, 100, 1 << 20);
+    ok(batch && batch->count == 2 && batch->damage_count == 1 && batch->torn == 1, "both are told with the batch");
+    batch = rig_next(reader, 100, 1 << 20);
+    ok(batch && batch->count == 2 && batch->damage_count == 0 && batch->torn == 0, "but not again with the same batch");
+    ok(rig_settle(reader, &database, batch) == 1 && rig_drain(reader, &database) == 0 && rig_is_empty(&rig),
+       "nor ever after");
+    rig_segment_free(&segment);
+    spool_reader_free(reader);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+static void test_copy_fails(void)
+{
+    struct rig_database database = {0};
+    struct rig_segment segment;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    segment.bytes[segment.offsets[1] + 50] ^= 1;
+    rig_segment_save(&rig, &segment, segment.length);
+    fflush(stdout);
+    disk_is_full = 1;
+    rig_drain_once(&rig, &database);
+    disk_is_full = 0;
+    ok(rig_has_just(&database, &segment, "101") && database.damages == 1 && rig_is_empty(&rig),
+       "on a full disk rot is stepped over all the same");
+    ok(rig_count(&rig, "damaged", ".seg") == 1, "and the whole segment is moved to damaged");
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+static void test_unreadable(void)
+{
+    struct rig_database database = {0};
+    struct rig_segment segment;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 15, 2000);
+    rig_segment_save(&rig, &segment, segment.length);
+    bad_from = 8192;
+    bad_to = 12288;
+    rig_drain_once(&rig, &database);
+    bad_from = bad_to = 0;
+    ok(rig_has_just(&database, &segment, "111000111111111") && database.damages == 1 && rig_is_empty(&rig),
+       "what the disk cannot read is damage, and its neighbours are read");
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+int main(void)
+{
+    test_torn();
+    test_stale();
+    test_rot();
+    rig_forget_bodies();
+    test_long_rot();
+    test_header_rot();
+    test_damage_once();
+    test_copy_fails();
+    test_unreadable();
+    rig_forget_bodies();
+    return done();
+}

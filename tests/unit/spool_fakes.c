@@ -1,0 +1,234 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * See spool_fakes.h.
+ */
+#include <config.h>
+
+#include "spool_fakes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+struct fake fake = {.witness = -1};
+struct err fake_err;
+
+int __real_openat(int folder, const char *name, int flags, mode_t mode);
+int __wrap_openat(int folder, const char *name, int flags, ...);
+ssize_t __real_pwrite(int fd, const void *bytes, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset);
+ssize_t __real_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
+ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __real_ftruncate(int fd, off_t length);
+int __wrap_ftruncate(int fd, off_t length);
+int __real_renameat(int from, const char *old, int to, const char *new);
+int __wrap_renameat(int from, const char *old, int to, const char *new);
+int __real_fstatvfs(int fd, struct statvfs *fs);
+int __wrap_fstatvfs(int fd, struct statvfs *fs);
+int __real_lock_take(int fd);
+int __wrap_lock_take(int fd);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+static int is_same_file(int a, int b)
+{
+    struct stat one, two;
+
+    return fstat(a, &one) == 0 && fstat(b, &two) == 0 && one.st_ino == two.st_ino && one.st_dev == two.st_dev;
+}
+
+/* Before the call. Returns 1 when it is to fail. */
+static int step(const char *name, int fd)
+{
+    if (!fake.armed)
+        return 0;
+    if (fake.before) {
+        fake.armed = 0;
+        fake.before();
+        fake.armed = 1;
+    }
+    snprintf(fake.log + strlen(fake.log), sizeof fake.log - strlen(fake.log), "%s ", name);
+    if (fake.witness >= 0 && fd >= 0 && is_same_file(fd, fake.witness))
+        fake.touched = 1;
+    if (++fake.steps != fake.at)
+        return 0;
+    if (fake.fault == KILL_BEFORE)
+        raise(SIGKILL);
+    errno = EIO;
+    return fake.fault == FAIL_BEFORE;
+}
+
+/* After the call: gives its result, or the failure that is due. */
+static long stepped(long result, int fd)
+{
+    struct stat st;
+
+    if (!fake.armed || fake.steps != fake.at)
+        return result;
+    if (fake.fault == KILL_AFTER)
+        raise(SIGKILL);
+    if (fake.fault != FAIL_BEFORE && fake.fault != FAIL_AFTER)
+        return result;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fake.witness < 0)
+        fake.witness = dup(fd);
+    errno = EIO;
+    return -1;
+}
+
+int __wrap_openat(int folder, const char *name, int flags, ...)
+{
+    mode_t mode = 0;
+    va_list args;
+    int fd;
+
+    va_start(args, flags);
+    if (flags & O_CREAT)
+        mode = va_arg(args, mode_t);
+    va_end(args);
+    fd = step("openat", -1) ? -1 : __real_openat(folder, name, flags, mode);
+    if (stepped(fd, -1) < 0 && fd >= 0)
+        return close(fd), errno = EIO, -1;
+    return fd;
+}
+
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset)
+{
+    int failed = step("pwrite", fd);
+
+    fake.in_seal |= fake.armed && fake.steps == fake.at && offset > 0 && fake.short_writes == 0;
+    if (!failed && fake.armed && fake.short_writes > 0) {
+        fake.short_writes--;
+        length /= 2;
+    }
+    return stepped(failed ? -1 : __real_pwrite(fd, bytes, length, offset), fd);
+}
+
+ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    int failed = step("pwritev", fd);
+
+    if (!failed && fake.armed && fake.short_writes > 0) {
+        fake.short_writes--;
+        return __real_pwrite(fd, parts->iov_base, parts->iov_len / 2, offset);
+    }
+    return stepped(failed ? -1 : __real_pwritev(fd, parts, count, offset), fd);
+}
+
+int __wrap_fdatasync(int fd)
+{
+    return (int)stepped(step("fdatasync", fd) ? -1 : __real_fdatasync(fd), fd);
+}
+
+int __wrap_fsync(int fd)
+{
+    return (int)stepped(step("fsync", fd) ? -1 : __real_fsync(fd), fd);
+}
+
+int __wrap_ftruncate(int fd, off_t length)
+{
+    int failed = step("ftruncate", fd);
+
+    fake.in_seal |= fake.armed && fake.steps == fake.at;
+    return (int)stepped(failed ? -1 : __real_ftruncate(fd, length), fd);
+}
+
+int __wrap_renameat(int from, const char *old, int to, const char *new)
+{
+    return (int)stepped(step("renameat", -1) ? -1 : __real_renameat(from, old, to, new), -1);
+}
+
+int __wrap_lock_take(int fd)
+{
+    return (int)stepped(step("lock", fd) ? -1 : __real_lock_take(fd), fd);
+}
+
+int __wrap_fstatvfs(int fd, struct statvfs *fs)
+{
+    int result = step("fstatvfs", -1) ? -1 : __real_fstatvfs(fd, fs);
+
+    if (fake.free_bytes > 0)
+        fs->f_bavail = fake.free_bytes / fs->f_frsize;
+    return (int)stepped(result, -1);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = __real_clock_gettime(clock, now);
+
+    if (clock == CLOCK_MONOTONIC)
+        now->tv_sec += (time_t)(fake.later_ms / 1000);
+    return result;
+}
+
+void fake_reset(void)
+{
+    if (fake.witness >= 0)
+        close(fake.witness);
+    memset(&fake, 0, sizeof fake);
+    fake.witness = -1;
+}
+
+const struct spool_writer_limits fake_limits_small = {
+    .segment_bytes = 700, .age_ms = 60000, .idle_ms = 2000, .min_free = 1};
+const struct spool_writer_limits fake_limits_roomy = {
+    .segment_bytes = 16u << 20, .age_ms = 60000, .idle_ms = 2000, .min_free = 1};
+
+enum result fake_append(struct spool_writer *writer, const struct segment_record *records, size_t count)
+{
+    enum result result;
+
+    fake.armed = 1;
+    result = spool_writer_append(writer, records, count, &fake_err);
+    fake.armed = 0;
+    return result;
+}
+
+enum result fake_append_one(struct spool_writer *writer, size_t length, uint8_t id[UUID_BYTES])
+{
+    struct segment_record record = rig_event(length);
+
+    memcpy(id, record.id, UUID_BYTES);
+    return fake_append(writer, &record, 1);
+}
+
+int fake_tend(struct spool_writer *writer)
+{
+    int left;
+
+    fake.armed = 1;
+    left = spool_writer_tend(writer);
+    fake.armed = 0;
+    return left;
+}
+
+void fake_end(struct spool_writer *writer)
+{
+    fake.armed = 1;
+    spool_writer_free(writer);
+    fake.armed = 0;
+}
+
+int fake_all_there(const struct rig *rig, uint8_t (*ids)[UUID_BYTES], int count)
+{
+    struct rig_database database = {0};
+    int fine = rig_drain_once(rig, &database) >= 0 && database.broken == 0 && database.damages == 0;
+
+    for (int i = 0; i < count; i++)
+        fine &= rig_has(&database, ids[i]);
+    fine &= rig_count(rig, ".", ".seg") == 0;
+    rig_database_free(&database);
+    return fine;
+}
