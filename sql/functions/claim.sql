@@ -65,6 +65,8 @@ begin
                    on chosen.needs_token and t.valid and t.origin_community_id = e.origin_community_id
                 where e.received_at = d.received_at and e.id = d.event_id) x on chosen.kind <> 'sql'
          where d.lease = number
+           -- A token that went since park looked: the handler must not get null, so the lease runs out.
+           and (chosen.kind = 'sql' or not chosen.needs_token or x.token is not null)
          order by d.received_at, d.event_id;
         exit when found;
     end loop;

@@ -32,6 +32,7 @@ begin
       left join candhook.bot_token t
         on wanted.needs_token and t.valid and t.origin_community_id = d.origin_community_id
      where d.lease = leased.lease and (one is null or d.event_id = one) and wanted.kind = 'sql'
+       and (t.token is not null or not wanted.needs_token)
      order by d.received_at, d.event_id;
 end
 $$;
