@@ -110,7 +110,9 @@ static int is_served(const char *path)
 
     if (asprintf(&place, "%s/", folder) < 0)
         abort();
-    served = place_is_served(resolve(path)) || place_is_served(place);
+    served = place_is_served(place);
+    if (!served)
+        served = place_is_served(resolve(path));
     free(folder);
     free(copy);
     return served;
