@@ -127,7 +127,7 @@ static void tend(const struct conf *conf, int folder, int lock_file)
 
     if (lock_holder(lock_file) != 0 || faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0)
         return;
-    start_file = open_in(folder, "worker.start");
+    start_file = open_in(folder, SPOOL_WORKER_START);
     if (start_file < 0)
         return;
     if (lock_take(start_file) == 0 && may_start(start_file)) {

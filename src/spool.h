@@ -18,8 +18,9 @@
 #include "segment.h"
 
 /* Files of the folder beside the segments. */
-#define SPOOL_WORKER_LOCK "worker.lock" /* locked by the one worker while it lives */
-#define SPOOL_STOPPED "stopped"         /* there while a person wants no worker to be started */
+#define SPOOL_WORKER_LOCK "worker.lock"   /* locked by the one worker while it lives */
+#define SPOOL_WORKER_START "worker.start" /* the back-off with which a worker is started (helper.c) */
+#define SPOOL_STOPPED "stopped"           /* there while a person wants no worker to be started */
 
 /*
  * Opens the folder, making it (0700) when its parent is there. RESULT_FAIL when it is not a folder, belongs to another

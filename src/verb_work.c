@@ -43,6 +43,18 @@ static const struct argp argp = {
     "with --once, the database cannot be used now; 78 when the configuration is wrong.",
     NULL, NULL, NULL};
 
+/* Says why there was no work: to the person who asked for it, else to the log. Returns the exit status. */
+static int say_why(const char *verb, const struct worker_options *options, enum result result, const struct err *err)
+{
+    if (!options->unless_stopped)
+        (void)session_fail(verb, result, err);
+    else if (result == RESULT_RETRY)
+        log_debug("worker=not started reason=\"%s\"", err->text); /* two helpers were quick: one worker is enough */
+    else
+        log_error("worker=ended reason=\"%s\"", err->text);
+    return result == RESULT_RETRY ? EX_TEMPFAIL : EX_UNAVAILABLE;
+}
+
 int verb_work(int argc, char **argv)
 {
     struct worker_options options = {0};
@@ -56,16 +68,13 @@ int verb_work(int argc, char **argv)
     if (status != 0)
         return status;
     if (log_open(conf->log, conf->log_level, "candhook", &err) != RESULT_OK) {
+        (void)session_fail(argv[0], RESULT_FAIL, &err);
         conf_free(conf);
-        return session_fail(argv[0], RESULT_FAIL, &err) ? EX_CONFIG : 0;
+        return EX_CONFIG;
     }
     result = worker_run(conf, &options, &err);
-    if (result == RESULT_RETRY && options.unless_stopped)
-        log_debug("worker=not started reason=\"%s\"", err.text); /* two helpers were quick: one worker is enough */
-    else if (result != RESULT_OK)
-        log_error("worker=ended reason=\"%s\"", err.text);
     if (result != RESULT_OK)
-        status = result == RESULT_RETRY ? EX_TEMPFAIL : EX_UNAVAILABLE;
+        status = say_why(argv[0], &options, result, &err);
     conf_free(conf);
     return status;
 }

@@ -33,7 +33,7 @@
 
 #define TICK_MS 1000             /* how often an idle worker looks around */
 #define MAINTAIN_SECONDS 3600    /* how often the schema keeps house */
-#define VERSION_SECONDS 10       /* how often the schema's version is asked for */
+#define VERSION_SECONDS 5        /* how often the schema's version is asked for */
 #define RUNNER_REST_SECONDS 1    /* at least so long between two starts of one runner */
 
 struct runner {
@@ -190,6 +190,7 @@ static int look_around(struct worker *worker)
     if (!executable_changed(worker))
         return 1;
     log_info("worker=ending reason=\"%s changed\"", worker->executable_path);
+    unlinkat(worker->folder, SPOOL_WORKER_START, 0); /* no failure: the new one may start at once */
     return 0;
 }
 
