@@ -40,6 +40,7 @@ begin
             exception
                 when lock_not_available then
                     return next format('partition %s_%s not made yet: others hold locks; next time', parent, to_char(month, 'YYYY_MM'));
+                    exit;
             end;
         end loop;
     end loop;

@@ -4,8 +4,9 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 -- Makes the partition of a month (its first moment, UTC) of event, outcome or malformed, and moves there what the default
--- partition holds of that month; returns how many rows. Attaching takes a strong lock only on the default partition, where
--- nearly never anybody writes; `create table ... partition of` would take it on the parent, and stop the recorder.
+-- partition holds of that month; returns how many rows. The default partition is locked first, so that nothing lands there
+-- meanwhile; who reads all months waits for the moment that this takes. `create table ... partition of` would lock the
+-- parent as strongly, and refuse a month of which there are rows.
 declare
     part constant text := parent || '_' || to_char(month, 'YYYY_MM');
     low constant text := to_char(month, 'YYYY-MM-DD') || ' 00:00:00+00';
