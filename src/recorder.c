@@ -41,6 +41,7 @@ struct recorder {
     struct warned warned[WARNED_TYPES];
     size_t next_warned; /* the entry that is overwritten when all are taken */
     char **reasons;     /* room for a batch */
+    size_t last_count;  /* of the batch that was recorded last */
 };
 
 static enum result find_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
@@ -173,29 +174,18 @@ static enum result record(struct recorder *recorder, const struct spool_batch *b
     return store_forget(recorder->store, forget, forget_count, err);
 }
 
-static void linger(void)
-{
-    struct timespec time = {.tv_nsec = LINGER_MS * 1000000L};
-
-    nanosleep(&time, NULL);
-}
-
-enum result recorder_step(struct recorder *recorder, int may_linger, size_t *recorded, struct err *err)
+enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err)
 {
     const struct spool_batch *batch;
     enum result result = spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, err);
 
     *recorded = 0;
-    if (result == RESULT_OK && may_linger && batch->count > 0 && batch->count < SMALL_BATCH) {
-        linger();
-        result = spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, err);
-    }
     if (result != RESULT_OK)
         return result;
     say_damages(batch);
+    recorder->last_count = *recorded = batch->count;
     if (batch->count == 0 && batch->place_count == 0)
         return RESULT_OK;
-    *recorded = batch->count;
     return record(recorder, batch, err);
 }
 
@@ -209,10 +199,14 @@ int recorder_has_more(struct recorder *recorder)
 
 void recorder_wait(struct recorder *recorder, int timeout_ms)
 {
+    static const struct timespec linger = {.tv_nsec = LINGER_MS * 1000000L};
     struct pollfd fd = {.fd = recorder->inotify, .events = POLLIN};
     char changes[4096];
 
-    if (signals_poll(&fd, 1, timeout_ms) > 0)
-        while (read(recorder->inotify, changes, sizeof changes) > 0)
-            ;
+    if (signals_poll(&fd, 1, timeout_ms) <= 0)
+        return;
+    if (recorder->last_count < SMALL_BATCH)
+        nanosleep(&linger, NULL);
+    while (read(recorder->inotify, changes, sizeof changes) > 0)
+        ;
 }

@@ -17,15 +17,18 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
 void recorder_free(struct recorder *recorder);
 
 /*
- * Records one batch. *RECORDED is how many bodies it held, 0 when the spool is empty. With LINGER, a small batch waits
- * some milliseconds for more. On RESULT_RETRY or RESULT_FAIL nothing is lost: the same batch comes again.
+ * Records one batch. *RECORDED is how many bodies it held, 0 when the spool is empty. On RESULT_RETRY or RESULT_FAIL
+ * nothing is lost: the same batch comes again.
  */
-MUST_CHECK enum result recorder_step(struct recorder *recorder, int linger, size_t *recorded, struct err *err);
+MUST_CHECK enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err);
 
 /* Whether the spool holds something that this recorder has not recorded. */
 int recorder_has_more(struct recorder *recorder);
 
-/* Waits until the spool changed, a signal came, or TIMEOUT_MS passed. */
+/*
+ * Waits until the spool changed, a signal came, or TIMEOUT_MS passed. When little comes in, it lingers some milliseconds
+ * for more, since the database's work is by the batch.
+ */
 void recorder_wait(struct recorder *recorder, int timeout_ms);
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Types of PostgreSQL's catalog that we send (pg_type.dat; fixed for ever). */
 enum { OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_UUID = 2950, OID_BYTEA_ARRAY = 1001, OID_INT8_ARRAY = 1016,
@@ -45,6 +46,13 @@ struct store *store_new(const char *conninfo)
 void store_disconnect(struct store *store)
 {
     PQfinish(store->connection);
+    store->connection = NULL;
+}
+
+void store_abandon(struct store *store)
+{
+    if (store->connection != NULL)
+        close(PQsocket(store->connection)); /* PQfinish would end the parent's session */
     store->connection = NULL;
 }
 

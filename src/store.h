@@ -25,6 +25,9 @@ void store_free(struct store *store);
 /* Connects unless connected. With CHECK_VERSION, RESULT_FAIL when the schema is missing or not of STORE_VERSION. */
 MUST_CHECK enum result store_connect(struct store *store, int check_version, struct err *err);
 
+/* In a child made by fork: lets go of the parent's connection without a word to the server. */
+void store_abandon(struct store *store);
+
 /* Ends the connection. */
 void store_disconnect(struct store *store);
 

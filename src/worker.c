@@ -85,6 +85,8 @@ static void start_runner(struct worker *worker, struct runner *runner)
     prctl(PR_SET_NAME, "candhook-runner");
     if (getppid() != parent)
         _exit(0);
+    store_abandon(worker->store);
+    recorder_free(worker->recorder);
     close(worker->lock_file);
     close(worker->folder);
     runner_main(worker->conf, runner->name);
@@ -197,14 +199,14 @@ static int look_around(struct worker *worker)
 /* ---- the two ways to work ---- */
 
 /* One step of the recorder, on a connection that is known to be good. */
-static enum result record_step(struct worker *worker, int linger, size_t *recorded, struct err *err)
+static enum result record_step(struct worker *worker, size_t *recorded, struct err *err)
 {
     enum result result = store_connect(worker->store, 1, err);
 
     if (result == RESULT_OK)
         result = tend_schema(worker, err);
     if (result == RESULT_OK)
-        result = recorder_step(worker->recorder, linger, recorded, err);
+        result = recorder_step(worker->recorder, recorded, err);
     return result;
 }
 
@@ -215,7 +217,7 @@ static void work(struct worker *worker)
         struct err err;
         size_t recorded = 0;
 
-        if (record_step(worker, 1, &recorded, &err) != RESULT_OK) {
+        if (record_step(worker, &recorded, &err) != RESULT_OK) {
             if (worker->schema_changed) {
                 log_info("worker=ending reason=\"%s\"", err.text);
                 break;
@@ -239,7 +241,7 @@ static enum result work_once(struct worker *worker, struct err *err)
 
     name_worker(name, sizeof name, 0);
     do {
-        result = record_step(worker, 0, &recorded, err);
+        result = record_step(worker, &recorded, err);
         if (result == RESULT_OK)
             result = runner_step(worker->conf, worker->store, name, &ran, err);
         signals_poll(NULL, 0, 0);
