@@ -60,15 +60,21 @@ packages_install() {
         run_step "Installing ${#missing[@]} packages" "$scripts/install-packages" "${missing[@]}" && return 0
     elif command -v sudo >/dev/null; then
         # Asked for here, where the question can be seen.
-        sudo -n true 2>/dev/null || { say "sudo wants your password, to install packages:" && sudo -v; } || return 1
+        if ! sudo -n true 2>/dev/null && ! { say "sudo wants your password, to install packages:" && sudo -v; }; then
+            packages_by_hand "sudo does not let you install the packages that are missing." "${missing[@]}"
+            return 1
+        fi
         run_step "Installing ${#missing[@]} packages" sudo "$scripts/install-packages" "${missing[@]}" && return 0
     else
-        complain "These packages are missing, and installing them takes root or sudo:" "" "    ${missing[*]}" "" \
-            "As root:  apt-get install --no-install-recommends ${missing[*]}"
+        packages_by_hand "There are packages missing, and you are not root and have no sudo." "${missing[@]}"
         return 1
     fi
     packages_explain "${missing[@]}"
     return 1
+}
+
+packages_by_hand() {
+    complain "$1" "Root can install them, with no service started, by:" "" "    $scripts/install-packages ${*:2}"
 }
 
 packages_explain() {
@@ -78,8 +84,6 @@ packages_explain() {
         complain "apt does not know all of these packages: is this Debian 12 with its main archive?" "Missing: $*"
     elif grep -q 'Packages need to be removed' "$log"; then
         complain "apt would have to remove packages for these, which I do not let it: $*"
-    elif grep -q 'is not in the sudoers file\|may not run sudo\|a password is required' "$log"; then
-        complain "You may not install packages with sudo here. Ask an administrator for: $*"
     else
         complain "The packages could not be installed: $*"
     fi
