@@ -10,9 +10,15 @@ package SqlRig;
 use v5.36;
 use parent 'Rig';
 
-sub new ($class, %setting) {
+# Only the cluster.
+sub bare ($class, %setting) {
     my $rig = Rig::new($class, programs => []);
     $rig->cluster(%setting);
+    return $rig;
+}
+
+sub new ($class, %setting) {
+    my $rig = $class->bare(%setting);
     $rig->schema_file;
     $rig->sql(<<~'SQL');
         create schema t;

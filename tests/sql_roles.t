@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: ISC
+#
+# Each role can do its job and not the others'; and all works where the roles could not be made.
+use v5.36;
+use Test::More;
+use SqlRig;
+
+my $rig = SqlRig->new;
+my %in;
+for my $role (qw(worker handler admin reader)) {
+    $rig->sql("create role my_$role login; grant candhook_$role to my_$role");
+    $in{$role} = [ user => "my_$role" ];
+}
+$rig->sql('create role nobody_special login');
+$in{nobody} = [ user => 'nobody_special' ];
+
+sub may ($role, $sql, $expected = undef) {
+    my ($status, $out, $err) = $rig->run_sql($sql, $in{$role}->@*);
+    chomp $out;
+    ok $status == 0 && (!defined $expected || $out eq $expected), "$role may: $sql" or diag "$out$err";
+}
+
+sub may_not ($role, $sql) {
+    like $rig->sql_error($sql, $in{$role}->@*), qr/permission denied|must be owner|must be (?:able to|a member)/, "$role may not: $sql";
+}
+
+# ---- admin: tokens and handlers, and reading ----
+may admin => q{insert into candhook.handler (name, module, type, kind, target, needs_token) values ('note', 'MOIM', 'product.created', 'sql', 't.note', true)};
+may admin => q{insert into candhook.bot_token values ('G1', 'one') on conflict (origin_community_id) do update set token = excluded.token};
+may admin => q{select candhook.set_bot_token('G1', 'token-of-G1')};
+may admin => q{update candhook.handler set timeout = '5 s'};
+may admin => q{select count(*) from candhook.recent};
+may admin => q{select candhook.body(e) from candhook.event e};
+may_not admin => $_ for q{delete from candhook.event}, q{update candhook.delivery set attempt = 0}, q{insert into candhook.outcome select * from candhook.outcome},
+  q{select * from candhook.claim('x', 1)}, q{select candhook.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{alter table candhook.bot_token disable trigger all};
+
+# ---- worker: from the body to the outcome, and nothing else ----
+my $record = q{select count(*) from candhook.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], array['019ab1c2-d3e4-7000-8000-%s'::uuid], array['%s'::bytea], array[null::text])};
+my $event = $rig->sql('select t.event()');
+may worker => 'select candhook.version()', 1;
+may worker => sprintf($record, '000000000001', $event), 0;
+may worker => sprintf($record, '000000000002', 'x'), 1;
+may worker => q{select candhook.spool_position('00000000-0000-7000-8000-000000000001')}, 1;
+may worker => q{select candhook.forget(array['00000000-0000-7000-8000-000000000001']::uuid[])};
+may worker => 'select candhook.due_in()', 0;
+may worker => q{select handler from candhook.claim('w', 10)}, 'note';
+my $lease = $rig->sql('select lease from candhook.delivery');
+may worker => "select candhook.renew($lease)", 1;
+may worker => "select result, detail from candhook.run_sql($lease)", 'ok|noted';
+may worker => q{select candhook.release('w')}, 0;
+may worker => 'select count(*) from candhook.maintain()';
+may worker => "select count(*) from candhook.finish($lease, '{}', '{}', '{}', '{}', '{}')", 0;
+may worker => 'listen candhook; set role candhook_handler; select current_user', 'candhook_handler';
+is $rig->sql('select said from t.effect'), 'token-of-G1', 'the handler had its token';
+may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.handler}, q{select * from candhook.delivery}, q{delete from candhook.outcome},
+  q{insert into candhook.bot_token values ('G1', 'x')}, q{select candhook.set_bot_token('G1', 'x')}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
+  q{drop table candhook.event}, q{drop function candhook.claim(text, integer)}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select nextval('candhook.lease')},
+  q{select candhook.make_partition('event', '2030-01-01')}, q{select candhook.park(1)}, q{select * from candhook.record_batch('{}', '{}', '{}')}, q{set role candhook_admin};
+
+# ---- handler: nothing of ours ----
+may handler => q{select candhook.received_at('019ab1c2-d3e4-7000-8000-000000000001') is null}, 'f';
+may handler => q{select candhook.body(row('019ab1c2-d3e4-7000-8000-000000000001', now(), 'M', 't', null, null, null, null, '{}', null)::candhook.event)->>'module'}, 'M';
+may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select * from candhook.claim('w', 1)}, q{select * from candhook.leased(1, null)},
+  q{select * from candhook.run_sql(1)}, q{delete from candhook.delivery}, q{select candhook.set_bot_token('G1', 'x')}, q{set role candhook_worker};
+
+# ---- reader: all but tokens ----
+may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery spool_position recent held bot_token_masked);
+may reader => q{select candhook.body(e)->>'module' from candhook.event e}, 'MOIM';
+may_not reader => $_ for q{select * from candhook.bot_token}, q{select token from candhook.bot_token}, q{delete from candhook.event}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
+  q{select * from candhook.claim('w', 1)}, q{select candhook.set_bot_token('G1', 'x')}, q{copy candhook.bot_token to stdout};
+
+# ---- everybody else: nothing ----
+may_not nobody => $_ for q{select * from candhook.recent}, q{select candhook.version()}, q{select * from candhook.bot_token_masked};
+
+# ---- what the installer's owner granted besides stays ----
+$rig->sql('grant usage on schema candhook to nobody_special; grant select on candhook.recent to nobody_special');
+$rig->schema_file;
+may nobody => 'select count(*) from candhook.recent';
+
+# ---- an owner who may make no roles, in a cluster that has none ----
+my $bare = SqlRig->bare;
+$bare->sql('create role owner login; create database owned owner owner', dbname => 'postgres');
+my @owner = (user => 'owner', dbname => 'owned');
+my ($status, $out, $err) = $bare->run_sql(do { local (@ARGV, $/) = Rig::build_path('install.sql'); <> }, @owner);
+is "$status|$err", '0|', 'the schema is installed without a word';
+is $bare->sql(q{select count(*) from pg_roles where rolname ~ '^candhook_'}, @owner), 0, 'without the roles';
+$bare->sql(q{create function welcome(event candhook.event, bot_token text) returns text language sql as $$ select current_user || ' ' || bot_token $$;
+             insert into candhook.handler (name, module, type, kind, target, needs_token) values ('welcome', '*', '*', 'sql', 'welcome', true);
+             select candhook.set_bot_token('G1', 'one')}, @owner);
+$bare->sql(sprintf($record, '000000000001', $event), @owner);
+$lease = $bare->sql(q{select lease from candhook.claim('w', 10)}, @owner);
+is $bare->sql("select result, detail from candhook.run_sql($lease)", @owner), 'ok|owner [token]', 'and does all its work as the owner';
+$bare->sql('create role candhook_worker; create role candhook_handler; create role candhook_admin; create role candhook_reader; grant candhook_handler to candhook_worker; '
+      . 'create role later login; grant candhook_worker to later', dbname => 'postgres');
+($status, $out, $err) = $bare->run_sql(do { local (@ARGV, $/) = Rig::build_path('install.sql'); <> }, @owner);
+is "$status|$err", '0|', 'installed again once somebody has made the roles';
+$bare->sql(q{grant usage on schema public to candhook_handler}, dbname => 'owned');
+$bare->sql(sprintf($record, '000000000002', $event), user => 'later', dbname => 'owned');
+$lease = $bare->sql(q{select lease from candhook.claim('w', 10)}, user => 'later', dbname => 'owned');
+is $bare->sql("select result, detail from candhook.run_sql($lease)", user => 'later', dbname => 'owned'), 'ok|candhook_handler [token]', 'they have their rights';
+
+done_testing;
