@@ -362,7 +362,7 @@ char *event_value(const char *object, const char *path)
         if (*name == '\0')
             break;
     }
-    if (cJSON_IsString(found))
+    if (found != NULL && cJSON_IsString(found))
         value = strdup(found->valuestring);
     else if (found != NULL && !cJSON_IsNull(found))
         value = cJSON_PrintUnformatted(found);
