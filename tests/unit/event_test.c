@@ -1,0 +1,240 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What makes a body an event, and the reason that is given when it is none.
+ */
+#include <config.h>
+
+#include "event.h"
+
+#include <locale.h>
+#include <stdlib.h>
+
+#include "tap.h"
+
+#define CONTEXT "\"context\":{\"originCommunityId\":\"G0\",\"userId\":\"U1\",\"communityId\":\"G1\",\"profileId\":null}"
+#define START "{\"module\":\"MOIM\",\"type\":\"product.created\","
+#define EVENT START CONTEXT ",\"payload\":{\"id\":\"CP:AK290DKFJD\"}}"
+#define WITH(payload) START CONTEXT ",\"payload\":{\"x\":" payload "}}"
+#define A4 "\303\244\303\244\303\244\303\244"
+#define A16 A4 A4 A4 A4
+#define D10 "1234567890"
+#define D100 D10 D10 D10 D10 D10 D10 D10 D10 D10 D10
+
+struct sample {
+    const char *name, *text;
+    const char *reason; /* NULL: it is an event */
+};
+
+static const struct sample samples[] = {
+    {"the documented event", EVENT, NULL},
+    {"white space around", " \t\r\n" EVENT "\n ", NULL},
+    {"a BOM", "\xef\xbb\xbf" EVENT, NULL},
+    {"a BOM and white space", "\xef\xbb\xbf\n" EVENT, NULL},
+    {"an empty context and payload", "{\"module\":\"M\",\"type\":\"t\",\"context\":{},\"payload\":{}}", NULL},
+    {"context ids that are null", START "\"context\":{\"userId\":null,\"communityId\":null},\"payload\":{}}", NULL},
+    {"members that nobody knows",
+     "{\"new\":[1,2,{\"a\":true}]," CONTEXT ",\"type\":\"t\",\"payload\":{},\"module\":\"M\"}", NULL},
+    {"any order", "{\"payload\":{},\"type\":\"t\"," CONTEXT ",\"module\":\"M\"}", NULL},
+    {"names in other cases beside the right ones",
+     "{\"Module\":1,\"TYPE\":2,\"Payload\":3,\"CONTEXT\":4,\"module\":\"M\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}",
+     NULL},
+    {"the last of equal names counts, and is right",
+     "{\"module\":1,\"type\":\"\",\"context\":0,\"payload\":[],\"module\":\"M\","
+     "\"type\":\"t\",\"context\":{\"userId\":1,\"userId\":\"U\"},\"payload\":{}}",
+     NULL},
+    {"a name with escapes", "{\"mod\\u0075le\":\"M\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}", NULL},
+    {"numbers of every form", WITH("[0,-0,1,-1,10,0.5,-0.25,1e3,1E+3,1e-3,1.5E03,0e0,-1.0e400,1e-400,1e0000000000400]"),
+     NULL},
+    {"a number of a hundred digits", WITH(D100), NULL},
+    {"a decimal of two hundred digits", WITH("-" D100 "." D100 "e1"), NULL},
+    {"a number before each of the ends", WITH("[1 ,1\t,1\r,1\n,[1],{\"y\":1}]"), NULL},
+    {"what looks like numbers in strings", WITH("\"1e999 01 +1 -\""), NULL},
+    {"an escaped quote before a number in a string", WITH("\"\\\"1e999\""), NULL},
+    {"a surrogate pair", WITH("\"\\ud83d\\ude00\""), NULL},
+    {"a context id of 255 bytes",
+     START "\"context\":{\"userId\":\"" D100 D100 D10 D10 D10 D10 D10 "12345\"},\"payload\":{}}", NULL},
+
+    {"nothing", "", "the body is empty"},
+    {"white space", " \n", "the body is not a JSON object"},
+    {"a BOM alone", "\xef\xbb\xbf", "the body is not a JSON object"},
+    {"two BOMs", "\xef\xbb\xbf\xef\xbb\xbf" EVENT, "the body is not a JSON object"},
+    {"an array", "[" EVENT "]", "the body is not a JSON object"},
+    {"a string", "\"x\"", "the body is not a JSON object"},
+    {"null", "null", "the body is not a JSON object"},
+    {"a form", "module=MOIM", "the body is not a JSON object"},
+    {"an object cut off", "{\"module\":\"M\"", "not JSON from byte"},
+    {"a string cut off", "{\"module\":\"M", "not JSON from byte"},
+    {"braces that do not match", "{\"a\":[1}", "not JSON from byte 8 on"},
+    {"a comma too many", "{\"a\":1,}", "not JSON from byte"},
+    {"no colon", "{\"a\" 1}", "not JSON from byte"},
+    {"single quotes", "{'a':1}", "not JSON from byte"},
+    {"a name without quotes", "{a:1}", "not JSON from byte"},
+    {"a comment", "{/**/\"a\":1}", "not JSON from byte"},
+    {"NaN", WITH("NaN"), "not JSON from byte"},
+    {"an unknown escape", WITH("\"\\x\""), "not JSON from byte"},
+    {"a lone low surrogate", WITH("\"\\udc00\""), "not JSON from byte"},
+    {"a high surrogate without its low one", WITH("\"\\ud800x\""), "not JSON from byte"},
+    {"text behind", EVENT "x", "text after the object, at byte 163"},
+    {"a second event behind", EVENT "\n" EVENT, "text after the object, at byte 164"},
+    {"a BOM behind", EVENT "\xef\xbb\xbf", "text after the object, at byte 163"},
+    {"the place counts a BOM in front", "\xef\xbb\xbf" EVENT "x", "text after the object, at byte 166"},
+
+    {"a number with a zero in front", WITH("01"), "not JSON: a number at byte 145"},
+    {"a negative one with a zero in front", WITH("-01"), "not JSON: a number at byte 145"},
+    {"a number that ends in a point", WITH("1."), "not JSON: a number at byte 145"},
+    {"a number that begins with a point", WITH(".5"), "not JSON from byte"},
+    {"a number with a plus", WITH("+1"), "not JSON from byte"},
+    {"a minus alone", WITH("-"), "not JSON: a number at byte 145"},
+    {"an exponent without digits", WITH("1e"), "not JSON: a number at byte 145"},
+    {"an exponent with a sign alone", WITH("1e+"), "not JSON: a number at byte 145"},
+    {"a subtraction", WITH("1-2"), "not JSON: a number at byte 145"},
+    {"two points", WITH("1.2.3"), "not JSON: a number at byte 145"},
+    {"hexadecimal", WITH("0x10"), "not JSON: a number at byte 145"},
+    {"a number before a string", WITH("1\"a\""), "not JSON: a number at byte 145"},
+    {"a number behind a word", WITH("true1"), "not JSON from byte"},
+    {"-Infinity", WITH("-Infinity"), "not JSON: a number at byte 145"},
+    {"two numbers", WITH("1 2"), "not JSON from byte"},
+    {"an exponent too large", WITH("1e401"), "the number at byte 145 has an exponent beyond 400"},
+    {"an exponent too small", WITH("[0,1e-401]"), "the number at byte 148 has an exponent beyond 400"},
+    {"the exponent that makes 128 KiB of digits", WITH("1e131071"), "exponent beyond 400"},
+    {"an exponent beyond every integer", WITH("1E99999999999999999999999"), "exponent beyond 400"},
+    {"such a number outside of the payload", "{\"new\":1e999," CONTEXT "}", "exponent beyond 400"},
+
+    {"no module", "{\"type\":\"t\"," CONTEXT ",\"payload\":{}}", "module is missing"},
+    {"a module by another case", "{\"Module\":\"M\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}", "module is missing"},
+    {"a module that is null", "{\"module\":null,\"type\":\"t\"," CONTEXT ",\"payload\":{}}", "module is not a string"},
+    {"a module that is a number", "{\"module\":1,\"type\":\"t\"," CONTEXT ",\"payload\":{}}", "module is not a string"},
+    {"an empty module", "{\"module\":\"\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}", "module is empty"},
+    {"no type", "{\"module\":\"M\"," CONTEXT ",\"payload\":{}}", "type is missing"},
+    {"a type that is an object", "{\"module\":\"M\",\"type\":{}," CONTEXT ",\"payload\":{}}", "type is not a string"},
+    {"an empty type", "{\"module\":\"M\",\"type\":\"\"," CONTEXT ",\"payload\":{}}", "type is empty"},
+    {"a type of 300 bytes", "{\"module\":\"M\",\"type\":\"" D100 D100 D100 "\"," CONTEXT ",\"payload\":{}}",
+     "type is longer than 255 bytes"},
+    {"a module of 256 bytes in 128 letters",
+     "{\"type\":\"t\"," CONTEXT ",\"payload\":{},\"module\":\"" A16 A16 A16 A16 A16 A16 A16 A16 "\"}",
+     "module is longer than 255 bytes"},
+    {"no context", START "\"payload\":{}}", "context is missing"},
+    {"a context that is an array", START "\"context\":[],\"payload\":{}}", "context is not an object"},
+    {"a context that is null", START "\"context\":null,\"payload\":{}}", "context is not an object"},
+    {"no payload", START CONTEXT "}", "payload is missing"},
+    {"a payload that is a string", START CONTEXT ",\"payload\":\"{}\"}", "payload is not an object"},
+    {"the last of equal names counts, and is wrong", START CONTEXT ",\"payload\":{},\"payload\":null}",
+     "payload is not an object"},
+    {"the last of equal names counts in the context",
+     START "\"context\":{\"userId\":\"U\",\"userId\":7},\"payload\":{}}",
+     "context.userId is neither a string nor null"},
+    {"an origin that is a number", START "\"context\":{\"originCommunityId\":1},\"payload\":{}}",
+     "context.originCommunityId is neither a string nor null"},
+    {"a community that is false", START "\"context\":{\"communityId\":false},\"payload\":{}}",
+     "context.communityId is neither a string nor null"},
+    {"a profile that is an object", START "\"context\":{\"profileId\":{}},\"payload\":{}}",
+     "context.profileId is neither a string nor null"},
+    {"a context id of 256 bytes",
+     START "\"context\":{\"userId\":\"" D100 D100 D10 D10 D10 D10 D10 "123456\"},\"payload\":{}}",
+     "context.userId is longer than 255 bytes"},
+};
+
+/* Gives the function a copy of exactly that length, so that a tool for memory errors sees a step too far. */
+static enum result check(const char *text, size_t length, struct err *why)
+{
+    char *copy = malloc(length > 0 ? length : 1);
+    enum result result;
+
+    if (length > 0)
+        memcpy(copy, text, length);
+    result = event_check(copy, length, why);
+    free(copy);
+    return result;
+}
+
+static void check_sample(const struct sample *sample)
+{
+    struct err why = {""};
+    enum result result = check(sample->text, strlen(sample->text), &why);
+    int right = sample->reason == NULL ? result == RESULT_OK
+                                       : result == RESULT_FAIL && strstr(why.text, sample->reason) != NULL;
+
+    if (!ok(right, "%s: %s", sample->name, sample->reason != NULL ? sample->reason : "an event"))
+        printf("# got: %s\n", result == RESULT_OK ? "an event" : why.text);
+}
+
+static void check_nul(void)
+{
+    static const char behind[] = EVENT "\0", inside[] = WITH("\"a\0b\"");
+    struct err why = {""};
+
+    ok(check(behind, sizeof behind - 1, &why) == RESULT_FAIL, "a NUL behind the object");
+    is_text(why.text, "a NUL byte at byte 163", "has its reason");
+    ok(check(inside, sizeof inside - 1, &why) == RESULT_FAIL, "a NUL in a string");
+    is_text(why.text, "a NUL byte at byte 147", "has its reason");
+    ok(check("\0", 1, &why) == RESULT_FAIL, "a NUL alone");
+}
+
+/* DEPTH counts the outermost object and the payload. */
+static enum result check_nested(unsigned depth, const char *open, const char *close, struct err *why)
+{
+    size_t length = 0, room = 1000 + depth * (strlen(open) + strlen(close));
+    char *text = malloc(room);
+    enum result result;
+
+    length += (size_t)sprintf(text, START CONTEXT ",\"payload\":{\"x\":");
+    for (unsigned i = 2; i < depth; i++)
+        length += (size_t)sprintf(text + length, "%s", open);
+    length += (size_t)sprintf(text + length, "0");
+    for (unsigned i = 2; i < depth; i++)
+        length += (size_t)sprintf(text + length, "%s", close);
+    length += (size_t)sprintf(text + length, "}}");
+    result = check(text, length, why);
+    free(text);
+    return result;
+}
+
+static void check_depth(void)
+{
+    struct err why = {""};
+
+    ok(check_nested(1000, "[", "]", &why) == RESULT_OK, "1,000 deep in arrays");
+    ok(check_nested(1000, "{\"a\":", "}", &why) == RESULT_OK, "1,000 deep in objects");
+    ok(check_nested(1001, "[", "]", &why) == RESULT_FAIL, "1,001 deep");
+    ok(strstr(why.text, "nested more than 1000 deep") == why.text, "has its reason");
+    ok(check_nested(1000000, "[", "]", &why) == RESULT_FAIL, "a million deep");
+    ok(check_nested(1000000, "{\"a\":", "}", &why) == RESULT_FAIL, "a million deep in objects");
+}
+
+static void check_prefixes(void)
+{
+    struct err why = {""};
+    size_t length = strlen(EVENT);
+    int none = 1;
+
+    for (size_t cut = 0; cut < length; cut++)
+        none = none && check(EVENT, cut, &why) == RESULT_FAIL && *why.text != '\0';
+    ok(none, "an event cut off anywhere is none");
+}
+
+static void check_body_is_left_alone(void)
+{
+    static const char text[] = WITH("[1,2,1e999]");
+    char copy[sizeof text];
+    struct err why = {""};
+
+    memcpy(copy, text, sizeof text);
+    ok(event_check(copy, sizeof copy - 1, &why) == RESULT_FAIL && memcmp(copy, text, sizeof text) == 0,
+       "the body is not written to");
+}
+
+int main(void)
+{
+    struct err why = {""};
+
+    setlocale(LC_ALL, ""); /* a decimal comma must make no difference */
+    for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++)
+        check_sample(&samples[i]);
+    ok(event_check(NULL, 0, &why) == RESULT_FAIL, "no body at all");
+    check_nul();
+    check_depth();
+    check_prefixes();
+    check_body_is_left_alone();
+    return done();
+}
