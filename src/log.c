@@ -52,10 +52,10 @@ static int is_our_file(const struct stat *st)
     return st->st_dev == log_state.device && st->st_ino == log_state.inode;
 }
 
-static int open_file(struct stat *st)
+static int open_file(const char *path, struct stat *st)
 {
     /* O_NONBLOCK: a FIFO in the file's place must not hold the program. */
-    int fd = open(log_state.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600), moved;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600), moved;
 
     /* Never one of the three standard numbers: others put /dev/null there. */
     if (fd >= 0 && fd <= STDERR_FILENO) {
@@ -109,7 +109,7 @@ static void tend_file(void)
     log_state.looked_at = now.tv_sec;
     if (stat(log_state.path, &st) == 0 && is_our_file(&st) && fd_is_our_file())
         return;
-    fd = open_file(&st);
+    fd = open_file(log_state.path, &st);
     if (fd >= 0)
         use_file(fd, &st);
     else if (!fd_is_our_file())
@@ -212,13 +212,13 @@ static enum result open_target_file(const char *path, struct err *err)
     struct stat st;
     int fd;
 
-    snprintf(log_state.path, sizeof log_state.path, "%s", path);
-    fd = open_file(&st);
+    fd = open_file(path, &st);
     if (fd < 0) {
         err_set_errno(err, "cannot open the log file %s", path);
         return RESULT_FAIL;
     }
     use_file(fd, &st);
+    snprintf(log_state.path, sizeof log_state.path, "%s", path);
     log_state.target = TARGET_FILE;
     return RESULT_OK;
 }
