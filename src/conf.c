@@ -479,3 +479,8 @@ void conf_free(struct conf *conf)
     free(conf->path);
     free(conf);
 }
+
+const char *conf_default_url(void)
+{
+    return getenv("CANDHOOK_URL");
+}

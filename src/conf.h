@@ -46,4 +46,7 @@ void conf_print(const struct conf *conf, FILE *stream);
 
 void conf_free(struct conf *conf);
 
+/* $CANDHOOK_URL: where candhook send posts when it is given no URL; NULL when it is not set. */
+const char *conf_default_url(void);
+
 #endif

@@ -5,6 +5,8 @@
  * grammar, bounds exponents and nesting, and writes "0" and blanks over each number, because cJSON reads only 63
  * characters of one and the digits are the database's business. Then cJSON parses the copy, and its tree is judged.
  * Bytes keep their places, so a position in the copy is one in the body. Positions told to people count from 1.
+ *
+ * Then the two other things that are done with an event's JSON: looking up a value, and changing one.
  */
 #include <config.h>
 
@@ -12,6 +14,7 @@
 
 #include <cJSON.h>
 #include <ctype.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -333,40 +336,144 @@ static void unmark_numbers(cJSON *item)
     }
 }
 
-/* The child that the first name of PATH (LENGTH bytes) names; an index for an array. */
-static const cJSON *step(const cJSON *parent, const char *name, size_t length)
+/* The number that NAME is, as an index of an array, or -1. */
+static int index_of(const char *name)
 {
-    char text[EVENT_ID_BYTES + 1];
+    return *name != '\0' && strlen(name) < 6 && name[strspn(name, "0123456789")] == '\0' ? atoi(name) : -1;
+}
 
-    if (length > EVENT_ID_BYTES)
-        return NULL;
-    memcpy(text, name, length);
-    text[length] = '\0';
-    if (!cJSON_IsArray(parent))
-        return member(parent, text);
-    return length > 0 && length < 9 && strspn(text, "0123456789") == length ? cJSON_GetArrayItem(parent, atoi(text)) : NULL;
+/* The child NAME of an object (the last of that name), or of an array by its index. */
+static cJSON *child(const cJSON *parent, const char *name)
+{
+    return cJSON_IsArray(parent) ? cJSON_GetArrayItem(parent, index_of(name))
+                                 : (cJSON *)(uintptr_t)member(parent, name);
+}
+
+/* Cuts the first name off *PATH, which is written to; *PATH is NULL behind the last one. */
+static char *next_name(char **path)
+{
+    char *name = *path, *dot = strchr(name, '.');
+
+    if (dot != NULL)
+        *dot = '\0';
+    *path = dot != NULL ? dot + 1 : NULL;
+    return name;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        abort();
+    return copy;
 }
 
 char *event_value(const char *object, const char *path)
 {
-    char *marked = mark_numbers(object), *value = NULL;
+    char *marked = mark_numbers(object), *names = copy_text(path), *left = names, *value = NULL;
     cJSON *tree = cJSON_Parse(marked);
     const cJSON *found = tree;
 
     unmark_numbers(tree);
-    for (const char *name = path; found != NULL; name++) {
-        size_t length = strcspn(name, ".");
-
-        found = step(found, name, length);
-        name += length;
-        if (*name == '\0')
-            break;
-    }
+    while (found != NULL && left != NULL)
+        found = child(found, next_name(&left));
     if (found != NULL && cJSON_IsString(found))
-        value = strdup(found->valuestring);
+        value = copy_text(found->valuestring);
     else if (found != NULL && !cJSON_IsNull(found))
         value = cJSON_PrintUnformatted(found);
     cJSON_Delete(tree);
     free(marked);
+    free(names);
     return value;
+}
+
+/* ---- changing one ---- */
+
+/* Puts VALUE (given away) at NAME of PARENT, for what was there or as a new member. 0 when it has no place there. */
+static int put(cJSON *parent, const char *name, cJSON *value)
+{
+    int done = 0;
+
+    if (cJSON_IsObject(parent)) {
+        if (cJSON_GetObjectItemCaseSensitive(parent, name) != NULL)
+            done = cJSON_ReplaceItemInObjectCaseSensitive(parent, name, value);
+        else
+            done = cJSON_AddItemToObject(parent, name, value);
+    } else if (cJSON_IsArray(parent)) {
+        int index = index_of(name), size = cJSON_GetArraySize(parent);
+
+        if (index >= 0 && index < size)
+            done = cJSON_ReplaceItemInArray(parent, index, value);
+        else if (index == size)
+            done = cJSON_AddItemToArray(parent, value);
+    }
+    if (!done)
+        cJSON_Delete(value);
+    return done;
+}
+
+static cJSON *read_value(const char *text)
+{
+    cJSON *value = cJSON_ParseWithOpts(text, NULL, 1);
+
+    if (value == NULL)
+        value = cJSON_CreateString(text);
+    if (cJSON_IsNumber(value)) {
+        cJSON_Delete(value);
+        value = cJSON_CreateRaw(text);
+    }
+    if (value == NULL)
+        abort();
+    return value;
+}
+
+/* Walks to the last name of PATH (which is cut up), making objects on the way, and puts the value there. */
+static int assign(cJSON *root, char *path, const char *value)
+{
+    cJSON *parent = root;
+    char *name;
+
+    for (name = next_name(&path); path != NULL; name = next_name(&path)) {
+        if (child(parent, name) == NULL && !put(parent, name, cJSON_CreateObject()))
+            return 0;
+        parent = child(parent, name);
+    }
+    return *name != '\0' && put(parent, name, read_value(value));
+}
+
+enum result event_change(const char *body, char *const *assignments, size_t count, char **out, struct err *err)
+{
+    char *marked = mark_numbers(body);
+    cJSON *root = cJSON_ParseWithOpts(marked, NULL, 1);
+    enum result result = RESULT_FAIL;
+
+    unmark_numbers(root);
+    *out = NULL;
+    if (!cJSON_IsObject(root)) {
+        err_set(err, "the event is not a JSON object, so nothing can be set in it");
+        goto out;
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *path = copy_text(assignments[i]), *equals = strchr(path, '=');
+        int done;
+
+        if (equals != NULL)
+            *equals = '\0';
+        done = equals != NULL && assign(root, path, equals + 1);
+        free(path);
+        if (!done) {
+            err_set(err, "cannot set %s: it takes PATH=VALUE, as payload.id=CP:1, and a place that is there",
+                    assignments[i]);
+            goto out;
+        }
+    }
+    *out = cJSON_PrintUnformatted(root);
+    if (*out == NULL)
+        abort();
+    result = RESULT_OK;
+out:
+    cJSON_Delete(root);
+    free(marked);
+    return result;
 }

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What makes a body an event: the shape that the platform documents, judged with cJSON. The only module that knows
- * cJSON. PostgreSQL's jsonb judges again when the body is recorded and is what extracts the columns, so this module
- * says yes or no and why, nothing else.
+ * An event's JSON: judging whether a body has the shape that the platform documents, looking up a value, changing one.
+ * The only module that knows cJSON. PostgreSQL's jsonb judges again when a body is recorded and is what extracts the
+ * columns, so the judge says yes or no and why, nothing else.
  */
 #ifndef CANDHOOK_EVENT_H
 #define CANDHOOK_EVENT_H
@@ -28,5 +28,14 @@ MUST_CHECK enum result event_check(const char *body, size_t length, struct err *
  * string's text, the JSON of anything else, allocated. NULL when it is missing or null.
  */
 char *event_value(const char *object, const char *path);
+
+/*
+ * Gives in *OUT (to be freed) the JSON object BODY changed by COUNT assignments "PATH=VALUE", in their order. PATH is
+ * names joined by dots, and indexes of arrays as numbers; objects that are missing on the way are made. VALUE is JSON
+ * if it can be read as JSON, else a string. RESULT_FAIL when BODY is no JSON object or an assignment has no place in
+ * it.
+ */
+MUST_CHECK enum result event_change(const char *body, char *const *assignments, size_t count, char **out,
+                                     struct err *err);
 
 #endif

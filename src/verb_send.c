@@ -6,6 +6,8 @@
  */
 #include <config.h>
 
+#include "conf.h"
+#include "event.h"
 #include "sample.h"
 #include "verb.h"
 
@@ -192,7 +194,7 @@ static char *make_body(const char *verb, const struct options *options, size_t *
 
     if (base == NULL || options->assignment_count == 0)
         return base;
-    if (sample_change(base, options->assignments, options->assignment_count, &changed, &err) != RESULT_OK)
+    if (event_change(base, options->assignments, options->assignment_count, &changed, &err) != RESULT_OK)
         fprintf(stderr, "%s: %s\n", verb, err.text);
     else
         *length = strlen(changed);
@@ -205,7 +207,7 @@ static char *make_body(const char *verb, const struct options *options, size_t *
 /* The URL from the argument, stdin or the environment, allocated. NULL when there is none. */
 static char *find_url(const char *argument)
 {
-    const char *given = argument != NULL ? argument : getenv("CANDHOOK_URL");
+    const char *given = argument != NULL ? argument : conf_default_url();
     char *line = NULL;
     size_t size = 0;
     ssize_t length;

@@ -1,0 +1,78 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: ISC
+#
+# The boundaries between the modules: which file may include what, which may read the environment, and every header
+# compiles alone.
+use v5.36;
+use FindBin;
+use Test::More;
+
+my $top = "$FindBin::Bin/..";
+my @sources = map { s{^\Q$top/\E}{}r } sort glob("'$top/src/*.[ch]' '$top/include/candhook/*.h'");
+
+sub code_of ($file) {
+    open my $in, '<', "$top/$file" or die "$top/$file: $!\n";
+    local $/;
+    my $text = <$in>;
+    $text =~ s{/\*.*?\*/}{}gs;
+    return $text;
+}
+
+my %code = map { $_ => code_of($_) } @sources;
+cmp_ok scalar @sources, '>', 30, 'there are sources';
+
+# ---- libraries ----
+my @boundaries = (
+    [ 'fcgi_stdio.h',  qr/fcgi_stdio\.h/,          [] ],
+    [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/fcgi.c'] ],
+    [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/store.c'] ],
+    [ 'cJSON',         qr/cJSON/,                  ['src/event.c'] ],
+    [ 'libcurl',       qr/curl/,                   ['src/verb_send.c'] ],
+    [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf.c'] ],
+    [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf.c', 'src/conf_keys.c' ] ],
+);
+for my $boundary (@boundaries) {
+    my ($name, $header, $allowed) = @$boundary;
+    my %allowed = map { $_ => 1 } @$allowed;
+    my @found = grep { $code{$_} =~ /^\s*#\s*include\s*[<"][^>"]*(?:$header)/m } @sources;
+    is_deeply [ grep { !$allowed{$_} } @found ], [], "$name is included " . (@$allowed ? "by @$allowed alone" : 'by nobody');
+}
+
+# The same boundaries, as the programs are put together: what faces the net has neither database nor parser.
+open my $makefile, '<', "$top/Makefile.am" or die "Makefile.am: $!\n";
+my $make = do { local $/; <$makefile> };
+$make =~ s/\\\n\s*//g;
+for my $program (qw(candhook_fcgi libcandhook_a)) {
+    my ($list) = $make =~ /^${program}_SOURCES = (.*)$/m;
+    ok $list, "$program has sources";
+    is_deeply [ grep { ($code{$_} // '') =~ /\bcJSON_|\bPQ[a-z]\w+\s*\(|\bcurl_/ } split ' ', $list // '' ], [],
+      "$program has neither cJSON, libpq nor libcurl";
+}
+
+my $needed = qx{readelf -d '$ENV{top_builddir}/candhook.fcgi'};
+like $needed, qr/NEEDED.*libfcgi/, 'candhook.fcgi is linked with libfcgi';
+unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl';
+
+# ---- the environment ----
+# fcgi.c and cgi.c: the variables of a CGI request and of the process manager are their input.
+my %reads_environment = map { $_ => 1 } qw(src/conf.c src/cgi.c src/fcgi.c);
+is_deeply [ grep { !$reads_environment{$_} && $code{$_} =~ /\b(?:secure_)?getenv\s*\(/ } @sources ], [],
+  'settings are read from the environment in conf.c alone';
+
+# ---- order ----
+for my $file (grep { /^src\/.*\.c$/ } @sources) {
+    my ($first, $second) = $code{$file} =~ /^\s*#\s*include\s*([<"][^>"]+[>"])/mg;
+    is $first, '<config.h>', "$file begins with config.h";
+    (my $own = $file) =~ s{^src/(.*)\.c$}{"$1.h"};
+    is $second, $own, "$file includes its own header next" if $code{ $file =~ s/c$/h/r };
+}
+
+# ---- headers stand alone ----
+my $cc = $ENV{CC} || 'cc';
+for my $header (grep { /\.h$/ } @sources) {
+    my $said = qx{printf '#include "%s"\\n' '$header' | $cc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -fsyntax-only -x c -I'$top' -I'$top/src' -I'$top/include' - 2>&1};
+    is $said, '', "$header compiles alone";
+    my ($guard) = $code{$header} =~ /\A\s*#ifndef (CANDHOOK_\w+_H)\n#define \1\n/;
+    ok $guard, "$header is guarded";
+}
+done_testing;
