@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -103,6 +104,32 @@ static void test_fork(pid_t *grandchild)
     rig_tell(to_child[1]);
 }
 
+static int sees_unknown_holder(void *context)
+{
+    (void)context;
+    return lock_holder(file) == -1 && errno == ESRCH ? 0 : 1;
+}
+
+/* Asks from a pid namespace that does not see the holder. Ends with 77 where none can be made. */
+static int ask_from_elsewhere(void *context)
+{
+    if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+        return 77;
+    return rig_run(sees_unknown_holder, context);
+}
+
+static void test_containers(void)
+{
+    int result;
+
+    if (lock_take(file) != 0)
+        return;
+    result = rig_run(ask_from_elsewhere, NULL);
+    ok(result == 0 || result == 77, "a holder in another container is not taken for nobody%s",
+       result == 77 ? " # SKIP no pid namespaces here" : "");
+    lock_release(file);
+}
+
 int main(void)
 {
     pid_t *grandchild = mmap(NULL, sizeof *grandchild, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -115,6 +142,7 @@ int main(void)
     test_holding();
     test_ends();
     test_fork(grandchild);
+    test_containers();
     close(file);
     rig_close(&rig);
     return done();

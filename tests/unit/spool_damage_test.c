@@ -190,7 +190,7 @@ static void test_long_rot(void)
     struct rig rig;
 
     rig_open(&rig);
-    for (size_t length = (256u << 10) - 300; length < (256u << 10) - 200; length++) {
+    for (size_t length = (256u << 10) - 100; length < (256u << 10) - 30; length++) {
         rig_segment_make(&segment, 1, 10);
         record = rig_event(length);
         rig_segment_put(&segment, &record);

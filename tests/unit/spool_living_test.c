@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: ISC
  *
  * The spool between living processes: writers that append while the reader reads, that fork, and that are killed at any
- * moment.
+ * moment. Linked with a fake of lock_take that lets something happen before it.
  */
 #include <config.h>
 
@@ -114,6 +114,50 @@ static void test_two_writers(void)
            rig_has(&database, ids[0]),
        "all came, each once");
     spool_reader_free(reader);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+/* What happens in the moment before the reader asks for the lock. */
+static void (*before_lock)(void);
+static struct living *last_words;
+static uint8_t last_id[UUID_BYTES];
+
+int __real_lock_take(int fd);
+int __wrap_lock_take(int fd);
+
+int __wrap_lock_take(int fd)
+{
+    void (*hook)(void) = before_lock;
+
+    before_lock = NULL;
+    if (hook)
+        hook();
+    return __real_lock_take(fd);
+}
+
+static void append_and_die(void)
+{
+    let_append(last_words, last_id);
+    end_of_life(last_words, SIGKILL);
+}
+
+static void test_last_words(void)
+{
+    struct rig_database database = {0};
+    struct living living = {0};
+    uint8_t ids[20][UUID_BYTES];
+    struct rig rig;
+
+    rig_open(&rig);
+    begin_to_live(&living, &rig);
+    for (int i = 0; i < 20; i++)
+        let_append(&living, ids[i]);
+    last_words = &living;
+    before_lock = append_and_die;
+    ok(rig_drain_once(&rig, &database) == 1 && rig_is_empty(&rig) && database.id_count == 21 &&
+           rig_has(&database, last_id),
+       "what a writer appended just before it died is read before its segment is unlinked");
     rig_database_free(&database);
     rig_close(&rig);
 }
@@ -408,6 +452,7 @@ static void test_kill_under_load(void)
 int main(void)
 {
     test_two_writers();
+    test_last_words();
     test_incomplete();
     test_fork();
     test_unborn();

@@ -380,6 +380,9 @@ static void test_kept(void)
        "it is kept");
     spool_reader_free(reader);
     reader = spool_reader_new(rig.folder, 1000, rig_position, &database);
+    ok(rig_drain(reader, &database) == 0 && rig_count(&rig, "kept", ".seg") == 1, "however old it was before");
+    spool_reader_free(reader);
+    reader = spool_reader_new(rig.folder, 1000, rig_position, &database);
     rig_set_age(&rig, kept, 990);
     ok(rig_drain(reader, &database) == 0 && rig_count(&rig, "kept", ".seg") == 1,
        "for its time, from its recording on");
