@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: ISC
 --
--- The schema candhook, version 1: begin. The build joins the files of this folder, in the order that README tells, into
--- install.sql: one transaction, for `psql -f` and for `candhook init`. It may be run again at any time: nothing that is
--- stored is touched.
+-- The schema candhook, version 1: begin. The build joins the files of this folder, in the order that README tells,
+-- into install.sql: one transaction, for `psql -f` and for `candhook init`. It may be run again at any time: nothing
+-- that is stored is touched.
 
 begin;
 
@@ -23,7 +23,8 @@ begin
         raise exception 'candhook needs a database whose encoding is UTF8; "%" has %',
                 current_database(), current_setting('server_encoding')
             using errcode = 'feature_not_supported',
-                  hint = 'Make one: create database candhook encoding ''UTF8'' template template0 lc_collate ''C'' lc_ctype ''C''';
+                  hint = 'Make one: create database candhook encoding ''UTF8'' template template0 '
+                         'lc_collate ''C'' lc_ctype ''C''';
     end if;
 
     -- One installation at a time; the second finds everything there.
@@ -32,7 +33,8 @@ begin
     if to_regprocedure('candhook.version()') is not null then
         execute 'select candhook.version()' into installed;
         if installed > 1 then
-            raise exception 'the schema candhook of "%" is version %, newer than this one (1)', current_database(), installed
+            raise exception 'the schema candhook of "%" is version %, newer than this one (1)',
+                    current_database(), installed
                 using errcode = 'object_not_in_prerequisite_state',
                       hint = 'Install the candhook that this schema belongs to.';
         end if;

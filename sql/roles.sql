@@ -1,5 +1,6 @@
--- Roles and grants. The four roles are optional: where whoever installs this may not make them, they are left out without
--- a word, all is done as the owner, and running this again once somebody has made them gives them their rights.
+-- Roles and grants. The four roles are optional: where whoever installs this may not make them, they are left out
+-- without a word, all is done as the owner, and running this again once somebody has made them gives them their
+-- rights.
 --
 --      candhook_worker     what `candhook work` does, and nothing else: it calls functions and touches no table
 --      candhook_handler    sql handlers run under it: give it what your functions need
@@ -52,11 +53,11 @@ declare
                            'candhook.renew(bigint), candhook.release(text), candhook.due_in(), candhook.maintain()',
         'candhook_handler', 'usage on schema candhook',
         'candhook_reader', 'usage on schema candhook',
-        'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, candhook.delivery, '
-                           'candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
+        'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
+                           'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
         'candhook_admin', 'usage on schema candhook',
-        'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, candhook.delivery, '
-                          'candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
+        'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
+                          'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
         'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text)'];
 begin

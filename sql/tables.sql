@@ -32,7 +32,8 @@ comment on column candhook.event.received_at is 'when the body arrived: the time
 comment on column candhook.event.module is 'canD module, as MOIM; 1 to 255 bytes';
 comment on column candhook.event.type is 'type of the event, as product.created; 1 to 255 bytes';
 comment on column candhook.event.origin_community_id is
-    'context.originCommunityId: the origin (hub) community, under which bot tokens are kept; null when missing or null';
+    'context.originCommunityId: the origin (hub) community, under which bot tokens are kept; null when missing or '
+    'null';
 comment on column candhook.event.user_id is
     'context.userId: the user in the origin community; null when missing or null';
 comment on column candhook.event.community_id is
@@ -41,7 +42,8 @@ comment on column candhook.event.profile_id is
     'context.profileId: the user in that community who caused the event; null when missing or null';
 comment on column candhook.event.payload is 'the object payload; numbers keep every digit';
 comment on column candhook.event.extra is
-    'members beyond the documented ones, those of the context under the name context (there also ids that were sent as '
+    'members beyond the documented ones, those of the context under the name context (there also ids that were '
+    'sent as '
     'null); null when there are none, which is nearly always';
 
 create table if not exists candhook.malformed (
@@ -57,7 +59,8 @@ comment on table candhook.malformed is
     'Partitioned by month of received_at (UTC).';
 comment on column candhook.malformed.id is 'UUIDv7, made when the body arrived';
 comment on column candhook.malformed.received_at is 'when the body arrived: the time in id';
-comment on column candhook.malformed.body is 'every byte of it; convert_from(body, ''UTF8'') shows it when it is UTF-8';
+comment on column candhook.malformed.body is
+    'every byte of it; convert_from(body, ''UTF8'') shows it when it is UTF-8';
 comment on column candhook.malformed.reason is 'what is wrong with it, a line for people';
 
 create table if not exists candhook.outcome (
@@ -77,7 +80,8 @@ create table if not exists candhook.outcome (
 ) partition by range (received_at);
 
 comment on table candhook.outcome is
-    'What came of every attempt of a handler at an event; rows are only ever added. Partitioned by month of received_at (UTC).';
+    'What came of every attempt of a handler at an event; rows are only ever added. Partitioned by month of '
+    'received_at (UTC).';
 comment on column candhook.outcome.event_id is 'event.id';
 comment on column candhook.outcome.received_at is 'event.received_at: with event_id the key of the event';
 comment on column candhook.outcome.handler is 'handler.name at that time; empty for result unhandled';
@@ -106,9 +110,11 @@ create table if not exists candhook.handler (
     changed_at timestamptz not null default now(),
     constraint handler_pkey primary key (name),
     constraint handler_name_shape check (octet_length(name) between 1 and 255 and name !~ '[[:cntrl:]]'),
-    constraint handler_module_pattern check (module = '*' or (octet_length(module) between 1 and 255 and strpos(module, '*') = 0)),
+    constraint handler_module_pattern check (
+        module = '*' or (octet_length(module) between 1 and 255 and strpos(module, '*') = 0)),
     constraint handler_type_pattern check (
-        type = '*' or (octet_length(type) between 1 and 255 and strpos(regexp_replace(type, '([^*])[.][*]$', '\1'), '*') = 0)),
+        type = '*'
+        or (octet_length(type) between 1 and 255 and strpos(regexp_replace(type, '([^*])[.][*]$', '\1'), '*') = 0)),
     constraint handler_kind_word check (kind in ('sql', 'c')),
     constraint handler_target_shape check (
         case kind when 'c' then target ~ '^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*[.]so(:[A-Za-z_][A-Za-z0-9_]*)?$'
@@ -121,21 +127,28 @@ create table if not exists candhook.handler (
 );
 
 comment on table candhook.handler is
-    'What is done with events. Managed in psql; a change takes effect at the next event. Deleting a handler settles what '
+    'What is done with events. Managed in psql; a change takes effect at the next event. Deleting a handler '
+    'settles what '
     'waits for it as failed; setting enabled to false lets it wait.';
 comment on column candhook.handler.name is 'chosen by you; stands in outcome and in the log';
 comment on column candhook.handler.module is 'events of this module: its exact name, or *; case-sensitive';
-comment on column candhook.handler.type is 'events of this type: exact (product.created), a beginning (product.*), or *; case-sensitive';
-comment on column candhook.handler.kind is 'sql: a function in this database. c: a function in a shared object in handler_dir';
+comment on column candhook.handler.type is
+    'events of this type: exact (product.created), a beginning (product.*), or *; case-sensitive';
+comment on column candhook.handler.kind is
+    'sql: a function in this database. c: a function in a shared object in handler_dir';
 comment on column candhook.handler.target is
-    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and kept as '
+    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and '
+    'kept as '
     'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle';
 comment on column candhook.handler.needs_token is
-    'the handler gets the bot token of the event''s origin community; while there is no valid one, the delivery is held';
+    'the handler gets the bot token of the event''s origin community; while there is no valid one, the delivery '
+    'is held';
 comment on column candhook.handler.timeout is 'how long one attempt may take; 10 ms to 1 day';
 comment on column candhook.handler.max_attempts is 'how often it is tried before it counts as failed; 1 to 1000';
-comment on column candhook.handler.first_delay is 'about how long after the first attempt the second one comes; up to 30 days';
-comment on column candhook.handler.backoff_factor is 'each further delay is about so many times as long as the one before; 1 to 100';
+comment on column candhook.handler.first_delay is
+    'about how long after the first attempt the second one comes; up to 30 days';
+comment on column candhook.handler.backoff_factor is
+    'each further delay is about so many times as long as the one before; 1 to 100';
 comment on column candhook.handler.max_delay is 'no delay is longer; up to 30 days';
 comment on column candhook.handler.enabled is 'false: deliveries are still recorded for it, and wait';
 comment on column candhook.handler.created_at is 'when the row was made';
@@ -163,15 +176,19 @@ create index if not exists delivery_lease on candhook.delivery (lease) where lea
 create index if not exists delivery_held on candhook.delivery (origin_community_id) where held;
 
 comment on table candhook.delivery is
-    'Unfinished work and nothing else: an event and a handler that it still waits for. Not partitioned, since it stays small.';
+    'Unfinished work and nothing else: an event and a handler that it still waits for. Not partitioned, since it '
+    'stays small.';
 comment on column candhook.delivery.event_id is 'event.id';
 comment on column candhook.delivery.received_at is 'event.received_at: with event_id the key of the event';
 comment on column candhook.delivery.handler is 'handler.name';
 comment on column candhook.delivery.origin_community_id is 'event.origin_community_id: whose bot token it may need';
-comment on column candhook.delivery.attempt is 'number of the running attempt, else of the last one; 0 before the first';
+comment on column candhook.delivery.attempt is
+    'number of the running attempt, else of the last one; 0 before the first';
 comment on column candhook.delivery.due_at is 'when it may be claimed; while it is leased, when the lease ends';
-comment on column candhook.delivery.held is 'parked because its handler needs a bot token that the community does not have';
-comment on column candhook.delivery.lease is 'number of the claim that holds it: only who knows it may finish it; null when nobody does';
+comment on column candhook.delivery.held is
+    'parked because its handler needs a bot token that the community does not have';
+comment on column candhook.delivery.lease is
+    'number of the claim that holds it: only who knows it may finish it; null when nobody does';
 comment on column candhook.delivery.worker is 'name of the process that holds the lease';
 
 create sequence if not exists candhook.lease as bigint;
@@ -188,11 +205,14 @@ create table if not exists candhook.bot_token (
 );
 
 comment on table candhook.bot_token is
-    'The bot token of each origin community. Store one with insert ... on conflict (origin_community_id) do update set '
-    'token = excluded.token, or with candhook.set_bot_token; it takes effect at once. The view bot_token_masked shows no token.';
+    'The bot token of each origin community. Store one with insert ... on conflict (origin_community_id) do '
+    'update set '
+    'token = excluded.token, or with candhook.set_bot_token; it takes effect at once. The view bot_token_masked '
+    'shows no token.';
 comment on column candhook.bot_token.origin_community_id is 'id of the origin (hub) community';
 comment on column candhook.bot_token.token is 'the bot access token: a secret; no white space';
-comment on column candhook.bot_token.valid is 'false once the API has refused it; true again when another one is stored';
+comment on column candhook.bot_token.valid is
+    'false once the API has refused it; true again when another one is stored';
 comment on column candhook.bot_token.stored_at is 'when this token was stored';
 
 create table if not exists candhook.spool_position (
@@ -204,7 +224,8 @@ create table if not exists candhook.spool_position (
 ) with (fillfactor = 50);
 
 comment on table candhook.spool_position is
-    'How far each file of the spool is recorded; stored in the transaction that records, so that a restart goes on there.';
+    'How far each file of the spool is recorded; stored in the transaction that records, so that a restart goes '
+    'on there.';
 comment on column candhook.spool_position.segment is 'id of the file: its name';
 comment on column candhook.spool_position.position is 'offset in bytes of the first byte that is not recorded yet';
 comment on column candhook.spool_position.touched_at is 'when it was stored last';
@@ -213,6 +234,9 @@ comment on column candhook.spool_position.touched_at is 'when it was stored last
 create table if not exists candhook.event_default partition of candhook.event default;
 create table if not exists candhook.outcome_default partition of candhook.outcome default;
 create table if not exists candhook.malformed_default partition of candhook.malformed default;
-comment on table candhook.event_default is 'Events of months without a partition; candhook.maintain makes one and moves them there.';
-comment on table candhook.outcome_default is 'Outcomes of months without a partition; candhook.maintain makes one and moves them there.';
-comment on table candhook.malformed_default is 'Malformed bodies of months without a partition; candhook.maintain makes one and moves them there.';
+comment on table candhook.event_default is
+    'Events of months without a partition; candhook.maintain makes one and moves them there.';
+comment on table candhook.outcome_default is
+    'Outcomes of months without a partition; candhook.maintain makes one and moves them there.';
+comment on table candhook.malformed_default is
+    'Malformed bodies of months without a partition; candhook.maintain makes one and moves them there.';

@@ -18,7 +18,8 @@ comment on trigger bot_token_check on candhook.bot_token is 'another token is va
 -- A constraint trigger, because only these can be deferred to the commit; for these there is no `or replace`.
 do $$
 begin
-    if not exists (select from pg_trigger t where t.tgrelid = 'candhook.bot_token'::regclass and t.tgname = 'bot_token_stored') then
+    if not exists (select from pg_trigger t
+                    where t.tgrelid = 'candhook.bot_token'::regclass and t.tgname = 'bot_token_stored') then
         create constraint trigger bot_token_stored
             after insert or update on candhook.bot_token
             deferrable initially deferred

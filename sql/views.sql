@@ -25,9 +25,11 @@ select e.received_at,
                    else 'waiting' end,
               d.attempt,
               null,
-              case when d.held then 'there is no valid bot token of ' || coalesce(d.origin_community_id, 'an event without origin community')
+              case when d.held then 'there is no valid bot token of '
+                                    || coalesce(d.origin_community_id, 'an event without origin community')
                    when not h.enabled then 'the handler is disabled'
-                   when d.lease is null and d.due_at > clock_timestamp() then 'to be tried again in ' || date_trunc('second', d.due_at - clock_timestamp()) end,
+                   when d.lease is null and d.due_at > clock_timestamp()
+                   then 'to be tried again in ' || date_trunc('second', d.due_at - clock_timestamp()) end,
               'infinity'
          from candhook.delivery d
          left join candhook.handler h on h.name = d.handler
@@ -35,7 +37,8 @@ select e.received_at,
  order by e.received_at desc, e.id desc, r.since desc, r.handler, r.attempt desc;
 
 comment on view candhook.recent is
-    'What came of events, newest first: a row for each outcome, and one for each delivery that is not finished. Try: select * from candhook.recent limit 20';
+    'What came of events, newest first: a row for each outcome, and one for each delivery that is not finished. '
+    'Try: select * from candhook.recent limit 20';
 comment on column candhook.recent.received_at is 'when the event arrived';
 comment on column candhook.recent.event is 'module:type';
 comment on column candhook.recent.event_id is 'event.id';
@@ -45,7 +48,8 @@ comment on column candhook.recent.user_id is 'the user in the origin community';
 comment on column candhook.recent.profile_id is 'the user in the community who caused it';
 comment on column candhook.recent.handler is 'handler.name; empty for result unhandled';
 comment on column candhook.recent.result is
-    'ok, retry, failed, unhandled: an outcome. waiting, running, held (for a bot token): a delivery that is not finished';
+    'ok, retry, failed, unhandled: an outcome. waiting, running, held (for a bot token): a delivery that is not '
+    'finished';
 comment on column candhook.recent.attempt is '1 for the first';
 comment on column candhook.recent.took is 'how long the attempt took';
 comment on column candhook.recent.detail is 'what the handler said, the error, or what a delivery waits for';
@@ -56,13 +60,16 @@ select d.received_at, d.event_id, d.handler, d.origin_community_id, d.attempt, d
  where d.held
  order by d.received_at, d.event_id;
 
-comment on view candhook.held is 'Deliveries that wait for a bot token of their origin community; storing it releases them.';
+comment on view candhook.held is
+    'Deliveries that wait for a bot token of their origin community; storing it releases them.';
 comment on column candhook.held.received_at is 'when the event arrived';
 comment on column candhook.held.event_id is 'event.id';
 comment on column candhook.held.handler is 'handler.name';
-comment on column candhook.held.origin_community_id is 'whose token is missing; null: the event names no origin community, so none can come';
+comment on column candhook.held.origin_community_id is
+    'whose token is missing; null: the event names no origin community, so none can come';
 comment on column candhook.held.attempt is 'attempts so far';
-comment on column candhook.held.looked_at_again is 'when it is looked at in any case; a stored token does not wait for that';
+comment on column candhook.held.looked_at_again is
+    'when it is looked at in any case; a stored token does not wait for that';
 
 create or replace view candhook.bot_token_masked as
 select t.origin_community_id,

@@ -101,6 +101,17 @@ is $rig->claim, '', 'after the last attempt nobody gets it';
 is $rig->outcomes($id), "a/1 retry\na/2 retry\na/3 failed", 'it has failed';
 is delivery('1'), '', 'and is settled';
 
+# A lease that lost some of what it held finishes the rest.
+$rig->clear;
+$rig->handler('a', @c);
+my ($kept, $lost) = split /\n/, $rig->sql('select t.put() from generate_series(1, 2)');
+$old = $rig->claim('one');
+$rig->sql("update candhook.delivery set due_at = now() where event_id = '$lost'");
+$rig->claim('two');
+is $rig->sql("select event_id from candhook.finish($old, array['$kept', '$lost']::uuid[], array['ok', 'ok'], array['', ''], array[now(), now()], array[now(), now()])"),
+  $kept, 'a lease finishes only what it still holds';
+is delivery('event_id, worker'), "$lost|two", 'the rest is untouched';
+
 # ---- release leaves alone what a server process still runs ----
 $rig->clear;
 $rig->handler('a', @c);

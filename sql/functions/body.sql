@@ -2,8 +2,8 @@ create or replace function candhook.body(event candhook.event)
 returns jsonb
 language sql immutable parallel safe
 as $$
--- The whole event as one JSON value, equal to the one that was sent. An id that was missing stays missing, and one that
--- was null is null: record keeps the latter in extra.
+-- The whole event as one JSON value, equal to the one that was sent. An id that was missing stays missing, and one
+-- that was null is null: record keeps the latter in extra.
 select (coalesce(event.extra, '{}') - 'context')
        || jsonb_build_object(
            'module', event.module,

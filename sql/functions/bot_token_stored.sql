@@ -3,9 +3,10 @@ returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- After a valid bot token was stored: what it was held for is due at once. Deferred to the commit, so that the lock is
--- held for the moment of the commit only and not while somebody thinks in an open transaction. The comment in park tells
--- why together they miss nothing; the lock must be taken before the update looks, hence in a statement of its own.
+-- After a valid bot token was stored: what it was held for is due at once. Deferred to the commit, so that the lock
+-- is held for the moment of the commit only and not while somebody thinks in an open transaction. The comment in park
+-- tells why together they miss nothing; the lock must be taken before the update looks, hence in a statement of its
+-- own.
 begin
     if new.valid then
         perform pg_advisory_xact_lock(hashtext('candhook.bot_token'));

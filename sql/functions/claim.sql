@@ -15,9 +15,9 @@ as $$
 -- commits before it runs anything, so the attempt is counted whatever happens. A lease lasts 15 seconds (renew); then
 -- its deliveries are due again by themselves, and whoever claims them records the attempt as lost.
 --
--- Only the ends of the index (handler, due_at) are looked at, so it does not matter how much waits for later, for a token
--- or for a handler that is disabled. What lacks its token is parked on the way, and the search goes on: in turn with
--- other handlers, a bounded number of times, so that neither starves. Nothing returned means: ask due_in.
+-- Only the ends of the index (handler, due_at) are looked at, so it does not matter how much waits for later, for a
+-- token or for a handler that is disabled. What lacks its token is parked on the way, and the search goes on: in turn
+-- with other handlers, a bounded number of times, so that neither starves. Nothing returned means: ask due_in.
 declare
     right_now timestamptz;
     chosen candhook.handler;
@@ -26,8 +26,8 @@ declare
     number bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception 'candhook.claim needs the isolation level read committed: it must see tokens newer than its locks'
-            using errcode = 'invalid_transaction_state';
+        raise exception 'candhook.claim needs the isolation level read committed'
+            using errcode = 'invalid_transaction_state', detail = 'It must see tokens that are newer than its locks.';
     end if;
 
     for round in 1 .. 32 loop
@@ -59,7 +59,8 @@ begin
           from candhook.delivery d
           left join lateral (
                select t.token, to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
-                      e.origin_community_id, e.user_id, e.community_id, e.profile_id, e.payload::text, candhook.body(e)::text
+                      e.origin_community_id, e.user_id, e.community_id, e.profile_id, e.payload::text,
+                      candhook.body(e)::text
                  from candhook.event e
                  left join candhook.bot_token t
                    on chosen.needs_token and t.valid and t.origin_community_id = e.origin_community_id
@@ -73,5 +74,6 @@ begin
 end
 $$;
 comment on function candhook.claim(text, integer) is
-    'leases up to `batch` due deliveries of one handler for 15 seconds and counts the attempt; for kind sql everything after '
+    'leases up to `batch` due deliveries of one handler for 15 seconds and counts the attempt; for kind sql '
+    'everything after '
     'attempt is null, since run_sql looks it up; timeout_ms in milliseconds, received_at as RFC 3339 in UTC';

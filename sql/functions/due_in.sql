@@ -6,8 +6,9 @@ set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
--- Seconds until claim has something for an enabled handler: 0 when it has now, null when nothing waits. What is due but
--- locked (a run_sql that takes longer than its lease) is no work for anybody else: then it says 1, so that nobody spins.
+-- Seconds until claim has something for an enabled handler: 0 when it has now, null when nothing waits. What is due
+-- but locked (a run_sql that takes longer than its lease) is no work for anybody else: then it says 1, so that nobody
+-- spins.
 declare
     right_now constant timestamptz := clock_timestamp();
     first_due timestamptz;
@@ -30,4 +31,5 @@ begin
     return case when found then 0 else 1 end;
 end
 $$;
-comment on function candhook.due_in() is 'seconds until something is due for an enabled handler; 0: now; null: nothing waits';
+comment on function candhook.due_in() is
+    'seconds until something is due for an enabled handler; 0: now; null: nothing waits';

@@ -3,8 +3,8 @@ returns text
 language plpgsql stable
 as $$
 -- What keeps a body from being an event, a line for people; null when it is one. For the second pass of record: which
--- of a batch is the culprit? An exception block that writes nothing takes no transaction id, so unlike inserting one by
--- one in subtransactions this costs neither ids nor the cache of subtransactions, however many culprits there are.
+-- of a batch is the culprit? An exception block that writes nothing takes no transaction id, so unlike inserting one
+-- by one in subtransactions this costs neither ids nor the cache of subtransactions, however many culprits there are.
 declare
     more text;
 begin

@@ -9,10 +9,10 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- Records what came of attempts, and settles their deliveries or puts them off: the one place of the rules for retries.
--- The results are 'ok', 'retry' and 'failed'; 'retry' is recorded as 'failed' when the attempts are used up. What this
--- lease no longer holds is left out: somebody else has it, or it is settled. The lease is compared through coalesce so
--- that each delivery is found by its key: found by the lease, all would be compared with all.
+-- Records what came of attempts, and settles their deliveries or puts them off: the one place of the rules for
+-- retries. The results are 'ok', 'retry' and 'failed'; 'retry' is recorded as 'failed' when the attempts are used up.
+-- What this lease no longer holds is left out: somebody else has it, or it is settled. The lease is compared through
+-- coalesce so that each delivery is found by its key: found by the lease, all would be compared with all.
 declare
     policy candhook.handler;
 begin
@@ -32,19 +32,23 @@ begin
     ), settled as (
         delete from candhook.delivery d
          using given g
-         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name and coalesce(d.lease, 0) = finish.lease
+         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name
+           and coalesce(d.lease, 0) = finish.lease
            and (g.result <> 'retry' or d.attempt >= policy.max_attempts)
         returning d.origin_community_id, d.attempt, case g.result when 'ok' then 'ok' else 'failed' end as recorded, g.*
     ), put_off as (
         update candhook.delivery d
            set lease = null, worker = null,
-               due_at = clock_timestamp() + candhook.backoff(d.attempt, policy.first_delay, policy.backoff_factor, policy.max_delay)
+               due_at = clock_timestamp()
+                        + candhook.backoff(d.attempt, policy.first_delay, policy.backoff_factor, policy.max_delay)
           from given g
-         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name and coalesce(d.lease, 0) = finish.lease
+         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name
+           and coalesce(d.lease, 0) = finish.lease
            and g.result = 'retry' and d.attempt < policy.max_attempts
         returning d.origin_community_id, d.attempt, 'retry' as recorded, g.*
     ), done as (
-        insert into candhook.outcome as o (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
+        insert into candhook.outcome as o
+               (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
         select a.id, a.received_at, policy.name, a.attempt, a.recorded,
                left(candhook.masked(a.detail, t.token), 4000), a.started_at, a.finished_at
           from (select * from settled union all select * from put_off) a
@@ -55,5 +59,6 @@ begin
 end
 $$;
 comment on function candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[]) is
-    'records what came of leased attempts (ok, retry, failed) and settles or puts off their deliveries; returns what was recorded '
+    'records what came of leased attempts (ok, retry, failed) and settles or puts off their deliveries; returns '
+    'what was recorded '
     'of those that the lease still holds';

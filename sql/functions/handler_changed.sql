@@ -9,7 +9,8 @@ begin
         -- What it was to do ends here. An attempt that runs right now ends as this one: it will find its lease gone.
         with gone as (
             delete from candhook.delivery d where d.handler = old.name
-            returning d.event_id, d.received_at, d.handler, case when d.lease is null then d.attempt + 1 else d.attempt end as attempt
+            returning d.event_id, d.received_at, d.handler,
+                      case when d.lease is null then d.attempt + 1 else d.attempt end as attempt
         )
         insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
         select g.event_id, g.received_at, g.handler, g.attempt, 'failed', 'handler removed', now()
@@ -27,4 +28,5 @@ begin
 end
 $$;
 comment on function candhook.handler_changed() is
-    'trigger: deliveries of a removed handler are settled, those of a renamed one follow, those held for a token that is not needed any more go on';
+    'trigger: deliveries of a removed handler are settled, those of a renamed one follow, those held for a token '
+    'that is not needed any more go on';

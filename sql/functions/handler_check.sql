@@ -20,7 +20,8 @@ begin
     end if;
 
     begin
-        found_oid := to_regprocedure(case when new.target like '%)' then new.target else new.target || '(candhook.event,text)' end);
+        found_oid := to_regprocedure(case when new.target like '%)' then new.target
+                                          else new.target || '(candhook.event,text)' end);
     exception
         when others then
             found_oid := null;
@@ -40,8 +41,8 @@ begin
     if proc.prokind <> 'f' or proc.proretset or proc.prorettype <> 'text'::regtype then
         raise exception 'handler "%": % does not return text', new.name, found_oid
             using errcode = 'invalid_function_definition',
-                  hint = 'An sql handler is a function f(event candhook.event, bot_token text) returns text; what it returns, '
-                         'null or text, becomes the outcome''s detail.';
+                  hint = 'An sql handler is a function f(event candhook.event, bot_token text) returns text; what it '
+                         'returns, null or text, becomes the outcome''s detail.';
     end if;
     new.target := format('%I.%I(candhook.event,text)', proc.nspname, proc.proname);
 
@@ -49,10 +50,11 @@ begin
        and not (has_schema_privilege('candhook_handler', proc.nspname::text, 'usage')
                 and has_function_privilege('candhook_handler', found_oid, 'execute')) then
         raise warning 'handler "%": the role candhook_handler may not call %', new.name, new.target
-            using hint = format('grant usage on schema %I to candhook_handler; grant execute on function %s to candhook_handler;',
-                                proc.nspname, new.target);
+            using hint = format('grant usage on schema %I to candhook_handler; '
+                                'grant execute on function %s to candhook_handler;', proc.nspname, new.target);
     end if;
     return new;
 end
 $$;
-comment on function candhook.handler_check() is 'trigger: looks up the target of an sql handler when it is stored, and keeps changed_at';
+comment on function candhook.handler_check() is
+    'trigger: looks up the target of an sql handler when it is stored, and keeps changed_at';

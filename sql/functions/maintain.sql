@@ -4,12 +4,13 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '1s'
 as $$
--- To be called now and then (a day apart is plenty, any worker may): makes the partitions from the previous month to three
--- months ahead, and one for what landed in a default partition, at most one such month a table and call; forgets spool
--- positions that nobody touched for 90 days. Each row is a line for the log; none when nothing was done.
+-- To be called now and then (a day apart is plenty, any worker may): makes the partitions from the previous month to
+-- three months ahead, and one for what landed in a default partition, at most one such month a table and call;
+-- forgets spool positions that nobody touched for 90 days. Each row is a line for the log; none when nothing was
+-- done.
 --
--- A lock that is not to be had within a second is left for the next call: there are three months of time. What waits for
--- a strong lock makes others wait behind it.
+-- A lock that is not to be had within a second is left for the next call: there are three months of time. What waits
+-- for a strong lock makes others wait behind it.
 declare
     this_month constant timestamp := date_trunc('month', now() at time zone 'UTC');
     parent text;
@@ -23,23 +24,24 @@ begin
 
     foreach parent in array array['event', 'outcome', 'malformed'] loop
         months := array(select this_month + n * interval '1 month' from generate_series(-1, 3) n);
-        execute format('select date_trunc(''month'', min(received_at) at time zone ''UTC'') from candhook.%I', parent || '_default')
-           into month;
+        execute format('select date_trunc(''month'', min(received_at) at time zone ''UTC'') from candhook.%I',
+                       parent || '_default') into month;
         foreach month in array case when month = any (months) then months else months || month end loop
             continue when month is null
                        or to_regclass(format('candhook.%I', parent || '_' || to_char(month, 'YYYY_MM'))) is not null;
             begin
                 moved := candhook.make_partition(parent, month);
                 if moved > 0 then
-                    return next format('made partition %s_%s of %s and moved %s rows there from the default partition%s', parent,
-                                       to_char(month, 'YYYY_MM'), parent, moved,
+                    return next format('made partition %s_%s of %s and moved %s rows there from the default partition%s',
+                                       parent, to_char(month, 'YYYY_MM'), parent, moved,
                                        case when month = any (months) then '' else '; was a clock wrong?' end);
                 else
                     return next format('made partition %s_%s', parent, to_char(month, 'YYYY_MM'));
                 end if;
             exception
                 when lock_not_available then
-                    return next format('partition %s_%s not made yet: others hold locks; next time', parent, to_char(month, 'YYYY_MM'));
+                    return next format('partition %s_%s not made yet: others hold locks; next time',
+                                       parent, to_char(month, 'YYYY_MM'));
                     exit;
             end;
         end loop;
@@ -53,4 +55,5 @@ begin
 end
 $$;
 comment on function candhook.maintain() is
-    'makes partitions three months ahead, empties the default ones, forgets old spool positions; returns a line for the log for each';
+    'makes partitions three months ahead, empties the default ones, forgets old spool positions; returns a line '
+    'for the log for each';

@@ -3,12 +3,13 @@ returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Gives back what a lease holds without the bot token that its handler needs: no attempt, no outcome, not counted. It is
--- looked at again after half the event's age, within 30 seconds to an hour; storing the token releases it at once
+-- Gives back what a lease holds without the bot token that its handler needs: no attempt, no outcome, not counted. It
+-- is looked at again after half the event's age, within 30 seconds to an hour; storing the token releases it at once
 -- (trigger bot_token_stored). Returns how many.
 --
--- Why no token is missed: the caller has locked the deliveries before this looks for tokens with a newer snapshot, and
--- the trigger holds an exclusive advisory lock from before it looks for held deliveries until its transaction has ended.
+-- Why no token is missed: the caller has locked the deliveries before this looks for tokens with a newer snapshot,
+-- and the trigger holds an exclusive advisory lock from before it looks for held deliveries until its transaction has
+-- ended.
 --   - The token is visible: nothing is parked.
 --   - It is not, and the shared lock is free: the trigger has not begun. It will wait for this transaction, and then
 --     find what was parked.
@@ -28,7 +29,9 @@ begin
     update candhook.delivery d
        set lease = null, worker = null, attempt = d.attempt - 1, held = true,
            due_at = clock_timestamp()
-                    + case when settled then least(interval '1 hour', greatest(interval '30 seconds', (clock_timestamp() - d.received_at) / 2))
+                    + case when settled
+                           then least(interval '1 hour',
+                                      greatest(interval '30 seconds', (clock_timestamp() - d.received_at) / 2))
                            else interval '1 second' end
      where d.lease = park.lease
        and not exists (select from candhook.bot_token t
@@ -38,4 +41,5 @@ begin
 end
 $$;
 comment on function candhook.park(bigint) is
-    'gives back what a lease holds of a handler that needs a token where there is none: held, without an attempt; returns how many';
+    'gives back what a lease holds of a handler that needs a token where there is none: held, without an attempt; '
+    'returns how many';

@@ -1,4 +1,5 @@
-create or replace function candhook.record(segments uuid[], positions bigint[], ids uuid[], bodies bytea[], reasons text[])
+create or replace function candhook.record(segments uuid[], positions bigint[],
+                                           ids uuid[], bodies bytea[], reasons text[])
 returns table (kind text, id uuid, module text, type text, detail text, events bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -18,9 +19,9 @@ as $$
 --      'malformed', id, null, null, reason, 1                              a body newly recorded as malformed
 --      'unhandled', id of one, module, type, context of one, how many      events that no handler matches
 --
--- The batch is one statement. Only when a body turns out to be no JSON, the culprits are found (fault) and the statement
--- runs again with these as malformed. Joins by hash are off, since the only joins with tables are probes of their keys,
--- which must not become slower when the tables grow.
+-- The batch is one statement. Only when a body turns out to be no JSON, the culprits are found (fault) and the
+-- statement runs again with these as malformed. Joins by hash are off, since the only joins with tables are probes of
+-- their keys, which must not become slower when the tables grow.
 declare
     line record;
 begin
@@ -67,5 +68,6 @@ begin
 end
 $$;
 comment on function candhook.record(uuid[], bigint[], uuid[], bytea[], text[]) is
-    'records bodies as events or as malformed, makes their deliveries and stores the positions of the spool; idempotent by '
+    'records bodies as events or as malformed, makes their deliveries and stores the positions of the spool; '
+    'idempotent by '
     'id; returns what is worth a line of the log';

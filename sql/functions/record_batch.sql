@@ -5,12 +5,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 -- Records a batch in one statement; see record, its only caller, for what the arguments and rows mean. One row more,
--- kind 'delivered', tells how many deliveries were made. Raises an error of class 22 or 54 when a body without a reason
--- is no JSON.
+-- kind 'delivered', tells how many deliveries were made. Raises an error of class 22 or 54 when a body without a
+-- reason is no JSON.
 --
 -- What must stay true: deliveries and unhandled rows come only from events that this call really inserted. Handlers
--- that match are locked FOR KEY SHARE, which waits for nothing but a handler's removal or renaming: so neither can slip
--- between the matching and the delivery.
+-- that match are locked FOR KEY SHARE, which waits for nothing but a handler's removal or renaming: so neither can
+-- slip between the matching and the delivery.
 begin
     return query
     with given as materialized (
@@ -29,10 +29,11 @@ begin
                j.context ->> 'communityId', j.context ->> 'profileId',
                j.doc -> 'payload',
                nullif((j.doc - '{module,type,context,payload}'::text[])
-                      || case when rest.context = '{}' then '{}' else jsonb_build_object('context', rest.context) end, '{}')
+                      || case when rest.context = '{}' then '{}' else jsonb_build_object('context', rest.context) end,
+                      '{}')
           from judged j
          cross join lateral (
-               -- The ids that became columns go; one that is null stays, so that candhook.body can tell it from a missing one.
+               -- The ids that became columns go; one that is null stays, so that body can tell it from a missing one.
                select j.context - array[case when j.context ->> 'originCommunityId' is not null then 'originCommunityId' end,
                                         case when j.context ->> 'userId' is not null then 'userId' end,
                                         case when j.context ->> 'communityId' is not null then 'communityId' end,
@@ -75,7 +76,8 @@ begin
     select 'malformed', r.id, null::text, null::text, r.reason, 1::bigint
       from refused r
     union all
-    select 'unhandled', one.id, one.module, one.type, left((select j.context::text from judged j where j.id = one.id limit 1), 2000), one.events
+    select 'unhandled', one.id, one.module, one.type,
+           left((select j.context::text from judged j where j.id = one.id limit 1), 2000), one.events
       from (select (array_agg(l.id))[1] as id, l.module, l.type, count(*) as events
               from lonely l group by l.module, l.type) one
     union all
@@ -83,4 +85,5 @@ begin
       from delivered;
 end
 $$;
-comment on function candhook.record_batch(uuid[], bytea[], text[]) is 'the one statement of candhook.record, which alone calls it';
+comment on function candhook.record_batch(uuid[], bytea[], text[]) is
+    'the one statement of candhook.record, which alone calls it';

@@ -5,8 +5,8 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
 -- A worker is known to have ended: what it held is due at once. The leases stay in the rows, so that claim can tell
--- that their attempts were lost. What its server process still has locked is left alone: that may yet commit. Returns how
--- many.
+-- that their attempts were lost. What its server process still has locked is left alone: that may yet commit. Returns
+-- how many.
 declare
     released integer;
 begin
@@ -27,4 +27,5 @@ begin
     return released;
 end
 $$;
-comment on function candhook.release(text) is 'a worker has ended: what it leased is due at once; returns how many deliveries';
+comment on function candhook.release(text) is
+    'a worker has ended: what it leased is due at once; returns how many deliveries';

@@ -13,4 +13,5 @@ begin
     return holds;
 end
 $$;
-comment on function candhook.renew(bigint) is 'makes a lease last 15 seconds from now; returns how many deliveries it still holds';
+comment on function candhook.renew(bigint) is
+    'makes a lease last 15 seconds from now; returns how many deliveries it still holds';

@@ -6,12 +6,12 @@ as $$
 -- Runs the leased deliveries of an sql handler in this transaction, and records what came of each in the same one: a
 -- handler's effect happens exactly once. With `one`, only that event.
 --
--- Each event has a subtransaction, so one that fails takes nothing along. Deferred constraints are checked within it, for
--- at the commit it would be too late; then their modes are put back for the next event. An error that cannot be caught
--- (statement_timeout) hits the whole call: the caller then goes on with one event a transaction.
+-- Each event has a subtransaction, so one that fails takes nothing along. Deferred constraints are checked within it,
+-- for at the commit it would be too late; then their modes are put back for the next event. An error that cannot be
+-- caught (statement_timeout) hits the whole call: the caller then goes on with one event a transaction.
 --
--- Invoker's rights and the session's search_path, since this calls functions of users; they run as handler_role(). What
--- they may have set is put back after each: role, search_path and time limits.
+-- Invoker's rights and the session's search_path, since this calls functions of users; they run as handler_role().
+-- What they may have set is put back after each: role, search_path and time limits.
 declare
     old_role constant text := current_setting('role');
     old_path constant text := current_setting('search_path');
@@ -92,4 +92,5 @@ begin
 end
 $$;
 comment on function candhook.run_sql(bigint, uuid) is
-    'runs the leased deliveries of an sql handler in this transaction (with `one`, only that event) and records what came of each';
+    'runs the leased deliveries of an sql handler in this transaction (with `one`, only that event) and records '
+    'what came of each';

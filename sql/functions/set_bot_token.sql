@@ -8,4 +8,5 @@ values ($1, $2)
 on conflict on constraint bot_token_pkey do update
    set token = excluded.token, valid = true, stored_at = now()
 $$;
-comment on function candhook.set_bot_token(text, text) is 'stores the bot token of an origin community; takes effect at once';
+comment on function candhook.set_bot_token(text, text) is
+    'stores the bot token of an origin community; takes effect at once';

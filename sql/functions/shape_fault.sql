@@ -14,7 +14,8 @@ select case
     when jsonb_typeof(doc -> 'payload') is distinct from 'object' then 'payload is not an object'
     when jsonb_typeof(doc -> 'context' -> 'originCommunityId') not in ('string', 'null')
         then 'context.originCommunityId is not text'
-    when octet_length(doc -> 'context' ->> 'originCommunityId') > 255 then 'context.originCommunityId is longer than 255 bytes'
+    when octet_length(doc -> 'context' ->> 'originCommunityId') > 255
+        then 'context.originCommunityId is longer than 255 bytes'
     when jsonb_typeof(doc -> 'context' -> 'userId') not in ('string', 'null') then 'context.userId is not text'
     when octet_length(doc -> 'context' ->> 'userId') > 255 then 'context.userId is longer than 255 bytes'
     when jsonb_typeof(doc -> 'context' -> 'communityId') not in ('string', 'null') then 'context.communityId is not text'

@@ -4,11 +4,11 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns the number
--- of the lease. A part of claim.
+-- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns the
+-- number of the lease. A part of claim.
 --
--- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its outcome
--- row here, and counts: when it was the last attempt, the delivery is settled.
+-- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its
+-- outcome row here, and counts: when it was the last attempt, the delivery is settled.
 declare
     number bigint := nextval('candhook.lease');
 begin
@@ -33,7 +33,8 @@ begin
            and d.received_at = p.received_at and d.event_id = p.event_id and d.handler = p.handler
     )
     update candhook.delivery d
-       set lease = number, worker = take.worker, attempt = d.attempt + 1, held = false, due_at = right_now + interval '15 seconds'
+       set lease = number, worker = take.worker, attempt = d.attempt + 1, held = false,
+           due_at = right_now + interval '15 seconds'
       from picked p
      where not p.spent
        and d.received_at = p.received_at and d.event_id = p.event_id and d.handler = p.handler;
