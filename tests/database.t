@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: ISC
+#
+# The setting `database` is libpq's business: a service, a password file, several hosts of which one may be written.
+use v5.36;
+use Test::More;
+use Rig;
+
+my $rig = Rig->new;
+my $dir = $rig->{dir};
+$rig->cluster;
+$rig->conf;
+$rig->schema;
+
+# Whether `candhook token set` reaches the database with this conninfo.
+sub reaches ($what, $conninfo, %env) {
+    $rig->conf(database => $conninfo);
+    my ($status, $out, $err) = $rig->candhook('token', 'set', 'G1', { stdin => "token\n", env => \%env });
+    is $status, 0, $what or diag $err;
+}
+
+reaches('a long conninfo with quotes, = and #', "host='$dir' dbname = 'candhook' user=postgres options='-c search_path=public' application_name='a;b #c \\' d=e'");
+reaches('the second of two hosts', "host=$dir/nowhere,$dir dbname=candhook user=postgres target_session_attrs=read-write");
+$rig->write_file('services', "[canD]\nhost=$dir\ndbname=candhook\nuser=postgres\n");
+reaches('a service', 'service=canD', PGSERVICEFILE => "$dir/services");
+reaches('a URI', "postgresql://postgres\@/candhook?host=$dir");
+
+$rig->sql("create role guarded login superuser password 'pass word'");
+$rig->write_file('pg/pg_hba.conf', "local all guarded scram-sha-256\nlocal all all trust\n");
+$rig->sql('select pg_reload_conf()');
+$rig->wait_until(sub { $rig->sql_error('select 1', user => 'guarded', password => 'x') =~ /authentication failed/ }, 'it asks for the password');
+{
+    $rig->write_file('pgpass', "*:*:*:guarded:pass word\n");
+    reaches('a password file', "host=$dir dbname=candhook user=guarded passfile=$dir/pgpass");
+    $rig->conf(database => "host=$dir dbname=candhook user=guarded password=wrong-password-1");
+    my ($status, $out, $err) = $rig->candhook('init');
+    is $status, 69, 'a wrong password';
+    like $err, qr/password authentication failed/, 'is said';
+    unlike $out . $err, qr/wrong-password/, 'and not shown';
+}
+
+# ---- what cannot be reached ----
+$rig->conf(database => "host=$dir/nowhere dbname=candhook");
+my ($status, undef, $words) = $rig->candhook('init');
+is $status, 69, 'a database that is not there';
+like $words, qr/^candhook init: .*nowhere/, 'is named';
+$rig->sql("create database latin encoding 'LATIN1' locale 'C' template template0");
+$rig->conf(database => "host=$dir dbname=latin user=postgres");
+($status, undef, $words) = $rig->candhook('init');
+isnt $status, 0, 'a database that is not in UTF-8';
+like $words, qr/UTF8|UTF-8/, 'is refused';
+$rig->sql('create database bare');
+$rig->conf(database => "host=$dir dbname=bare user=postgres");
+($status, undef, $words) = $rig->candhook('token', 'set', 'G1', { stdin => "x\n" });
+is $status, 69, 'a database without the schema';
+like $words, qr/run candhook init/, 'and what to do about it';
+is $rig->candhook_ok('init', '--print'), join('', do { open my $file, "<:raw", Rig::build_path("install.sql") or die; <$file> }), 'candhook init --print is install.sql';
+
+done_testing;
