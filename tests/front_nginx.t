@@ -117,9 +117,11 @@ END
     is $rig->sql('select count(*) from candhook.malformed'), 0, 'and leaves nothing';
 }
 
-# ---- what nginx answers itself ----
+# ---- sizes, and other paths ----
 {
-    is $rig->post($path, 'x' x 2_100_000)->{status}, 413, 'beyond 2 MiB nginx answers 413';
+    my $answer = $rig->post($path, 'x' x 1_100_000);
+    is "$answer->{status} $answer->{body}", '413 ', 'beyond max_body it is the responder that answers 413';
+    is $rig->post($path, 'x' x 2_100_000)->{status}, 413, 'beyond 2 MiB it is nginx';
     is $rig->post('/elsewhere', '{}')->{status}, 404, 'what is not mounted is the site\'s';
 }
 
@@ -157,6 +159,23 @@ SKIP: {
     like $bytes, qr/REQUEST_URI\Q$path\E/, 'nginx sends the path';
     unlike $bytes, qr/HTTP_|evil|X_THING|Basic/, 'and none of the headers';
     is ord(substr $bytes, 10, 1), 1, 'and keeps the connection';
+    close $front;
+
+    # A large body fits into no buffer between nginx and a responder that does not read yet.
+    my $gone = $rig->connect_front;
+    my $request = $rig->request_text($path, 'x' x 1_000_000);
+    print {$gone} $request;
+    $gone->flush;
+    $front = $listener->accept;
+    close $gone;
+    $rig->post('/elsewhere') for 1 .. 20; # by when both of nginx's workers have seen that it left
+    $bytes = '';
+    while ($bytes !~ /\x01\x05\0\x01\0\0\0\0$/) {
+        sysread $front, $bytes, 1 << 20, length $bytes or last;
+    }
+    my $got = 0;
+    $got += length $1 while $bytes =~ /(x{100,})/g;
+    is $got, 1_000_000, 'a body whose sender has left is sent whole';
 }
 
 # ---- the other shipped file ----

@@ -140,6 +140,7 @@ FcgidIPCDir $dir/apache/fcgid
 FcgidProcessTableFile $dir/apache/fcgid/table
 DocumentRoot $dir/apache/htdocs
 <Directory />
+    AllowOverride None
     Require all denied
 </Directory>
 ErrorLog $dir/log/apache_error.log
