@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -50,6 +51,60 @@ static int is_same_file(int a, int b)
     return fstat(a, &one) == 0 && fstat(b, &two) == 0 && one.st_ino == two.st_ino && one.st_dev == two.st_dev;
 }
 
+/* ---- what a power cut takes ---- */
+
+static struct {
+    struct {
+        int fd; /* a copy; never closed, since that would let go of the lock */
+        off_t from, to;
+    } writes[64];
+    int write_count;
+    int folder; /* of the entry that is not synced */
+    char entry[64];
+} unsynced;
+
+static void note_write(int fd, off_t offset, ssize_t length)
+{
+    if (!fake.armed || !fake.power_cut || length <= 0)
+        return;
+    if (unsynced.write_count == 64)
+        abort();
+    unsynced.writes[unsynced.write_count].fd = dup(fd);
+    unsynced.writes[unsynced.write_count].from = offset;
+    unsynced.writes[unsynced.write_count++].to = offset + length;
+}
+
+static void note_sync(int fd)
+{
+    int left = 0;
+
+    for (int i = 0; i < unsynced.write_count; i++)
+        if (!is_same_file(fd, unsynced.writes[i].fd))
+            unsynced.writes[left++] = unsynced.writes[i];
+    unsynced.write_count = left;
+}
+
+/* Of each write that was not synced, every other block is lost; an entry of the folder is lost whole. */
+static void die(void)
+{
+    static const char zeros[512];
+
+    for (int i = 0; i < unsynced.write_count; i++) {
+        off_t to = unsynced.writes[i].to, next;
+
+        for (off_t at = unsynced.writes[i].from; at < to; at = next) {
+            next = at - at % 512 + 512 < to ? at - at % 512 + 512 : to;
+            if ((at / 512 + fake.at) % 2)
+                __real_pwrite(unsynced.writes[i].fd, zeros, (size_t)(next - at), at);
+        }
+    }
+    if (unsynced.entry[0])
+        unlinkat(unsynced.folder, unsynced.entry, 0);
+    raise(SIGKILL);
+}
+
+/* ---- the steps ---- */
+
 /* Before the call. Returns 1 when it is to fail. */
 static int step(const char *name, int fd)
 {
@@ -66,7 +121,7 @@ static int step(const char *name, int fd)
     if (++fake.steps != fake.at)
         return 0;
     if (fake.fault == KILL_BEFORE)
-        raise(SIGKILL);
+        die();
     errno = EIO;
     return fake.fault == FAIL_BEFORE;
 }
@@ -79,7 +134,7 @@ static long stepped(long result, int fd)
     if (!fake.armed || fake.steps != fake.at)
         return result;
     if (fake.fault == KILL_AFTER)
-        raise(SIGKILL);
+        die();
     if (fake.fault != FAIL_BEFORE && fake.fault != FAIL_AFTER)
         return result;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fake.witness < 0)
@@ -113,28 +168,41 @@ ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset)
         fake.short_writes--;
         length /= 2;
     }
+    if (!failed)
+        note_write(fd, offset, (ssize_t)length);
     return stepped(failed ? -1 : __real_pwrite(fd, bytes, length, offset), fd);
 }
 
 ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
     int failed = step("pwritev", fd);
+    ssize_t put;
 
     if (!failed && fake.armed && fake.short_writes > 0) {
         fake.short_writes--;
         return __real_pwrite(fd, parts->iov_base, parts->iov_len / 2, offset);
     }
-    return stepped(failed ? -1 : __real_pwritev(fd, parts, count, offset), fd);
+    put = failed ? -1 : __real_pwritev(fd, parts, count, offset);
+    note_write(fd, offset, put);
+    return stepped(put, fd);
 }
 
 int __wrap_fdatasync(int fd)
 {
-    return (int)stepped(step("fdatasync", fd) ? -1 : __real_fdatasync(fd), fd);
+    int result = step("fdatasync", fd) ? -1 : __real_fdatasync(fd);
+
+    if (result == 0)
+        note_sync(fd);
+    return (int)stepped(result, fd);
 }
 
 int __wrap_fsync(int fd)
 {
-    return (int)stepped(step("fsync", fd) ? -1 : __real_fsync(fd), fd);
+    int result = step("fsync", fd) ? -1 : __real_fsync(fd);
+
+    if (result == 0)
+        unsynced.entry[0] = '\0';
+    return (int)stepped(result, fd);
 }
 
 int __wrap_ftruncate(int fd, off_t length)
@@ -147,7 +215,13 @@ int __wrap_ftruncate(int fd, off_t length)
 
 int __wrap_renameat(int from, const char *old, int to, const char *new)
 {
-    return (int)stepped(step("renameat", -1) ? -1 : __real_renameat(from, old, to, new), -1);
+    int result = step("renameat", -1) ? -1 : __real_renameat(from, old, to, new);
+
+    if (result == 0 && fake.power_cut) {
+        snprintf(unsynced.entry, sizeof unsynced.entry, "%.60s", new);
+        unsynced.folder = to;
+    }
+    return (int)stepped(result, -1);
 }
 
 int __wrap_lock_take(int fd)

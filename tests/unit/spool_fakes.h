@@ -24,6 +24,7 @@ struct fake {
     int touched;   /* it was touched again */
     char log[400]; /* the steps' names */
     void (*before)(void);
+    int power_cut;    /* KILL_BEFORE and KILL_AFTER lose, too, what was not synced */
     int short_writes; /* so many writes do half of what they should */
     uint64_t free_bytes;
     int64_t later_ms; /* the clock is ahead by so much */

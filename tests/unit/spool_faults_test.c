@@ -85,7 +85,7 @@ static void test_failures(void)
         fail_at(at, FAIL_AFTER);
 }
 
-/* ---- kill -9 at every step ---- */
+/* ---- kill -9, and a power cut, at every step ---- */
 
 struct victim {
     const struct rig *rig;
@@ -104,7 +104,7 @@ static int append_and_tell(void *context)
     return 0;
 }
 
-static int kill_at(int at, enum fault fault)
+static int kill_at(int at, enum fault fault, int power_cut)
 {
     uint8_t ids[ROUND][UUID_BYTES];
     struct victim victim;
@@ -117,6 +117,7 @@ static int kill_at(int at, enum fault fault)
         exit(99);
     fake.fault = fault;
     fake.at = at;
+    fake.power_cut = power_cut;
     status = rig_run(append_and_tell, &victim);
     close(victim.acks[1]);
     while (acknowledged < ROUND && read(victim.acks[0], ids[acknowledged], UUID_BYTES) == UUID_BYTES)
@@ -125,21 +126,21 @@ static int kill_at(int at, enum fault fault)
     fake_reset();
     if (status != 0)
         ok(status == 128 + SIGKILL && fake_all_there(&rig, ids, acknowledged),
-           "killed %s step %d: all %d acknowledged are there", fault == KILL_BEFORE ? "before" : "after", at,
-           acknowledged);
+           "%s %s step %d: all %d acknowledged are there", power_cut ? "a power cut" : "killed",
+           fault == KILL_BEFORE ? "before" : "after", at, acknowledged);
     rig_close(&rig);
     return status != 0;
 }
 
-static void test_kills(void)
+static void test_kills(int power_cut)
 {
     int steps = 0;
 
-    while (kill_at(steps + 1, KILL_BEFORE))
+    while (kill_at(steps + 1, KILL_BEFORE, power_cut))
         steps++;
     ok(steps > 25, "there were enough steps");
     for (int at = 1; at <= steps; at++)
-        kill_at(at, KILL_AFTER);
+        kill_at(at, KILL_AFTER, power_cut);
 }
 
 /* ---- a reader at every step ---- */
@@ -186,7 +187,8 @@ static void test_readers(void)
 int main(void)
 {
     test_failures();
-    test_kills();
+    test_kills(0);
+    test_kills(1);
     test_readers();
     rig_forget_bodies();
     return done();
