@@ -75,7 +75,7 @@ enum candhook_result refuse(const struct candhook_call *c)
 }
 enum candhook_result silent(const struct candhook_call *c) { (void)c; return CANDHOOK_OK; }
 enum candhook_result nonsense(const struct candhook_call *c) { (void)c; return (enum candhook_result)77; }
-enum candhook_result crash(const struct candhook_call *c) { (void)c; raise(SIGSEGV); return CANDHOOK_OK; }
+enum candhook_result crash(const struct candhook_call *c) { (void)c; signal(SIGSEGV, SIG_DFL); raise(SIGSEGV); return CANDHOOK_OK; }
 enum candhook_result quit(const struct candhook_call *c) { (void)c; _exit(3); }
 enum candhook_result hang(const struct candhook_call *c)
 {
