@@ -49,7 +49,7 @@ for my $program (qw(candhook_fcgi libcandhook_a)) {
       "$program has neither cJSON, libpq nor libcurl";
 }
 
-my $needed = qx{readelf -d '$ENV{top_builddir}/candhook.fcgi'};
+my $needed = qx{readelf -d '${\($ENV{top_builddir} // '.')}/candhook.fcgi'};
 like $needed, qr/NEEDED.*libfcgi/, 'candhook.fcgi is linked with libfcgi';
 unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl';
 
