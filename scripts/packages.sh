@@ -30,6 +30,7 @@ libapache2-mod-fcgid
 fcgiwrap
 spawn-fcgi
 clang
+libclang-rt-dev|libclang-rt-1[4-9]-dev
 xz-utils
 '
 
