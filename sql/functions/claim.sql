@@ -20,6 +20,7 @@ as $$
 -- with other handlers, a bounded number of times, so that neither starves. Nothing returned means: ask due_in.
 declare
     right_now timestamptz;
+    best record;
     chosen candhook.handler;
     tried text[] := '{}';
     parked integer := 0;
@@ -32,7 +33,7 @@ begin
 
     for round in 1 .. 32 loop
         right_now := clock_timestamp();
-        select h.* into chosen
+        select h as handler, oldest.due_at into best
           from candhook.handler h
          cross join lateral (select d.due_at from candhook.delivery d
                               where d.handler = h.name and d.due_at <= right_now
@@ -46,9 +47,10 @@ begin
             tried := '{}';
             continue;
         end if;
+        chosen := best.handler;
         tried := tried || chosen.name;
 
-        number := candhook.take(chosen, claim.worker, batch, right_now);
+        number := candhook.take(chosen, claim.worker, batch, best.due_at, right_now);
         if chosen.needs_token then
             parked := parked + candhook.park(number);
         end if;

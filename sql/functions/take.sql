@@ -1,11 +1,13 @@
-create or replace function candhook.take(chosen candhook.handler, worker text, batch integer, right_now timestamptz)
+create or replace function candhook.take(chosen candhook.handler, worker text, batch integer,
+                                         first_due timestamptz, right_now timestamptz)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 -- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns the
--- number of the lease. A part of claim.
+-- number of the lease. A part of claim, which knows since when the first of them is due: before that the index holds
+-- only what is gone and not cleaned up yet, and need not be walked through twice.
 --
 -- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its
 -- outcome row here, and counts: when it was the last attempt, the delivery is settled.
@@ -16,7 +18,7 @@ begin
         select d.received_at, d.event_id, d.handler, d.attempt, d.lease is not null as lost,
                d.lease is not null and d.attempt >= chosen.max_attempts as spent
           from candhook.delivery d
-         where d.handler = chosen.name and d.due_at <= right_now
+         where d.handler = chosen.name and d.due_at between first_due and right_now
          order by d.due_at
          limit batch
            for update skip locked
@@ -47,5 +49,5 @@ begin
     return number;
 end
 $$;
-comment on function candhook.take(candhook.handler, text, integer, timestamptz) is
+comment on function candhook.take(candhook.handler, text, integer, timestamptz, timestamptz) is
     'leases due deliveries of a handler; returns the number of the lease; a part of candhook.claim';
