@@ -63,8 +63,11 @@ static const char *skip_object(const char *at, const char *end)
 
 int body_is_whole(const char *body, size_t length)
 {
-    const char *at = body, *end = body + length;
+    const char *at = body, *end;
 
+    if (length == 0)
+        return 0; /* BODY may be NULL */
+    end = body + length;
     if (length >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
         at += 3;
     while (at < end && is_space(*at))
