@@ -280,9 +280,31 @@ static int read_until(struct host *host, void *bytes, size_t length, uint64_t de
     return 1;
 }
 
-/* Reads one answer into OUTCOME. As read_until; an answer that makes no sense counts as the child's end. */
-static int read_answer(struct host *host, struct store_outcome *outcome, uint64_t deadline, native_tick_fn *tick,
-                       void *context)
+/* Puts [token] for each place where the detail (freed) shows the token that the handler was given. */
+static char *without_token(char *detail, const char *token)
+{
+    const char *at = detail, *place;
+    char *masked;
+    size_t size;
+    FILE *to;
+
+    if (token == NULL || *token == '\0' || strstr(detail, token) == NULL)
+        return detail;
+    to = open_memstream(&masked, &size);
+    if (to == NULL)
+        abort();
+    for (; (place = strstr(at, token)) != NULL; at = place + strlen(token))
+        fprintf(to, "%.*s[token]", (int)(place - at), at);
+    fputs(at, to);
+    if (fclose(to) != 0)
+        abort();
+    free(detail);
+    return masked;
+}
+
+/* Reads one answer into OUTCOME, the token masked. As read_until; an answer that makes no sense counts as the child's end. */
+static int read_answer(struct host *host, const char *token, struct store_outcome *outcome, uint64_t deadline,
+                       native_tick_fn *tick, void *context)
 {
     struct answer answer;
     char *detail;
@@ -301,7 +323,7 @@ static int read_answer(struct host *host, struct store_outcome *outcome, uint64_
         return got;
     }
     outcome->result = answer.result == CANDHOOK_OK ? "ok" : answer.result == CANDHOOK_RETRY ? "retry" : "failed";
-    outcome->detail = detail;
+    outcome->detail = without_token(detail, token);
     return 1;
 }
 
@@ -339,7 +361,8 @@ void native_run(const char *handler_dir, const struct store_lease *lease, struct
         outcome->started_ms = now_ms(CLOCK_REALTIME);
         if (host.child == 0)
             host_start(&host, handler_dir, lease, i);
-        got = read_answer(&host, outcome, now_ms(CLOCK_MONOTONIC) + (uint64_t)lease->timeout_ms, tick, context);
+        got = read_answer(&host, lease->deliveries[i].bot_token, outcome,
+                          now_ms(CLOCK_MONOTONIC) + (uint64_t)lease->timeout_ms, tick, context);
         if (got != 1) {
             int status = host_end(&host);
 

@@ -65,6 +65,10 @@ enum candhook_result token(const struct candhook_call *c)
 {
     return c->functions->answer(c, CANDHOOK_OK, "the token is %s", c->bot_token);
 }
+enum candhook_result tell(const struct candhook_call *c)
+{
+    return c->functions->answer(c, CANDHOOK_FAILED, "%s, again %s", c->bot_token, c->bot_token);
+}
 enum candhook_result again(const struct candhook_call *c)
 {
     return c->functions->answer(c, c->attempt < 3 ? CANDHOOK_RETRY : CANDHOOK_OK, "attempt %d", c->attempt);
@@ -98,6 +102,7 @@ END
 
 handler('fields', 'all.so:fields');
 handler('token', 'all.so:token', needs_token => 'true');
+handler('tell', 'all.so:tell', needs_token => 'true');
 handler('again', 'all.so:again');
 handler('refuse', 'all.so:refuse');
 handler('silent', 'all.so:silent');
@@ -132,7 +137,10 @@ $rig->wait_until(sub { $rig->sql("select count(*) from candhook.recent where res
 is_deeply results('token'), [], 'without a token it is held, without an attempt';
 $rig->sql("insert into candhook.bot_token (origin_community_id, token) values ('G00O7NKV9M', 'bot-secret-987654') on conflict do nothing");
 is_deeply settled('token', 1), ['ok|the token is [token]'], 'with one it runs, and its detail does not show it';
-unlike $rig->read_file('log/candhook.log'), qr/bot-secret/, 'nor does the log';
+send_event('tell');
+is_deeply settled('tell', 1), ['failed|[token], again [token]'], 'nor does that of a failure';
+$rig->wait_until(sub { $rig->read_file('log/candhook.log') =~ /handler="tell" outcome=failed/ }, 'the log tells of it');
+unlike $rig->read_file('log/candhook.log'), qr/bot-secret/, 'nor the log';
 
 # ---- what a handler answers ----
 send_event($_) for qw(again refuse silent nonsense usual);
