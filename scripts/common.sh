@@ -73,9 +73,9 @@ run_step() {
     return $status
 }
 
-# The end of the last step's output.
+# The end of the last step's output, without what went well.
 step_end() {
-    awk '/^==== / { n = 0 } { line[n++] = $0 } END { for (i = n > 40 ? n - 40 : 0; i < n; i++) print "    | " line[i] }' "$log"
+    awk '/^==== / { n = 0 } !/^PASS: / { line[n++] = $0 } END { for (i = n > 60 ? n - 60 : 0; i < n; i++) print "    | " line[i] }' "$log"
     say "    (all of it: $log)"
 }
 
