@@ -19,7 +19,8 @@ static int is_space(char c)
 /* From behind a string's first quote to behind its last; NULL when the body ends in it. */
 static const char *skip_string(const char *at, const char *end)
 {
-    const char *start = at, *quote, *back;
+    const char *const start = at;
+    const char *quote, *back;
 
     while ((quote = memchr(at, '"', (size_t)(end - at))) != NULL) {
         for (back = quote; back > start && back[-1] == '\\'; back--)
@@ -27,7 +28,6 @@ static const char *skip_string(const char *at, const char *end)
         at = quote + 1;
         if ((quote - back) % 2 == 0)
             return at;
-        start = at; /* an escaped quote: backslashes before it are spent */
     }
     return NULL;
 }

@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Is a body an event? First a scan of its bytes (`tokens`), which works on a copy: it judges every number by JSON's
- * grammar, bounds exponents and nesting, and writes "0" and blanks over each number, because cJSON reads only 63
- * characters of one and the digits are the database's business. Then cJSON parses the copy, and its tree is judged.
- * Bytes keep their places, so a position in the copy is one in the body. Positions told to people count from 1.
+ * Is a body an event? First a scan of its bytes (scan_tokens), which works on a copy: it judges every number by JSON's
+ * grammar, bounds exponents and nesting, and writes "0" and blanks over each number: some versions of cJSON read only
+ * 63 characters of one, or want the locale's decimal point, and the digits are the database's business. Then cJSON
+ * parses the copy, and its tree is judged. Bytes keep their places, so a position in the copy is one in the body.
+ * Positions told to people count from 1.
  *
  * Then the two other things that are done with an event's JSON: looking up a value, and changing one.
  */
