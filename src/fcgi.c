@@ -272,12 +272,11 @@ static void take_from_new(struct loop *loop)
     }
 }
 
-/* Waits for something to do. Returns 0 when it is time to end. */
-static int wait_for_work(struct loop *loop)
+/* Takes what is pending, and waits for it up to TIMEOUT_MS. */
+static void take_round(struct loop *loop, int timeout_ms)
 {
     struct connection *polled[CONNECTIONS];
     size_t count = 0;
-    int ready;
 
     for (size_t i = 0; i < CONNECTIONS; i++) {
         if (loop->connections[i].request.ipcFd < 0)
@@ -286,11 +285,8 @@ static int wait_for_work(struct loop *loop)
         polled[count++] = &loop->connections[i];
     }
     loop->fds[0] = (struct pollfd){.fd = loop->listener, .events = POLLIN};
-    ready = signals_poll(loop->fds, count + 1, spool_writer_tend(loop->intake->writer));
-    if (signals_stop_asked())
-        return 0;
-    if (ready <= 0)
-        return 1;
+    if (signals_poll(loop->fds, count + 1, timeout_ms) <= 0)
+        return;
     loop->round++;
     intake_refresh(loop->intake);
     round_limit(ROUND_SECONDS);
@@ -300,7 +296,6 @@ static int wait_for_work(struct loop *loop)
     if (loop->fds[0].revents != 0)
         take_from_new(loop);
     round_limit(0);
-    return 1;
 }
 
 /* Makes the round's bodies durable, then answers for them, then lets go of all its requests. */
@@ -354,8 +349,14 @@ enum result fcgi_serve(struct intake *intake, int listener, struct err *err)
     loop->intake = intake;
     loop->listener = listener;
     result = loop_init(loop, err);
-    while (result == RESULT_OK && wait_for_work(loop))
+    while (result == RESULT_OK && !signals_stop_asked()) {
+        take_round(loop, spool_writer_tend(intake->writer));
         finish_round(loop);
+    }
+    if (result == RESULT_OK) {
+        take_round(loop, 0); /* what had come before we were told to end */
+        finish_round(loop);
+    }
     for (size_t i = 0; i < CONNECTIONS; i++)
         if (loop->connections[i].request.ipcFd >= 0)
             FCGX_Free(&loop->connections[i].request, 1);

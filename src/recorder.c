@@ -169,8 +169,12 @@ static enum result record(struct recorder *recorder, const struct spool_batch *b
     say_notes(recorder, notes, note_count);
     store_free_notes(notes, note_count);
     result = spool_reader_done(recorder->reader, &forget, &forget_count, err);
-    if (result != RESULT_OK)
+    if (result != RESULT_OK) {
+        struct err ignored;
+
+        (void)!store_forget(recorder->store, forget, forget_count, &ignored);
         return result;
+    }
     return store_forget(recorder->store, forget, forget_count, err);
 }
 
@@ -194,7 +198,10 @@ int recorder_has_more(struct recorder *recorder)
     const struct spool_batch *batch;
     struct err err;
 
-    return spool_reader_next(recorder->reader, 1, 1, &batch, &err) == RESULT_OK && batch->count > 0;
+    if (spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, &err) != RESULT_OK)
+        return 0;
+    say_damages(batch); /* which are told once; the batch itself comes again */
+    return batch->count > 0;
 }
 
 void recorder_wait(struct recorder *recorder, int timeout_ms)

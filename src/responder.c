@@ -87,6 +87,7 @@ static int answer_one(struct conf *conf)
     int status;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
         log_error("responder=not started reason=\"%s\"", err.text);
         cgi_answer_unavailable();

@@ -45,6 +45,7 @@ void signals_catch(void)
     catch_with(SIGCHLD, on_child);
     sigaddset(&blocked, SIGCHLD);
     catch_with(SIGPIPE, SIG_IGN);
+    catch_with(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
     sigprocmask(SIG_BLOCK, &blocked, NULL);
 }
 
@@ -56,6 +57,7 @@ void signals_reset(void)
         catch_with(stop_signals[i], SIG_DFL);
     catch_with(SIGCHLD, SIG_DFL);
     catch_with(SIGPIPE, SIG_DFL);
+    catch_with(SIGXFSZ, SIG_DFL);
     catch_with(SIGALRM, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -9,7 +9,7 @@
 
 #include <poll.h>
 
-/* Blocks TERM, INT, HUP, USR1 and CHLD, and makes the first four mean: end in good order. PIPE is ignored. */
+/* Blocks TERM, INT, HUP, USR1 and CHLD, and makes the first four mean: end in good order. PIPE and XFSZ are ignored. */
 void signals_catch(void);
 
 /* Undoes signals_catch in a child that is about to run somebody else's code: all defaults, nothing blocked. */
