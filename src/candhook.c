@@ -5,6 +5,7 @@
  */
 #include <config.h>
 
+#include "descriptors.h"
 #include "verb.h"
 
 #include <stdio.h>
@@ -52,6 +53,7 @@ int main(int argc, char **argv)
     const struct verb *verb;
     char *full_name;
 
+    descriptors_reserve();
     if (argc < 2) {
         help(stderr);
         return EX_USAGE;

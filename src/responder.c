@@ -8,6 +8,7 @@
 
 #include "cgi.h"
 #include "conf.h"
+#include "descriptors.h"
 #include "fcgi.h"
 #include "helper.h"
 #include "intake.h"
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     struct err err;
     int is_cgi, status;
 
+    descriptors_reserve();
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     is_cgi = options.listen == NULL && !fcgi_is_listening(0);
     if (is_cgi && !cgi_is_request()) {
