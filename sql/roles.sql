@@ -50,7 +50,7 @@ declare
                            'candhook.claim(text, integer), candhook.run_sql(bigint, uuid), '
                            'candhook.leased(bigint, uuid), candhook.handler_role(), '
                            'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[]), '
-                           'candhook.renew(bigint), candhook.release(text), candhook.due_in(), candhook.maintain()',
+                           'candhook.renew(bigint), candhook.give_back(bigint), candhook.release(text), candhook.due_in(), candhook.maintain()',
         'candhook_handler', 'usage on schema candhook',
         'candhook_reader', 'usage on schema candhook',
         'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
@@ -59,6 +59,7 @@ declare
         'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
                           'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
+        'candhook_admin', 'insert on candhook.bot_token_entry',
         'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text)'];
 begin
     for n in 1 .. cardinality(grants) by 2 loop

@@ -84,3 +84,17 @@ comment on column candhook.bot_token_masked.origin_community_id is 'id of the or
 comment on column candhook.bot_token_masked.token is 'the first four characters of a long one';
 comment on column candhook.bot_token_masked.valid is 'false once the API has refused it';
 comment on column candhook.bot_token_masked.stored_at is 'when it was stored';
+
+-- A statement's parameters may stand in the server's log; what is copied does not.
+create or replace view candhook.bot_token_entry as
+select t.origin_community_id, t.token from candhook.bot_token t where false;
+
+comment on view candhook.bot_token_entry is
+    'Always empty; what is inserted is stored as bot token. `candhook token set` copies into it, since the server logs no copied data.';
+comment on column candhook.bot_token_entry.origin_community_id is 'the origin community';
+comment on column candhook.bot_token_entry.token is 'its bot token';
+
+create or replace trigger bot_token_entered
+    instead of insert on candhook.bot_token_entry
+    for each row execute function candhook.bot_token_entered();
+comment on trigger bot_token_entered on candhook.bot_token_entry is 'stores the token';

@@ -35,22 +35,25 @@ static size_t read_to_end(char *body, size_t size, int *broken)
     return length;
 }
 
-static int send_answer(enum status status)
+/* A front that has gone does not matter: what is in the spool is there. */
+static void send_answer(enum status status)
 {
     const char *text = request_answer(status);
-    size_t length = strlen(text);
 
-    return write(1, text, length) == (ssize_t)length ? (int)status : -1;
+    (void)!write(1, text, strlen(text));
 }
 
 void cgi_answer_unavailable(void)
 {
-    (void)send_answer(STATUS_UNAVAILABLE);
+    int broken;
+
+    read_to_end(NULL, 0, &broken);
+    send_answer(STATUS_UNAVAILABLE);
 }
 
 /* What request_judge_body says, and the body in the spool when it is to be there. */
-static enum status keep_body(struct intake *intake, const struct request_head *head, const char *label, const char *body,
-                             size_t length, int broken)
+static enum status keep_body(struct intake *intake, const struct request_head *head, const char *label,
+                             const char *body, size_t length, int broken)
 {
     struct segment_record record = {.label = label, .body = body, .body_length = length};
     int spool;
@@ -63,7 +66,7 @@ static enum status keep_body(struct intake *intake, const struct request_head *h
     return intake_keep(intake, &record, 1) ? status : STATUS_UNAVAILABLE;
 }
 
-int cgi_answer(struct intake *intake)
+enum status cgi_answer(struct intake *intake)
 {
     const struct request_head head = {
         .method = getenv("REQUEST_METHOD"),
@@ -85,5 +88,6 @@ int cgi_answer(struct intake *intake)
     if (status == STATUS_NONE)
         status = keep_body(intake, &head, label, body, length, broken);
     free(body);
-    return send_answer(status);
+    send_answer(status);
+    return status;
 }

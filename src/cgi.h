@@ -7,14 +7,15 @@
 #define CANDHOOK_CGI_H
 
 #include "intake.h"
+#include "request.h"
 
 /* Whether the environment is that of a CGI request. */
 int cgi_is_request(void);
 
-/* Answers the request. Returns the answer's status, or -1 when the front did not take it. */
-int cgi_answer(struct intake *intake);
+/* Answers the request, and returns with what. */
+enum status cgi_answer(struct intake *intake);
 
-/* Answers 503: for when there is no intake. */
+/* Answers 503, for when there is no intake. The body is read all the same. */
 void cgi_answer_unavailable(void);
 
 #endif

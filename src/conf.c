@@ -120,9 +120,16 @@ static int is_served(const char *path)
 
 int conf_lies_under(const struct conf *conf, const char *folder)
 {
+    const char *const places[] = {conf->path, conf->url_secrets, conf->spool, conf->log};
     char *real = realpath(folder, NULL);
-    int under = real != NULL && lies_below(conf->path, real);
+    int under = 0;
 
+    for (size_t i = 0; real != NULL && i < sizeof places / sizeof places[0]; i++) {
+        char *place = *places[i] == '/' ? resolve(places[i]) : NULL;
+
+        under |= place != NULL && lies_below(place, real);
+        free(place);
+    }
     free(real);
     return under;
 }

@@ -38,7 +38,10 @@ struct conf {
  */
 MUST_CHECK enum result conf_load(struct conf **out, struct err *err);
 
-/* Whether the file lies below FOLDER (a document root that a front server told); both are resolved first. */
+/*
+ * Whether the file, or the secrets, spool or log that it names, lies below FOLDER (a document root that a front server
+ * told). All are resolved first.
+ */
 int conf_lies_under(const struct conf *conf, const char *folder);
 
 /* Prints the settings in force, a line `key = value` for each; the database's says only that it is set. */

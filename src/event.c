@@ -13,6 +13,8 @@
 
 #include "event.h"
 
+#include "text.h"
+
 #include <cJSON.h>
 #include <ctype.h>
 #include <stdint.h>
@@ -361,18 +363,9 @@ static char *next_name(char **path)
     return name;
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-
-    if (copy == NULL)
-        abort();
-    return copy;
-}
-
 char *event_value(const char *object, const char *path)
 {
-    char *marked = mark_numbers(object), *names = copy_text(path), *left = names, *value = NULL;
+    char *marked = mark_numbers(object), *names = text_copy(path), *left = names, *value = NULL;
     cJSON *tree = cJSON_Parse(marked);
     const cJSON *found = tree;
 
@@ -380,7 +373,7 @@ char *event_value(const char *object, const char *path)
     while (found != NULL && left != NULL)
         found = child(found, next_name(&left));
     if (found != NULL && cJSON_IsString(found))
-        value = copy_text(found->valuestring);
+        value = text_copy(found->valuestring);
     else if (found != NULL && !cJSON_IsNull(found))
         value = cJSON_PrintUnformatted(found);
     cJSON_Delete(tree);
@@ -456,7 +449,7 @@ enum result event_change(const char *body, char *const *assignments, size_t coun
         goto out;
     }
     for (size_t i = 0; i < count; i++) {
-        char *path = copy_text(assignments[i]), *equals = strchr(path, '=');
+        char *path = text_copy(assignments[i]), *equals = strchr(path, '=');
         int done;
 
         if (equals != NULL)

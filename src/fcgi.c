@@ -11,8 +11,9 @@
  * Batches come by themselves: while one is synced, the next gathers in the sockets' queues. What must stay true:
  * - libfcgi never accepts: it would block, and set no time limit on the new socket. We accept, and hand it ipcFd with
  *   keepConnection set; its listening socket is -1, so that its own accept fails at once.
- * - A peer can send half a request and pause. Each read has a limit (SO_RCVTIMEO) and a round has one (the interval
- *   timer, which interrupts a read): a slow peer costs the others ROUND_SECONDS at most, once.
+ * - A peer can send half a request and pause. Each read has a limit (SO_RCVTIMEO) and a round has one (the timer, which
+ *   interrupts a read; nothing more is taken in that round then). Nobody waits for the body of a refused request.
+ * - Connections are looked at in turn, beginning at another one each round, so that none waits behind the busy ones.
  * - The end of a request goes out when both of its output streams are closed; FCGX_Finish_r comes after all of these,
  *   since closing a connection may wait for the front.
  */
@@ -31,17 +32,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define CONNECTIONS 512              /* open at once, idle ones included */
-#define BATCH 256                    /* requests taken in a round */
+#define CONNECTIONS 512               /* open at once, idle ones included; fewer when descriptors are scarce */
+#define OTHER_DESCRIPTORS 32          /* that the rest of the program may need */
+#define BATCH 256                     /* requests taken in a round */
 #define BATCH_BYTES (4 * 1024 * 1024) /* of bodies taken in a round */
-#define READ_SECONDS 5               /* for one read */
-#define ROUND_SECONDS 10             /* for all reads of a round */
+#define READ_SECONDS 5                /* for one read */
+#define DRAIN_MS 200                  /* for one read of what is only forgotten */
+#define ROUND_SECONDS 10              /* for all reads of a round */
 #define BACKLOG 1024
 
 /* One connection of the front's. Never moved: libfcgi's streams point back into the request. */
@@ -56,10 +61,11 @@ struct loop {
     int listener;
     unsigned round;
     struct connection connections[CONNECTIONS];
+    size_t connection_limit; /* of them, those that may be used */
     struct pollfd fds[CONNECTIONS + 1];
     struct connection *taken[BATCH]; /* of this round, answered or not */
     size_t taken_count;
-    struct connection *waiting[BATCH]; /* of them, those whose bodies the spool is to keep, */
+    struct connection *waiting[BATCH];    /* of them, those whose bodies the spool is to keep, */
     struct segment_record records[BATCH]; /* and the bodies */
     size_t waiting_count;
     char *arena; /* of this round's bodies: BATCH_BYTES and one body more; untouched pages cost nothing */
@@ -75,15 +81,15 @@ int fcgi_is_listening(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
 }
 
-/* Whether something answers at the address; a leftover socket of a program that ended does not. */
-static int is_served(const struct sockaddr_un *address)
+/* Whether the socket at the address is a leftover of a program that ended: only then a connection is refused. */
+static int is_leftover(const struct sockaddr_un *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int refused = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
 
     if (fd >= 0)
         close(fd);
-    return served;
+    return refused;
 }
 
 enum result fcgi_listen(const char *path, int *listener, struct err *err)
@@ -104,8 +110,8 @@ enum result fcgi_listen(const char *path, int *listener, struct err *err)
             err_set(err, "%s is there and is no socket", path);
             return RESULT_FAIL;
         }
-        if (is_served(&address)) {
-            err_set(err, "another program listens on %s", path);
+        if (!is_leftover(&address)) {
+            err_set(err, "another program may be listening on %s", path);
             return RESULT_FAIL;
         }
         unlink(path);
@@ -124,9 +130,12 @@ enum result fcgi_listen(const char *path, int *listener, struct err *err)
     return RESULT_OK;
 }
 
+static volatile sig_atomic_t round_is_over;
+
 static void on_alarm(int number)
 {
-    (void)number; /* only interrupts a read */
+    (void)number;
+    round_is_over = 1; /* and a read is interrupted */
 }
 
 /* From now on a read that blocks is interrupted when the round has used up its time, and each second after that. */
@@ -134,6 +143,7 @@ static void round_limit(int seconds)
 {
     struct itimerval timer = {.it_value.tv_sec = seconds, .it_interval.tv_sec = seconds ? 1 : 0};
 
+    round_is_over = 0;
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
@@ -148,16 +158,28 @@ static int peek(const struct connection *connection)
     return got > 0 ? 1 : -1;
 }
 
-/* Reads and forgets what a refused request still sends, so that a kept connection is at a request's start again. */
+static void limit_reads(int fd, int ms)
+{
+    struct timeval limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+/*
+ * Reads and forgets what a refused request has sent, so that a kept connection is at a request's start again. What does
+ * not come at once is not waited for: libfcgi closes the connection then.
+ */
 static void drain(struct loop *loop, FCGX_Request *request)
 {
     size_t room = loop->arena_size - loop->arena_used;
     int reads = 16;
 
+    limit_reads(request->ipcFd, DRAIN_MS);
     while (reads-- > 0 && FCGX_GetStr(loop->arena + loop->arena_used, (int)room, request->in) == (int)room)
         ;
     if (reads < 0)
         request->keepConnection = 0;
+    limit_reads(request->ipcFd, READ_SECONDS * 1000);
 }
 
 /* Reads the body of a request that may be taken, and puts it into the batch. */
@@ -223,7 +245,7 @@ static void take(struct loop *loop, struct connection *connection)
 
 static int batch_has_room(const struct loop *loop)
 {
-    return loop->taken_count < BATCH && loop->arena_used < BATCH_BYTES;
+    return !round_is_over && loop->taken_count < BATCH && loop->arena_used < BATCH_BYTES;
 }
 
 /* Takes the request of a connection that may have one; a connection at its end is closed. */
@@ -237,38 +259,78 @@ static void look_at(struct loop *loop, struct connection *connection)
         FCGX_Free(&connection->request, 1);
 }
 
-/* A place for one more connection: a free one, or that of the connection that was idle longest, which is closed. */
-static struct connection *free_place(struct loop *loop)
+/* The connection that was idle longest and carries no request of this round, or NULL. */
+static struct connection *longest_idle(struct loop *loop)
 {
     struct connection *oldest = NULL;
 
-    for (size_t i = 0; i < CONNECTIONS; i++) {
+    for (size_t i = 0; i < loop->connection_limit; i++) {
         struct connection *connection = &loop->connections[i];
 
-        if (connection->request.ipcFd < 0)
-            return connection;
-        if (oldest == NULL || connection->last_round < oldest->last_round)
+        if (connection->request.ipcFd >= 0 && connection->last_round != loop->round &&
+            (oldest == NULL || connection->last_round < oldest->last_round))
             oldest = connection;
     }
-    FCGX_Free(&oldest->request, 1); /* BATCH < CONNECTIONS: one that no request of this round uses */
     return oldest;
+}
+
+/* A place for one more connection: a free one, or that of the longest idle one, which is closed. NULL: none in this
+ * round. */
+static struct connection *free_place(struct loop *loop)
+{
+    struct connection *oldest;
+
+    for (size_t i = 0; i < loop->connection_limit; i++)
+        if (loop->connections[i].request.ipcFd < 0)
+            return &loop->connections[i];
+    oldest = longest_idle(loop);
+    if (oldest != NULL)
+        FCGX_Free(&oldest->request, 1);
+    return oldest;
+}
+
+/* The system has no descriptor or memory for another connection: gives one back, and time to others. */
+static void make_do(struct loop *loop)
+{
+    struct connection *oldest = longest_idle(loop);
+
+    if (oldest != NULL)
+        FCGX_Free(&oldest->request, 1);
+    else
+        signals_poll(NULL, 0, 100);
 }
 
 /* Accepts what waits. Another process may share the listening socket, so it can be empty after all. */
 static void take_from_new(struct loop *loop)
 {
     struct timeval limit = {.tv_sec = READ_SECONDS};
-    int fd;
+    struct connection *connection;
 
-    while (batch_has_room(loop) && (fd = accept4(loop->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-        struct connection *connection = free_place(loop);
+    while (batch_has_room(loop) && (connection = free_place(loop)) != NULL) {
+        int fd = accept4(loop->listener, NULL, NULL, SOCK_CLOEXEC);
 
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                make_do(loop);
+            break;
+        }
+        limit_reads(fd, READ_SECONDS * 1000);
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         connection->request.ipcFd = fd;
         connection->request.keepConnection = 1; /* or FCGX_Accept_r would close it and accept another */
         connection->last_round = loop->round;
         look_at(loop, connection);
+    }
+}
+
+/* Takes from COUNT polled connections, beginning at another one each round. */
+static void take_from_open(struct loop *loop, struct connection *const *polled, size_t count)
+{
+    for (size_t i = 0; i < count && batch_has_room(loop); i++) {
+        size_t at = (i + loop->round) % count;
+
+        if (loop->fds[at + 1].revents != 0)
+            look_at(loop, polled[at]);
     }
 }
 
@@ -278,7 +340,7 @@ static void take_round(struct loop *loop, int timeout_ms)
     struct connection *polled[CONNECTIONS];
     size_t count = 0;
 
-    for (size_t i = 0; i < CONNECTIONS; i++) {
+    for (size_t i = 0; i < loop->connection_limit; i++) {
         if (loop->connections[i].request.ipcFd < 0)
             continue;
         loop->fds[count + 1] = (struct pollfd){.fd = loop->connections[i].request.ipcFd, .events = POLLIN};
@@ -290,10 +352,11 @@ static void take_round(struct loop *loop, int timeout_ms)
     loop->round++;
     intake_refresh(loop->intake);
     round_limit(ROUND_SECONDS);
-    for (size_t i = 0; i < count && batch_has_room(loop); i++)
-        if (loop->fds[i + 1].revents != 0)
-            look_at(loop, polled[i]);
-    if (loop->fds[0].revents != 0)
+    /* The new ones first, every other round, or busy connections could keep them out. */
+    if (loop->fds[0].revents != 0 && loop->round % 2 == 0)
+        take_from_new(loop);
+    take_from_open(loop, polled, count);
+    if (loop->fds[0].revents != 0 && loop->round % 2 != 0)
         take_from_new(loop);
     round_limit(0);
 }
@@ -315,6 +378,30 @@ static void finish_round(struct loop *loop)
     loop->taken_count = loop->waiting_count = loop->arena_used = 0;
 }
 
+/* As many connections as descriptors allow, of which the spool needs some. */
+static size_t find_connection_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return CONNECTIONS;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        getrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_cur >= CONNECTIONS + OTHER_DESCRIPTORS)
+        return CONNECTIONS;
+    return files.rlim_cur > 2 * OTHER_DESCRIPTORS ? files.rlim_cur - OTHER_DESCRIPTORS : files.rlim_cur / 2;
+}
+
+/* Whether the helper, our only child, ended: without it nobody would start a worker. */
+static int helper_ended(void)
+{
+    if (waitpid(-1, NULL, WNOHANG) <= 0)
+        return 0;
+    log_error("helper=ended effect=\"the responder ends too, to be started again with a new one\"");
+    return 1;
+}
+
 static enum result loop_init(struct loop *loop, struct err *err)
 {
     struct sigaction action = {.sa_handler = on_alarm};
@@ -326,6 +413,7 @@ static enum result loop_init(struct loop *loop, struct err *err)
     }
     signals_catch(); /* after FCGX_Init, which catches signals of its own */
     sigaction(SIGALRM, &action, NULL);
+    loop->connection_limit = find_connection_limit();
     for (size_t i = 0; i < CONNECTIONS; i++)
         FCGX_InitRequest(&loop->connections[i].request, -1, 0);
     loop->arena_size = BATCH_BYTES + loop->intake->conf->max_body + 1;
@@ -349,7 +437,7 @@ enum result fcgi_serve(struct intake *intake, int listener, struct err *err)
     loop->intake = intake;
     loop->listener = listener;
     result = loop_init(loop, err);
-    while (result == RESULT_OK && !signals_stop_asked()) {
+    while (result == RESULT_OK && !signals_stop_asked() && !helper_ended()) {
         take_round(loop, spool_writer_tend(intake->writer));
         finish_round(loop);
     }

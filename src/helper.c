@@ -10,6 +10,7 @@
 
 #include "helper.h"
 
+#include "clock.h"
 #include "lock.h"
 #include "log.h"
 #include "signals.h"
@@ -25,7 +26,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LASTING_MS 60000 /* a worker that ran so long started well */
@@ -33,14 +33,6 @@
 #define LONGEST_WAIT_MS 60000
 
 extern char **environ;
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 /* Whether a variable of our environment is the worker's too: what libpq and the C library read, nothing of a request's. */
 static int is_passed_on(const char *variable)
@@ -104,7 +96,7 @@ static int may_start(int start_file)
 {
     char text[64] = "";
     unsigned failures = 0;
-    int64_t last = 0, now = now_ms(), wait = FIRST_WAIT_MS;
+    int64_t last = 0, now = clock_real_ms(), wait = FIRST_WAIT_MS;
     int length;
 
     if (pread(start_file, text, sizeof text - 1, 0) > 0)

@@ -10,6 +10,7 @@
 
 #include "native.h"
 
+#include "clock.h"
 #include "event.h"
 #include "signals.h"
 
@@ -26,7 +27,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DETAIL_BYTES 4000
@@ -45,14 +45,6 @@ struct call_state {
     char **values; /* handed out by `payload`, freed after the call */
     size_t value_count;
 };
-
-static uint64_t now_ms(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* ---- in the child ---- */
 
@@ -122,7 +114,8 @@ static int is_trusted(const char *path, struct err *err)
         return 0;
     }
     if (!S_ISREG(status.st_mode) || (status.st_uid != 0 && status.st_uid != geteuid()) || (status.st_mode & 022) != 0) {
-        err_set(err, "refused to load %s: it must be a regular file of this user's or root's that only its owner may write",
+        err_set(err,
+                "refused to load %s: it must be a regular file of this user's or root's that only its owner may write",
                 path);
         return 0;
     }
@@ -154,8 +147,8 @@ static candhook_handler *load(const char *handler_dir, const char *target, struc
     return handler;
 }
 
-static void call_handler(candhook_handler *handler, const struct store_lease *lease, const struct store_delivery *delivery,
-                         int fd)
+static void call_handler(candhook_handler *handler, const struct store_lease *lease,
+                         const struct store_delivery *delivery, int fd)
 {
     struct call_state *state = calloc(1, sizeof *state);
     int result;
@@ -213,20 +206,28 @@ static void run_child(const char *handler_dir, const struct store_lease *lease, 
 /* ---- in the parent ---- */
 
 struct host {
-    pid_t child; /* 0: none */
-    int answers; /* our end of its pipe, non-blocking */
+    pid_t child;        /* 0: none */
+    int answers;        /* our end of its pipe, non-blocking */
+    uint64_t next_tick; /* monotonic ms */
+    native_tick_fn *tick;
+    void *context;
 };
 
-static void host_start(struct host *host, const char *handler_dir, const struct store_lease *lease, size_t first)
+/* Returns 0, or -1 with errno when there are no more processes or descriptors to be had. */
+static int host_start(struct host *host, const char *handler_dir, const struct store_lease *lease, size_t first)
 {
     pid_t parent = getpid();
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) != 0)
-        abort();
+        return -1;
     host->child = fork();
-    if (host->child < 0)
-        abort();
+    if (host->child < 0) {
+        host->child = 0;
+        close(ends[0]);
+        close(ends[1]);
+        return -1;
+    }
     if (host->child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
@@ -237,6 +238,7 @@ static void host_start(struct host *host, const char *handler_dir, const struct 
     close(ends[1]);
     host->answers = ends[0];
     fcntl(host->answers, F_SETFL, O_NONBLOCK);
+    return 0;
 }
 
 /* Ends the child's process group and tells how the child ended. */
@@ -252,23 +254,32 @@ static int host_end(struct host *host)
     return status;
 }
 
+/* Waits until the pipe can be read, the next tick or the deadline; ticks when it is time. */
+static void host_wait(struct host *host, uint64_t deadline)
+{
+    struct pollfd fd = {.fd = host->answers, .events = POLLIN};
+    uint64_t now = (uint64_t)clock_monotonic_ms();
+    uint64_t until;
+
+    if (now >= host->next_tick) {
+        host->tick(host->context);
+        host->next_tick = now + TICK_MS;
+    }
+    until = deadline < host->next_tick ? deadline : host->next_tick;
+    poll(&fd, 1, until > now ? (int)(until - now) : 0);
+}
+
 /* Reads LENGTH bytes until DEADLINE (monotonic ms). 1 when read, 0 at the deadline, -1 when the child is gone. */
-static int read_until(struct host *host, void *bytes, size_t length, uint64_t deadline, native_tick_fn *tick, void *context)
+static int read_until(struct host *host, void *bytes, size_t length, uint64_t deadline)
 {
     char *at = bytes;
 
     while (length > 0) {
-        struct pollfd fd = {.fd = host->answers, .events = POLLIN};
-        uint64_t now = now_ms(CLOCK_MONOTONIC);
-        uint64_t left = deadline > now ? deadline - now : 0;
         ssize_t got;
 
-        if (left == 0)
+        if ((uint64_t)clock_monotonic_ms() >= deadline)
             return 0;
-        if (poll(&fd, 1, left < TICK_MS ? (int)left : TICK_MS) == 0) {
-            tick(context);
-            continue;
-        }
+        host_wait(host, deadline);
         got = read(host->answers, at, length);
         if (got == 0)
             return -1;
@@ -302,13 +313,13 @@ static char *without_token(char *detail, const char *token)
     return masked;
 }
 
-/* Reads one answer into OUTCOME, the token masked. As read_until; an answer that makes no sense counts as the child's end. */
-static int read_answer(struct host *host, const char *token, struct store_outcome *outcome, uint64_t deadline,
-                       native_tick_fn *tick, void *context)
+/* Reads one answer into OUTCOME, the token masked. As read_until; an answer that makes no sense counts as the child's
+ * end. */
+static int read_answer(struct host *host, const char *token, struct store_outcome *outcome, uint64_t deadline)
 {
     struct answer answer;
     char *detail;
-    int got = read_until(host, &answer, sizeof answer, deadline, tick, context);
+    int got = read_until(host, &answer, sizeof answer, deadline);
 
     if (got != 1)
         return got;
@@ -317,7 +328,7 @@ static int read_answer(struct host *host, const char *token, struct store_outcom
     detail = calloc(1, answer.detail_length + 1);
     if (detail == NULL)
         abort();
-    got = read_until(host, detail, answer.detail_length, deadline, tick, context);
+    got = read_until(host, detail, answer.detail_length, deadline);
     if (got != 1) {
         free(detail);
         return got;
@@ -348,33 +359,50 @@ static void say_end(struct store_outcome *outcome, int status)
         lose(outcome, "the handler ended its process with exit status %d", WEXITSTATUS(status));
 }
 
-void native_run(const char *handler_dir, const struct store_lease *lease, struct store_outcome *outcomes,
-                native_tick_fn *tick, void *context)
+/* Runs the delivery INDEX, in the child that there is or a new one. Returns 0, or -1 with errno when there can be none.
+ */
+static int run_one(struct host *host, const char *handler_dir, const struct store_lease *lease, size_t index,
+                   struct store_outcome *outcome)
 {
-    struct host host = {0};
+    uint64_t deadline;
+    int got, status;
 
-    for (size_t i = 0; i < lease->count; i++) {
-        struct store_outcome *outcome = &outcomes[i];
-        int got;
+    outcome->event_id = lease->deliveries[index].event_id;
+    outcome->started_ms = (uint64_t)clock_real_ms();
+    if (host->child == 0 && host_start(host, handler_dir, lease, index) != 0)
+        return -1;
+    deadline = (uint64_t)clock_monotonic_ms() + (uint64_t)lease->timeout_ms;
+    got = read_answer(host, lease->deliveries[index].bot_token, outcome, deadline);
+    if (got != 1) {
+        status = host_end(host);
+        if (got == 0)
+            lose(outcome, "the handler ran past its timeout of %d ms", lease->timeout_ms);
+        else
+            say_end(outcome, status);
+    }
+    outcome->finished_ms = (uint64_t)clock_real_ms();
+    return 0;
+}
 
-        outcome->event_id = lease->deliveries[i].event_id;
-        outcome->started_ms = now_ms(CLOCK_REALTIME);
-        if (host.child == 0)
-            host_start(&host, handler_dir, lease, i);
-        got = read_answer(&host, lease->deliveries[i].bot_token, outcome,
-                          now_ms(CLOCK_MONOTONIC) + (uint64_t)lease->timeout_ms, tick, context);
-        if (got != 1) {
-            int status = host_end(&host);
+size_t native_run(const char *handler_dir, const struct store_lease *lease, struct store_outcome *outcomes,
+                  native_tick_fn *tick, void *context, struct err *err)
+{
+    struct host host = {.next_tick = (uint64_t)clock_monotonic_ms() + TICK_MS, .tick = tick, .context = context};
+    size_t done;
 
-            if (got == 0)
-                lose(outcome, "the handler ran past its timeout of %d ms", lease->timeout_ms);
-            else
-                say_end(outcome, status);
+    err->text[0] = '\0';
+    for (done = 0; done < lease->count; done++) {
+        signals_poll(NULL, 0, 0); /* lets a signal in */
+        if (signals_stop_asked())
+            break;
+        if (run_one(&host, handler_dir, lease, done, &outcomes[done]) != 0) {
+            err_set_errno(err, "cannot start a process for a handler");
+            break;
         }
-        outcome->finished_ms = now_ms(CLOCK_REALTIME);
     }
     if (host.child != 0)
         host_end(&host);
+    return done;
 }
 
 void native_free_details(struct store_outcome *outcomes, size_t count)

@@ -13,11 +13,12 @@ typedef void native_tick_fn(void *context);
 
 /*
  * Runs the lease's handler for each of its deliveries, in order, in a child process of its own; OUTCOMES has room for
- * all of them and is filled. A call that crashes or runs past the lease's timeout is given "retry", and the next one a
- * new child. Details are to be freed by native_free_details.
+ * all of them. A call that crashes or runs past the lease's timeout is given "retry", and the next one a new child.
+ * Returns how many were run: fewer than all when we were told to end, or, with a description in ERR, when no process can
+ * be had. The details of those are to be freed by native_free_details.
  */
-void native_run(const char *handler_dir, const struct store_lease *lease, struct store_outcome *outcomes,
-                native_tick_fn *tick, void *context);
+size_t native_run(const char *handler_dir, const struct store_lease *lease, struct store_outcome *outcomes,
+                  native_tick_fn *tick, void *context, struct err *err);
 
 void native_free_details(struct store_outcome *outcomes, size_t count);
 

@@ -27,9 +27,11 @@ static int with_jitter(int ms)
 
 void patience_lose(struct patience *patience, const char *what, const struct err *why)
 {
-    if (what != NULL && (patience->wait_ms == 0 || strcmp(patience->why.text, why->text) != 0))
+    if (what != NULL && (!patience->said || strcmp(patience->why.text, why->text) != 0)) {
         log_warning("%s=failing reason=\"%s\" next=\"tried again until it works\"", what, why->text);
-    patience->why = *why;
+        patience->said = 1;
+        patience->why = *why;
+    }
     patience->wait_ms = patience->wait_ms == 0 ? FIRST_WAIT_MS : patience->wait_ms * 2;
     if (patience->wait_ms > LONGEST_WAIT_MS)
         patience->wait_ms = LONGEST_WAIT_MS;
@@ -38,9 +40,7 @@ void patience_lose(struct patience *patience, const char *what, const struct err
 
 void patience_rest(struct patience *patience, const char *what)
 {
-    if (patience->wait_ms == 0)
-        return;
-    if (what != NULL)
+    if (patience->said && what != NULL)
         log_warning("%s=works again", what);
-    patience->wait_ms = 0;
+    patience->wait_ms = patience->said = 0;
 }

@@ -9,8 +9,9 @@
 #include "err.h"
 
 struct patience {
-    int wait_ms;   /* 0: all is well */
-    struct err why; /* what was said last */
+    int wait_ms;    /* 0: all is well */
+    int said;       /* whether a failure was said, */
+    struct err why; /* and which one last */
 };
 
 /*

@@ -12,6 +12,7 @@
 #include "event.h"
 #include "log.h"
 #include "signals.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -82,11 +83,11 @@ static char *judge(const struct segment_record *record)
     struct err why;
 
     if (record->flag == SEGMENT_CUT_OFF)
-        return strdup("cut off: the body ended before its announced length");
+        return text_copy("cut off: the body ended before its announced length");
     if (event_check(record->body, record->body_length, &why) != RESULT_OK)
-        return strdup(why.text);
+        return text_copy(why.text);
     if (record->flag == SEGMENT_NOT_OBJECT)
-        return strdup("not one whole JSON object");
+        return text_copy("not one whole JSON object");
     return NULL;
 }
 
@@ -100,7 +101,7 @@ static struct warned *find_warned(struct recorder *recorder, const char *name)
             return &recorder->warned[i];
     entry = &recorder->warned[recorder->next_warned++ % WARNED_TYPES];
     free(entry->name);
-    *entry = (struct warned){.name = strdup(name)};
+    *entry = (struct warned){.name = text_copy(name)};
     return entry;
 }
 

@@ -46,7 +46,7 @@ static int conf_is_exposed(const struct conf *conf, const char *document_root)
         last = strdup(document_root);
         exposed = conf_lies_under(conf, document_root);
         if (exposed)
-            log_error("refused=configuration reason=\"%s lies under the document root %s, move it out of there\"",
+            log_error("refused=configuration reason=\"%s, or a place that it names, lies under the document root %s: move it out of there\"",
                       conf->path, document_root);
     }
     return exposed;

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -85,7 +86,7 @@ static int answer_one(struct conf *conf)
 {
     struct intake intake;
     struct err err;
-    int status;
+    enum status status;
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
@@ -96,7 +97,7 @@ static int answer_one(struct conf *conf)
     }
     status = cgi_answer(&intake);
     intake_close(&intake);
-    if (status == 200 || status == 400)
+    if (status == STATUS_OK || status == STATUS_BAD_REQUEST)
         helper_start_once(conf);
     return 0;
 }
@@ -121,6 +122,7 @@ int main(int argc, char **argv)
             cgi_answer_unavailable();
         return EX_CONFIG;
     }
+    explicit_bzero(conf->database, strlen(conf->database)); /* what faces the net needs no password */
     status = is_cgi ? answer_one(conf) : serve(conf, options.listen);
     conf_free(conf);
     return status;

@@ -8,6 +8,7 @@
 
 #include "runner.h"
 
+#include "clock.h"
 #include "log.h"
 #include "native.h"
 #include "patience.h"
@@ -16,23 +17,15 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define BATCH 64
+#define FINISH_TRIES 8       /* 100 ms to 6.4 s apart: about as long as a lease lasts */
 #define LONGEST_WAIT_MS 5000 /* without a notification, which a connection pooler may swallow */
 
 struct run {
     struct store *store;
     const struct store_lease *lease;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void say_outcome(void *context, const char *event_id, const char *result, const char *detail)
 {
@@ -50,18 +43,18 @@ static void say_outcome(void *context, const char *event_id, const char *result,
 /* Runs one delivery of an sql handler in a transaction of its own; when that fails as a whole, the attempt failed. */
 static enum result run_sql_alone(struct run *run, const char *event_id, struct err *err)
 {
-    struct store_outcome outcome = {.event_id = event_id, .result = "retry", .started_ms = now_ms()};
-    enum result result =
-        store_run_sql(run->store, run->lease, event_id, run->lease->timeout_ms, say_outcome, run, err);
+    struct store_outcome outcome = {.event_id = event_id, .result = "retry", .started_ms = (uint64_t)clock_real_ms()};
+    enum result result = store_run_sql(run->store, run->lease, event_id, run->lease->timeout_ms, say_outcome, run, err);
 
     if (result != RESULT_FAIL)
         return result;
     outcome.detail = err->text;
-    outcome.finished_ms = now_ms();
+    outcome.finished_ms = (uint64_t)clock_real_ms();
     return store_finish(run->store, run->lease->number, &outcome, 1, say_outcome, run, err);
 }
 
-/* All deliveries in one call, which is fast; one a transaction when that call failed, to find out whose fault it was. */
+/* All deliveries in one call, which is fast; one a transaction when that call failed, to find out whose fault it was.
+ */
 static enum result run_sql(struct run *run, struct err *err)
 {
     enum result result = RESULT_FAIL;
@@ -71,10 +64,10 @@ static enum result run_sql(struct run *run, struct err *err)
     if (result != RESULT_FAIL)
         return result;
     for (size_t i = 0; i < run->lease->count; i++) {
-        struct err ignored;
-
-        if (i > 0 && store_renew(run->store, run->lease->number, &ignored) != RESULT_OK)
-            return RESULT_RETRY;
+        if (signals_stop_asked())
+            return store_give_back(run->store, run->lease->number, err);
+        if (i > 0 && (result = store_renew(run->store, run->lease->number, err)) != RESULT_OK)
+            return result;
         result = run_sql_alone(run, run->lease->deliveries[i].event_id, err);
         if (result != RESULT_OK)
             return result;
@@ -87,22 +80,46 @@ static void renew(void *context)
     const struct run *run = context;
     struct err err;
 
-    if (store_renew(run->store, run->lease->number, &err) != RESULT_OK)
+    if (store_connect(run->store, 0, &err) != RESULT_OK ||
+        store_renew(run->store, run->lease->number, &err) != RESULT_OK)
         log_debug("lease=%lld not renewed reason=\"%s\"", (long long)run->lease->number, err.text);
+}
+
+/* Settles what was run. The database may have gone meanwhile: as long as the lease may last, it is tried again. */
+static enum result finish(struct run *run, const struct store_outcome *outcomes, size_t count, struct err *err)
+{
+    struct patience patience = {0};
+    enum result result = RESULT_RETRY;
+
+    for (int tries = 0; tries < FINISH_TRIES && result == RESULT_RETRY; tries++) {
+        if (tries > 0)
+            patience_lose(&patience, NULL, err);
+        result = store_connect(run->store, 0, err);
+        if (result == RESULT_OK)
+            result = store_finish(run->store, run->lease->number, outcomes, count, say_outcome, run, err);
+    }
+    return result;
 }
 
 static enum result run_native(struct run *run, const struct conf *conf, struct err *err)
 {
     struct store_outcome *outcomes = calloc(run->lease->count, sizeof *outcomes);
-    enum result result;
+    enum result result = RESULT_OK;
+    struct err no_process;
+    size_t done;
 
     if (outcomes == NULL)
         abort();
-    native_run(conf->handler_dir, run->lease, outcomes, renew, run);
-    result = store_connect(run->store, 0, err); /* it may have gone while a handler ran */
-    if (result == RESULT_OK)
-        result = store_finish(run->store, run->lease->number, outcomes, run->lease->count, say_outcome, run, err);
-    native_free_details(outcomes, run->lease->count);
+    done = native_run(conf->handler_dir, run->lease, outcomes, renew, run, &no_process);
+    if (done > 0)
+        result = finish(run, outcomes, done, err);
+    if (result == RESULT_OK && done < run->lease->count)
+        result = store_give_back(run->store, run->lease->number, err);
+    if (result == RESULT_OK && done < run->lease->count && !signals_stop_asked()) {
+        *err = no_process;
+        result = RESULT_FAIL;
+    }
+    native_free_details(outcomes, done);
     free(outcomes);
     return result;
 }
@@ -154,7 +171,7 @@ void runner_main(const struct conf *conf, const char *worker)
         while (result == RESULT_OK && !signals_stop_asked()) {
             result = runner_step(conf, store, worker, &ran, &err);
             if (result == RESULT_OK)
-                patience_rest(&patience, NULL);
+                patience_rest(&patience, "handling");
             if (result == RESULT_OK && ran == 0)
                 result = wait_until_due(store, &err);
             else if (result == RESULT_OK)
@@ -162,7 +179,8 @@ void runner_main(const struct conf *conf, const char *worker)
         }
         if (result != RESULT_OK) {
             store_disconnect(store);
-            patience_lose(&patience, NULL, &err); /* the worker's main process says it */
+            /* A lost database is said by the recorder, which loses it too. */
+            patience_lose(&patience, result == RESULT_FAIL ? "handling" : NULL, &err);
         }
     }
     store_free(store);

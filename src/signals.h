@@ -15,7 +15,10 @@ void signals_catch(void);
 /* Undoes signals_catch in a child that is about to run somebody else's code: all defaults, nothing blocked. */
 void signals_reset(void);
 
-/* Like poll(2), but the caught signals are let in: returns -1 with EINTR when one came. TIMEOUT_MS -1: no limit. */
+/*
+ * Like poll(2), but the caught signals are let in while it waits: returns -1 with EINTR when one came. A descriptor that
+ * is ready comes first, and the signal stays pending then. TIMEOUT_MS -1: no limit.
+ */
 int signals_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 
 /* Whether the program was told to end. */

@@ -25,9 +25,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "lock.h"
 
 #define AHEAD (256u << 10)
@@ -51,14 +51,6 @@ const struct spool_writer_limits spool_writer_defaults = {
     .segment_bytes = 16u << 20, .age_ms = 60000, .idle_ms = 2000, .min_free = 64u << 20};
 
 static uint8_t zeros[AHEAD + BLOCK];
-
-static int64_t clock_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct spool_writer *spool_writer_new(int folder, const struct spool_writer_limits *limits)
 {
@@ -141,7 +133,7 @@ static enum result open_segment(struct spool_writer *writer, struct err *err)
     }
     writer->owner = getpid();
     writer->end = writer->ahead = SEGMENT_HEADER_BYTES;
-    writer->born_ms = writer->used_ms = clock_ms();
+    writer->born_ms = writer->used_ms = clock_monotonic_ms();
     return RESULT_OK;
 }
 
@@ -241,7 +233,7 @@ static enum result append(struct spool_writer *writer, const struct segment_reco
         abandon(writer);
         return RESULT_RETRY;
     }
-    writer->used_ms = clock_ms();
+    writer->used_ms = clock_monotonic_ms();
     if (writer->end >= writer->limits.segment_bytes)
         seal(writer);
     return RESULT_OK;
@@ -273,7 +265,7 @@ int spool_writer_tend(struct spool_writer *writer)
 
     if (!segment_is_open(writer))
         return -1;
-    now = clock_ms();
+    now = clock_monotonic_ms();
     by_age = writer->born_ms + writer->limits.age_ms - now;
     by_idleness = writer->used_ms + writer->limits.idle_ms - now;
     left = by_age < by_idleness ? by_age : by_idleness;

@@ -8,7 +8,9 @@
 
 #include "store.h"
 
+#include "clock.h"
 #include "signals.h"
+#include "text.h"
 
 #include <endian.h>
 #include <libpq-fe.h>
@@ -19,8 +21,21 @@
 #include <unistd.h>
 
 /* Types of PostgreSQL's catalog that we send (pg_type.dat; fixed for ever). */
-enum { OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_UUID = 2950, OID_BYTEA_ARRAY = 1001, OID_INT8_ARRAY = 1016,
-       OID_TEXT_ARRAY = 1009, OID_TIMESTAMPTZ = 1184, OID_TIMESTAMPTZ_ARRAY = 1185, OID_UUID_ARRAY = 2951 };
+enum {
+    OID_BYTEA = 17,
+    OID_INT8 = 20,
+    OID_TEXT = 25,
+    OID_UUID = 2950,
+    OID_BYTEA_ARRAY = 1001,
+    OID_INT8_ARRAY = 1016,
+    OID_TEXT_ARRAY = 1009,
+    OID_TIMESTAMPTZ = 1184,
+    OID_TIMESTAMPTZ_ARRAY = 1185,
+    OID_UUID_ARRAY = 2951
+};
+
+#define LOOK_MS 1000      /* how often a wait for an answer looks whether we were told to end */
+#define PATIENCE_MS 10000 /* how long a statement may go on after that */
 
 /* PostgreSQL counts microseconds since 2000. */
 #define EPOCH_2000_MS INT64_C(946684800000)
@@ -78,28 +93,58 @@ static void set_message(struct err *err, const char *message)
             *at = ' ';
 }
 
+/*
+ * Whether the conninfo can be read at all. What libpq says when it cannot quotes pieces that may be of the password,
+ * and so does its complaint about a host that a password's @ made up.
+ */
+static int can_be_read(const char *conninfo)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    int good = options != NULL;
+
+    for (PQconninfoOption *option = options; good && option->keyword != NULL; option++)
+        if (strcmp(option->keyword, "host") == 0 && option->val != NULL && strchr(option->val, '@') != NULL &&
+            *option->val != '/' && *option->val != '@')
+            good = 0;
+    PQconninfoFree(options);
+    return good;
+}
+
 enum result store_connect(struct store *store, int check_version, struct err *err)
 {
     /* What stands before the conninfo is a default, what stands behind it is ours to decide. */
-    static const char *const keywords[] = {"connect_timeout", "keepalives_idle", "tcp_user_timeout", "dbname",
-                                           "fallback_application_name", "client_encoding", NULL};
+    static const char *const keywords[] = {"connect_timeout",
+                                           "keepalives_idle",
+                                           "tcp_user_timeout",
+                                           "dbname",
+                                           "fallback_application_name",
+                                           "client_encoding",
+                                           NULL};
     const char *const values[] = {"10", "30", "30000", store->conninfo, "candhook", "UTF8", NULL};
+
+    enum result result = RESULT_OK;
 
     if (store->connection != NULL)
         return RESULT_OK;
+    if (!can_be_read(store->conninfo)) {
+        err_set(err,
+                "the setting database is no connection string; see candhook.conf(5), and mind that blanks want quotes "
+                "and that in a URI %% and @ of a password are written %%25 and %%40");
+        return RESULT_FAIL;
+    }
     store->connection = PQconnectdbParams(keywords, values, 1);
     if (PQstatus(store->connection) != CONNECTION_OK) {
         set_message(err, PQerrorMessage(store->connection));
         store_disconnect(store);
         return RESULT_RETRY;
     }
-    if (check_version && store_check_version(store, err) != RESULT_OK) {
+    if (check_version)
+        result = store_check_version(store, err);
+    if (result == RESULT_OK && store->listens)
+        result = store_listen(store, err);
+    if (result != RESULT_OK)
         store_disconnect(store);
-        return RESULT_FAIL;
-    }
-    if (store->listens)
-        return store_listen(store, err);
-    return RESULT_OK;
+    return result;
 }
 
 /* ---- calls ---- */
@@ -125,9 +170,7 @@ static void call_add(struct call *call, Oid type, char *value, size_t length, in
 
 static void call_text(struct call *call, Oid type, const char *text)
 {
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    call_add(call, type, copy, 0, 0);
+    call_add(call, type, text_copy(text), 0, 0);
 }
 
 static void call_integer(struct call *call, int64_t value)
@@ -162,7 +205,8 @@ static char *put32(char *to, uint32_t value)
 }
 
 /* Adds a one-dimensional array in binary form: dimensions, whether nulls occur, type, length, lower bound, elements. */
-static void call_array(struct call *call, Oid array_type, Oid type, const void *context, size_t count, element_fn *element)
+static void call_array(struct call *call, Oid array_type, Oid type, const void *context, size_t count,
+                       element_fn *element)
 {
     size_t size = 20;
     uint64_t spare;
@@ -219,7 +263,7 @@ static enum result take_result(struct store *store, PGresult *got, PGresult **re
         return RESULT_OK;
     }
     set_message(err, got != NULL && *PQresultErrorMessage(got) ? PQresultErrorMessage(got)
-                                                                 : PQerrorMessage(store->connection));
+                                                               : PQerrorMessage(store->connection));
     result = got == NULL || passes_by_itself(PQresultErrorField(got, PG_DIAG_SQLSTATE)) ? RESULT_RETRY : RESULT_FAIL;
     PQclear(got);
     if (PQstatus(store->connection) != CONNECTION_OK) {
@@ -235,6 +279,45 @@ static enum result not_connected(struct err *err)
     return RESULT_RETRY;
 }
 
+static void cancel(PGconn *connection)
+{
+    PGcancel *handle = PQgetCancel(connection);
+    char ignored[256];
+
+    if (handle != NULL)
+        (void)PQcancel(handle, ignored, sizeof ignored);
+    PQfreeCancel(handle);
+}
+
+/*
+ * Waits for the answer to what was sent. Signals are let in, and a statement that still runs PATIENCE_MS after we were
+ * told to end (behind somebody's lock, say) is cancelled.
+ */
+static PGresult *await_result(struct store *store)
+{
+    PGresult *last = NULL, *got;
+    int64_t told = 0;
+
+    while (PQisBusy(store->connection)) {
+        struct pollfd fd = {.fd = PQsocket(store->connection), .events = POLLIN};
+
+        signals_poll(&fd, 1, LOOK_MS);
+        if (signals_stop_asked() && told == 0)
+            told = clock_monotonic_ms();
+        if (told > 0 && clock_monotonic_ms() - told >= PATIENCE_MS) {
+            cancel(store->connection);
+            told = clock_monotonic_ms();
+        }
+        if (!PQconsumeInput(store->connection))
+            break;
+    }
+    while ((got = PQgetResult(store->connection)) != NULL) {
+        PQclear(last);
+        last = got;
+    }
+    return last;
+}
+
 /* Sends a call and frees its parameters. */
 static enum result run(struct store *store, const char *sql, struct call *call, PGresult **result_set, struct err *err)
 {
@@ -242,11 +325,11 @@ static enum result run(struct store *store, const char *sql, struct call *call, 
 
     if (store->connection == NULL)
         result = not_connected(err);
+    else if (!PQsendQueryParams(store->connection, sql, call->count, call->types, (const char *const *)call->values,
+                                call->lengths, call->formats, 0))
+        result = take_result(store, NULL, result_set, err);
     else
-        result = take_result(store,
-                             PQexecParams(store->connection, sql, call->count, call->types,
-                                          (const char *const *)call->values, call->lengths, call->formats, 0),
-                             result_set, err);
+        result = take_result(store, await_result(store), result_set, err);
     call_free(call);
     return result;
 }
@@ -277,12 +360,7 @@ static char *field(const PGresult *rows, int row, int column)
 
 static char *field_copy(const PGresult *rows, int row, int column)
 {
-    const char *text = field(rows, row, column);
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    if (text != NULL && copy == NULL)
-        abort();
-    return copy;
+    return text_copy(field(rows, row, column));
 }
 
 /* ---- schema ---- */
@@ -337,7 +415,8 @@ enum result store_install(struct store *store, const char *sql, void (*notice)(c
 
 /* ---- recorder ---- */
 
-enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
+enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
+                                 struct err *err)
 {
     struct call call = {0};
     PGresult *rows;
@@ -419,8 +498,9 @@ enum result store_record(struct store *store, const struct spool_batch *batch, c
     if (*notes == NULL)
         abort();
     for (int row = 0; row < PQntuples(rows); row++)
-        (*notes)[row] = (struct store_note){field_copy(rows, row, 0), field_copy(rows, row, 1), field_copy(rows, row, 2),
-                                            field_copy(rows, row, 3), field_copy(rows, row, 4), field_copy(rows, row, 5)};
+        (*notes)[row] =
+            (struct store_note){field_copy(rows, row, 0), field_copy(rows, row, 1), field_copy(rows, row, 2),
+                                field_copy(rows, row, 3), field_copy(rows, row, 4), field_copy(rows, row, 5)};
     PQclear(rows);
     return RESULT_OK;
 }
@@ -481,11 +561,12 @@ enum result store_claim(struct store *store, const char *worker, int batch, stru
     memset(lease, 0, sizeof *lease);
     call_text(&call, OID_TEXT, worker);
     call_integer(&call, batch);
-    result = run(store,
-                 "select lease, handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type,"
-                 " origin_community_id, user_id, community_id, profile_id, payload, body"
-                 " from candhook.claim($1, $2::integer)",
-                 &call, &rows, err);
+    result =
+        run(store,
+            "select lease, handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type,"
+            " origin_community_id, user_id, community_id, profile_id, payload, body"
+            " from candhook.claim($1, $2::integer)",
+            &call, &rows, err);
     if (result != RESULT_OK)
         return result;
     lease->memory = rows;
@@ -576,11 +657,6 @@ static struct element outcome_result(const void *context, size_t index, uint64_t
     return text_element(&((const struct store_outcome *)context)[index].result, 0, spare);
 }
 
-static struct element outcome_detail(const void *context, size_t index, uint64_t *spare)
-{
-    return text_element(&((const struct store_outcome *)context)[index].detail, 0, spare);
-}
-
 static struct element time_element(uint64_t ms, uint64_t *spare)
 {
     *spare = htobe64((uint64_t)(((int64_t)ms - EPOCH_2000_MS) * 1000));
@@ -597,33 +673,33 @@ static struct element outcome_finished(const void *context, size_t index, uint64
     return time_element(((const struct store_outcome *)context)[index].finished_ms, spare);
 }
 
-/* The detail that belongs to an event of the outcomes. */
-static const char *detail_of(const struct store_outcome *outcomes, size_t count, const char *event_id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(outcomes[i].event_id, event_id) == 0)
-            return outcomes[i].detail;
-    return NULL;
-}
-
 enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
                          store_outcome_fn *seen, void *context, struct err *err)
 {
     struct call call = {0};
     PGresult *rows;
     enum result result;
+    char **details = calloc(count + 1, sizeof *details);
 
+    if (details == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        details[i] = text_copy_utf8(outcomes[i].detail); /* one that the database refused would lose the batch */
     call_integer(&call, lease);
     call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_id);
     call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_result);
-    call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_detail);
+    call_array(&call, OID_TEXT_ARRAY, OID_TEXT, details, count, text_element);
+    for (size_t i = 0; i < count; i++)
+        free(details[i]);
+    free(details);
     call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
     call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
-    result = run(store, "select event_id, result from candhook.finish($1, $2::uuid[], $3, $4, $5, $6)", &call, &rows, err);
+    result = run(store, "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6)", &call,
+                 &rows, err);
     if (result != RESULT_OK)
         return result;
     for (int row = 0; row < PQntuples(rows); row++)
-        seen(context, field(rows, row, 0), field(rows, row, 1), detail_of(outcomes, count, field(rows, row, 0)));
+        seen(context, field(rows, row, 0), field(rows, row, 1), field(rows, row, 2));
     PQclear(rows);
     return RESULT_OK;
 }
@@ -634,6 +710,14 @@ enum result store_renew(struct store *store, int64_t lease, struct err *err)
 
     call_integer(&call, lease);
     return run_plain(store, "select candhook.renew($1)", &call, err);
+}
+
+enum result store_give_back(struct store *store, int64_t lease, struct err *err)
+{
+    struct call call = {0};
+
+    call_integer(&call, lease);
+    return run_plain(store, "select candhook.give_back($1)", &call, err);
 }
 
 enum result store_due_in(struct store *store, int *ms, struct err *err)
@@ -690,13 +774,66 @@ void store_wait(struct store *store, int timeout_ms)
         take_notifications(store);
 }
 
-/* ---- people ---- */
+/* ---- people ----
+ *
+ * A token is copied, not sent as a parameter: a server that logs statements logs their parameters, but no copied data.
+ */
+
+static void put_number(FILE *to, uint32_t value, int bytes)
+{
+    while (bytes-- > 0)
+        putc((int)(value >> (8 * bytes) & 0xff), to);
+}
+
+static void put_field(FILE *to, const char *text)
+{
+    put_number(to, (uint32_t)strlen(text), 4);
+    fputs(text, to);
+}
+
+/* One row in the binary form of COPY: signature, flags, extension; number of fields, fields; end. */
+static char *copy_row(const char *community, const char *token, size_t *size)
+{
+    char *bytes;
+    FILE *to = open_memstream(&bytes, size);
+
+    if (to == NULL)
+        abort();
+    fwrite("PGCOPY\n\377\r\n\0", 1, 11, to);
+    put_number(to, 0, 4);
+    put_number(to, 0, 4);
+    put_number(to, 2, 2);
+    put_field(to, community);
+    put_field(to, token);
+    put_number(to, 0xffff, 2);
+    if (fclose(to) != 0)
+        abort();
+    return bytes;
+}
 
 enum result store_set_bot_token(struct store *store, const char *community, const char *token, struct err *err)
 {
-    struct call call = {0};
+    PGresult *got;
+    enum result result;
+    size_t size;
+    char *row;
 
-    call_text(&call, OID_TEXT, community);
-    call_text(&call, OID_TEXT, token);
-    return run_plain(store, "select candhook.set_bot_token($1, $2)", &call, err);
+    if (store->connection == NULL)
+        return not_connected(err);
+    got = PQexec(store->connection,
+                 "copy candhook.bot_token_entry (origin_community_id, token) from stdin (format binary)");
+    if (PQresultStatus(got) != PGRES_COPY_IN)
+        return take_result(store, got, &got, err);
+    PQclear(got);
+    row = copy_row(community, token, &size);
+    PQputCopyData(store->connection, row, (int)size);
+    PQputCopyEnd(store->connection, NULL);
+    explicit_bzero(row, size);
+    free(row);
+    result = take_result(store, PQgetResult(store->connection), &got, err);
+    if (result == RESULT_OK)
+        PQclear(got);
+    while (store->connection != NULL && (got = PQgetResult(store->connection)) != NULL)
+        PQclear(got);
+    return result;
 }

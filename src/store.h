@@ -90,7 +90,7 @@ MUST_CHECK enum result store_claim(struct store *store, const char *worker, int 
                                    struct err *err);
 void store_free_lease(struct store_lease *lease);
 
-/* What came of one attempt; `times` are milliseconds since 1970. */
+/* What came of one attempt; times are milliseconds since 1970. Bytes of the detail that are no UTF-8 become `?`. */
 struct store_outcome {
     const char *event_id;
     const char *result; /* "ok", "retry" or "failed"; borrowed */
@@ -112,6 +112,9 @@ MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const st
                                     store_outcome_fn *seen, void *context, struct err *err);
 
 MUST_CHECK enum result store_renew(struct store *store, int64_t lease, struct err *err);
+
+/* Gives back what the lease still holds, without counting the attempt. */
+MUST_CHECK enum result store_give_back(struct store *store, int64_t lease, struct err *err);
 
 /* Milliseconds until something is due, 0 when it is, -1 when nothing waits. */
 MUST_CHECK enum result store_due_in(struct store *store, int *ms, struct err *err);

@@ -7,25 +7,18 @@
 
 #include "uuid.h"
 
+#include "clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 void uuid_new(uint8_t id[UUID_BYTES])
 {
     static uint64_t last_ms;
     static unsigned counter;
-    uint64_t ms = now_ms();
+    uint64_t ms = (uint64_t)clock_real_ms();
 
     if (getrandom(id, UUID_BYTES, 0) != UUID_BYTES)
         abort(); /* a kernel without random bytes cannot tell events apart */

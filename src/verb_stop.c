@@ -34,9 +34,14 @@ static int end_worker(const char *verb, int lock_file)
 {
     pid_t holder = lock_holder(lock_file);
 
-    if (holder <= 0) {
+    if (holder == 0) {
         puts("no worker was running");
         return 0;
+    }
+    if (holder < 0) {
+        fprintf(stderr, "%s: a worker runs where its process cannot be seen from here (another container?): end it there\n",
+                verb);
+        return EX_UNAVAILABLE;
     }
     if (kill(holder, SIGTERM) != 0) {
         fprintf(stderr, "%s: process %d cannot be told to end; are you its user?\n", verb, (int)holder);

@@ -9,6 +9,7 @@
 #include "verb.h"
 
 #include <argp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static const struct argp argp = {
     NULL, parse_option, "set COMMUNITY",
     "Stores the bot token of an origin community; the token is asked for, or read from the first line of stdin.\v"
     "Deliveries that were held for want of it are run at once. In psql, select candhook.set_bot_token(…) does the same, "
-    "but psql's history and the server's log of statements may keep the token.",
+    "but psql's history and a server that logs statements may keep the token; this verb copies it in, and copied data is "
+    "not logged.",
     NULL, NULL, NULL};
 
 /* Switches the terminal's echo. Nothing happens when stdin is no terminal. */
@@ -59,15 +61,19 @@ static char *read_token(const char *community)
     char *line = NULL;
     size_t size = 0;
     ssize_t length;
+    sigset_t all, before;
 
     if (isatty(0)) {
         fprintf(stderr, "Bot token of %s: ", community);
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, &before); /* or Ctrl-C would leave the terminal without echo */
         echo(0);
     }
     length = getline(&line, &size, stdin);
     if (isatty(0)) {
         echo(1);
         fputc('\n', stderr);
+        sigprocmask(SIG_SETMASK, &before, NULL);
     }
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
         line[--length] = '\0';

@@ -9,6 +9,7 @@
 
 #include "worker.h"
 
+#include "clock.h"
 #include "lock.h"
 #include "log.h"
 #include "patience.h"
@@ -28,17 +29,16 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TICK_MS 1000             /* how often an idle worker looks around */
-#define MAINTAIN_SECONDS 3600    /* how often the schema keeps house */
-#define VERSION_SECONDS 5        /* how often the schema's version is asked for */
-#define RUNNER_REST_SECONDS 1    /* at least so long between two starts of one runner */
+#define TICK_MS 1000          /* how often an idle worker looks around */
+#define MAINTAIN_SECONDS 3600 /* how often the schema keeps house */
+#define VERSION_SECONDS 5     /* how often the schema's version is asked for */
+#define RUNNER_REST_SECONDS 1 /* at least so long between two starts of one runner */
 
 struct runner {
     pid_t pid; /* 0: not running */
-    time_t started;
+    int64_t started;
     char name[128];
 };
 
@@ -50,18 +50,10 @@ struct worker {
     struct runner *runners;
     struct stat executable; /* as it was when we started */
     char executable_path[PATH_MAX];
-    time_t maintained, version_checked, looked;
+    int64_t maintained, version_checked, looked; /* seconds */
     int schema_changed;
     struct patience patience;
 };
-
-static time_t now_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
 
 /* ---- runners ---- */
 
@@ -77,7 +69,7 @@ static void start_runner(struct worker *worker, struct runner *runner)
 {
     pid_t parent = getpid();
 
-    runner->started = now_seconds();
+    runner->started = clock_monotonic_ms() / 1000;
     runner->pid = fork();
     if (runner->pid != 0)
         return;
@@ -110,7 +102,8 @@ static void mind_runners(struct worker *worker)
                 log_debug("runner=%s leases=not released reason=\"%s\"", worker->runners[i].name, err.text);
         }
     for (unsigned i = 0; i < worker->conf->runners; i++)
-        if (worker->runners[i].pid <= 0 && now_seconds() - worker->runners[i].started >= RUNNER_REST_SECONDS)
+        if (worker->runners[i].pid <= 0 &&
+            clock_monotonic_ms() / 1000 - worker->runners[i].started >= RUNNER_REST_SECONDS)
             start_runner(worker, &worker->runners[i]);
 }
 
@@ -167,7 +160,7 @@ static void say_maintained(const char *text)
 /* Keeps the schema's house and asks whether it still is the one that we know. */
 static enum result tend_schema(struct worker *worker, struct err *err)
 {
-    time_t now = now_seconds();
+    int64_t now = clock_monotonic_ms() / 1000;
     enum result result = RESULT_OK;
 
     if (worker->version_checked == 0 || now - worker->version_checked >= VERSION_SECONDS) {
@@ -185,9 +178,9 @@ static enum result tend_schema(struct worker *worker, struct err *err)
 /* Once a second: what may end or change a worker. Returns 0 when it is time to end. */
 static int look_around(struct worker *worker)
 {
-    if (now_seconds() == worker->looked)
+    if (clock_monotonic_ms() / 1000 == worker->looked)
         return 1;
-    worker->looked = now_seconds();
+    worker->looked = clock_monotonic_ms() / 1000;
     mind_runners(worker);
     if (!executable_changed(worker))
         return 1;
@@ -203,6 +196,8 @@ static enum result record_step(struct worker *worker, size_t *recorded, struct e
 {
     enum result result = store_connect(worker->store, 1, err);
 
+    if (result == RESULT_FAIL && worker->version_checked != 0)
+        worker->schema_changed = 1; /* while we were not connected */
     if (result == RESULT_OK)
         result = tend_schema(worker, err);
     if (result == RESULT_OK)
@@ -228,6 +223,7 @@ static void work(struct worker *worker)
         }
         patience_rest(&worker->patience, "recording");
         recorder_wait(worker->recorder, recorded > 0 ? 0 : TICK_MS);
+        signals_poll(NULL, 0, 0); /* lets a signal in, however busy the spool is */
     }
     end_runners(worker);
 }
@@ -278,14 +274,17 @@ static enum result work_locked(struct worker *worker, const struct worker_option
 {
     enum result result = RESULT_OK;
 
-    if (options->unless_stopped && is_stopped(worker))
+    if (!options->unless_stopped)
+        unlinkat(worker->folder, SPOOL_STOPPED, 0);
+    else if (is_stopped(worker))
         return RESULT_OK;
-    unlinkat(worker->folder, SPOOL_STOPPED, 0);
     log_info("worker=started spool=%s once=%s", worker->conf->spool, options->once ? "yes" : "no");
     if (options->once)
         result = work_once(worker, err);
     else
         work(worker);
+    if (result != RESULT_OK)
+        log_warning("worker=failing reason=\"%s\"", err->text);
     log_info("worker=ended");
     return result;
 }

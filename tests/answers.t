@@ -344,4 +344,26 @@ $rig->stop($rig->{nginx});
 for my $log (sort glob "$rig->{dir}/log/*") {
     unlike $rig->read_file($log), qr/\Q$secret\E|another-secret/, 'no secret in ' . $log =~ s{.*/}{}r;
 }
+# ---- more connections than the responder holds, and an unanswered request among them ----
+{
+    my $socket = "$rig->{dir}/crowd.sock";
+    my $pid = $rig->responder(socket => $socket, name => 'crowd');
+    kill STOP => $pid;
+    my $first = FastCGI->new($socket);
+    $first->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $rig->event }, body => $rig->event);
+    my @idle = map { FastCGI->new($socket) } 1 .. 700;
+    kill CONT => $pid;
+    is $first->answer->{status}, 200, 'a request among 700 silent connections is answered';
+    my $last = FastCGI->new($socket);
+    $last->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $rig->event }, body => $rig->event);
+    is $last->answer->{status}, 200, 'and so is one behind them';
+    ok $rig->running($pid), 'the responder is well';
+
+    # Without its helper no worker would ever be started: it ends, for its front to start it again.
+    my ($helper) = $rig->children($pid);
+    kill KILL => $helper;
+    $rig->wait_gone($pid);
+    pass 'it ends when its helper was killed';
+}
+
 done_testing;

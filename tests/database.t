@@ -38,6 +38,21 @@ $rig->wait_until(sub { $rig->sql_error('select 1', user => 'guarded', password =
     unlike $out . $err, qr/wrong-password/, 'and not shown';
 }
 
+# ---- tokens and the server's log ----
+$rig->conf(database => "host=$dir dbname=candhook user=postgres options='-c log_statement=all'");
+is +($rig->candhook('token', 'set', 'G2', { stdin => "token-for-no-log\n" }))[0], 0, 'a token is stored';
+is $rig->sql("select token from candhook.bot_token where origin_community_id = 'G2'"), 'token-for-no-log', 'it is there';
+like $rig->read_file('log/postgres.log'), qr/copy candhook\.bot_token_entry/, 'a server that logs every statement';
+unlike $rig->read_file('log/postgres.log'), qr/token-for-no-log/, 'does not log it';
+is +($rig->candhook('token', 'set', 'G2', { stdin => "two words\n" }))[0], 70, 'what cannot be a token is refused';
+unlike $rig->read_file('log/postgres.log'), qr/two words/, 'and not logged either';
+for my $conninfo ('postgresql://u:pa@ss-word@/x', 'postgresql://u:pa%zzss-word@h/x', 'password=pass wo-rd-1 x') {
+    $rig->conf(database => $conninfo);
+    my ($status, $out, $err) = $rig->candhook('init');
+    is $status, 69, 'a conninfo that cannot be read';
+    unlike $out . $err, qr/ss-word|wo-rd/, 'is not quoted';
+}
+
 # ---- what cannot be reached ----
 $rig->conf(database => "host=$dir/nowhere dbname=candhook");
 my ($status, undef, $words) = $rig->candhook('init');

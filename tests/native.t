@@ -50,6 +50,7 @@ compile('all.so', <<'END');
 #include <candhook/handler.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum candhook_result fields(const struct candhook_call *c)
@@ -76,6 +77,16 @@ enum candhook_result again(const struct candhook_call *c)
 enum candhook_result refuse(const struct candhook_call *c)
 {
     return c->functions->answer(c, CANDHOOK_FAILED, "never");
+}
+enum candhook_result latin(const struct candhook_call *c)
+{
+    return c->functions->answer(c, CANDHOOK_OK, "caf\xe9 \xc3\xa9 %s", c->functions->payload(c, "id"));
+}
+enum candhook_result slow(const struct candhook_call *c)
+{
+    struct timespec pause = {.tv_sec = 2, .tv_nsec = 200000000};
+    nanosleep(&pause, NULL);
+    return c->functions->answer(c, CANDHOOK_OK, "slow %d", c->attempt);
 }
 enum candhook_result silent(const struct candhook_call *c) { (void)c; return CANDHOOK_OK; }
 enum candhook_result nonsense(const struct candhook_call *c) { (void)c; return (enum candhook_result)77; }
@@ -105,6 +116,8 @@ handler('token', 'all.so:token', needs_token => 'true');
 handler('tell', 'all.so:tell', needs_token => 'true');
 handler('again', 'all.so:again');
 handler('refuse', 'all.so:refuse');
+handler('latin', 'all.so:latin');
+handler('slow', 'all.so:slow', enabled => 'false');
 handler('silent', 'all.so:silent');
 handler('nonsense', 'all.so:nonsense');
 handler('crash', 'all.so:crash', max_attempts => 2);
@@ -149,6 +162,16 @@ is_deeply settled('refuse', 1), ['failed|never'], 'failed';
 is_deeply settled('silent', 1), ['ok|'], 'no detail';
 is_deeply settled('nonsense', 1), ['failed|'], 'another number is a failure';
 is_deeply settled('usual', 1), ['ok|by the usual name'], 'without a function candhook_handle is called';
+
+is $rig->post($rig->path, $rig->event(type => 'latin', payload => { id => $_ }))->{status}, 200, "latin $_" for 1 .. 3;
+is_deeply [sort @{ settled('latin', 3) }], [map { "ok|caf? \xc3\xa9 $_" } 1 .. 3], 'bytes that are no UTF-8 lose no batch';
+
+# ---- a batch that takes longer than its lease ----
+is $rig->post($rig->path, $rig->event(type => 'slow'))->{status}, 200, "slow $_" for 1 .. 8;
+$rig->wait_until(sub { $rig->sql("select count(*) from candhook.delivery where handler = 'slow'") == 8 }, 'all wait');
+$rig->sql("update candhook.handler set enabled = true where name = 'slow'");
+$rig->wait_until(sub { $rig->sql("select count(*) from candhook.delivery where handler = 'slow'") == 0 }, 'all are handled', 90);
+is_deeply results('slow'), [('ok|slow 1') x 8], 'each was run once: the lease was renewed';
 
 # ---- what a handler does to its process ----
 send_event($_) for qw(crash quit hang);

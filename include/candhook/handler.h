@@ -34,6 +34,8 @@
 extern "C" {
 #endif
 
+#define CANDHOOK_HANDLER_VERSION 1 /* grows with each member that is added below */
+
 enum candhook_result {
     CANDHOOK_OK = 0,    /* done */
     CANDHOOK_RETRY = 1, /* not now: try again later, up to max_attempts */
@@ -46,7 +48,10 @@ struct candhook_call;
 struct candhook_functions {
     size_t size; /* of this structure, in bytes */
 
-    /* Sets the outcome's detail (printf's format; at most 4,000 bytes are kept) and returns RESULT. */
+    /*
+     * Sets the outcome's detail (printf's format, not NULL; at most 4,000 bytes are kept, what is no UTF-8 becomes `?`,
+     * the bot token becomes [token]) and returns RESULT. Without it the detail is empty.
+     */
     enum candhook_result (*answer)(const struct candhook_call *call, enum candhook_result result, const char *format, ...)
 #ifdef __GNUC__
         __attribute__((format(printf, 3, 4)))

@@ -1,6 +1,6 @@
 create or replace function candhook.finish(lease bigint, ids uuid[], results text[], details text[],
                                            started_at timestamptz[], finished_at timestamptz[])
-returns table (event_id uuid, result text)
+returns table (event_id uuid, result text, detail text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -53,7 +53,7 @@ begin
                left(candhook.masked(a.detail, t.token), 4000), a.started_at, a.finished_at
           from (select * from settled union all select * from put_off) a
           left join candhook.bot_token t on t.origin_community_id = a.origin_community_id
-        returning o.event_id, o.result
+        returning o.event_id, o.result, o.detail
     )
     select * from done;
 end

@@ -85,10 +85,9 @@ begin
     perform set_config('role', old_role, false);
 
     return query
-    select f.event_id, f.result, d.detail
+    select f.event_id, f.result, f.detail
       from candhook.finish(run_sql.lease, ids, words, details, starts, ends) f
-      join unnest(ids, details) with ordinality as d (id, detail, place) on d.id = f.event_id
-     order by d.place;
+     order by array_position(ids, f.event_id);
 end
 $$;
 comment on function candhook.run_sql(bigint, uuid) is
