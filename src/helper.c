@@ -34,10 +34,12 @@
 
 extern char **environ;
 
-/* Whether a variable of our environment is the worker's too: what libpq and the C library read, nothing of a request's. */
+/* Whether a variable of our environment is the worker's too: what libpq and the C library read, nothing of a request's.
+ */
 static int is_passed_on(const char *variable)
 {
-    static const char *const names[] = {"PATH=", "HOME=", "TZ=", "LANG=", "LC_", "PG", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
+    static const char *const names[] = {
+        "PATH=", "HOME=", "TZ=", "LANG=", "LC_", "PG", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0)

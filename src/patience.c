@@ -27,8 +27,11 @@ static int with_jitter(int ms)
 
 void patience_lose(struct patience *patience, const char *what, const struct err *why)
 {
+    struct log_quoted reason;
+
     if (what != NULL && (!patience->said || strcmp(patience->why.text, why->text) != 0)) {
-        log_warning("%s=failing reason=\"%s\" next=\"tried again until it works\"", what, why->text);
+        log_warning("%s=failing reason=%s next=\"tried again until it works\"", what,
+                    log_quote(&reason, why->text, strlen(why->text)));
         patience->said = 1;
         patience->why = *why;
     }

@@ -23,9 +23,10 @@
 
 #define BATCH 512
 #define BATCH_BYTES (8 * 1024 * 1024)
-#define SMALL_BATCH 64 /* worth waiting for more: measured, 2 to 4 times less of the database's CPU at moderate rates */
+#define SMALL_BATCH 64 /* worth waiting for more: measured, 2 to 4 times less of the database's CPU at moderate rates  \
+                        */
 #define LINGER_MS 10
-#define WARNED_TYPES 64     /* module:type pairs whose warnings are remembered */
+#define WARNED_TYPES 64 /* module:type pairs whose warnings are remembered */
 #define WARN_EVERY_SECONDS 60
 
 /* When an unhandled module:type was last warned about, and what was held back since. */
@@ -145,10 +146,11 @@ static void say_damages(const struct spool_batch *batch)
     for (size_t i = 0; i < batch->damage_count; i++) {
         char id[UUID_TEXT];
 
-        log_error("segment=%s damaged offset=%llu length=%llu effect=\"stepped over, a copy is kept in the spool's folder "
-                  "damaged\" remedy=\"look at the disk\"",
-                  uuid_text(batch->damages[i].segment, id), (unsigned long long)batch->damages[i].offset,
-                  (unsigned long long)batch->damages[i].length);
+        log_error(
+            "segment=%s damaged offset=%llu length=%llu effect=\"stepped over, a copy is kept in the spool's folder "
+            "damaged\" remedy=\"look at the disk\"",
+            uuid_text(batch->damages[i].segment, id), (unsigned long long)batch->damages[i].offset,
+            (unsigned long long)batch->damages[i].length);
     }
 }
 

@@ -46,7 +46,8 @@ static int conf_is_exposed(const struct conf *conf, const char *document_root)
         last = strdup(document_root);
         exposed = conf_lies_under(conf, document_root);
         if (exposed)
-            log_error("refused=configuration reason=\"%s, or a place that it names, lies under the document root %s: move it out of there\"",
+            log_error("refused=configuration reason=\"%s, or a place that it names, lies under the document root %s: "
+                      "move it out of there\"",
                       conf->path, document_root);
     }
     return exposed;
@@ -67,8 +68,8 @@ enum status request_judge_head(const struct request_head *head, const struct con
     return STATUS_NONE;
 }
 
-enum status request_judge_body(const struct request_head *head, const struct conf *conf, const char *body, size_t length,
-                               int broken, int *spool, enum segment_flag *flag)
+enum status request_judge_body(const struct request_head *head, const struct conf *conf, const char *body,
+                               size_t length, int broken, int *spool, enum segment_flag *flag)
 {
     *spool = 0;
     *flag = SEGMENT_WHOLE;

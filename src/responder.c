@@ -44,12 +44,16 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    option_table, parse_option, NULL,
+    option_table,
+    parse_option,
+    NULL,
     "Takes webhook events from a web server and makes them durable in candhook's spool.\v"
     "A front server starts this program: by FastCGI with a listening socket as descriptor 0, or by CGI. By hand, give "
     "--listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR "/candhook.conf. "
     "See candhook.fcgi(8).",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 /* The whole life under FastCGI. Returns the exit status. */
 static int serve(struct conf *conf, const char *path)
@@ -113,10 +117,12 @@ int main(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     is_cgi = options.listen == NULL && !fcgi_is_listening(0);
     if (is_cgi && !cgi_is_request()) {
-        fprintf(stderr, "candhook.fcgi: no web server started me, and there is no --listen. Try candhook.fcgi --help.\n");
+        fprintf(stderr,
+                "candhook.fcgi: no web server started me, and there is no --listen. Try candhook.fcgi --help.\n");
         return EX_USAGE;
     }
-    if (conf_load(&conf, &err) != RESULT_OK || log_open(conf->log, conf->log_level, "candhook.fcgi", &err) != RESULT_OK) {
+    if (conf_load(&conf, &err) != RESULT_OK ||
+        log_open(conf->log, conf->log_level, "candhook.fcgi", &err) != RESULT_OK) {
         log_error("responder=not started reason=\"%s\"", err.text);
         if (is_cgi)
             cgi_answer_unavailable();

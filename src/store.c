@@ -1,13 +1,13 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The database. SQL here is only calls of our schema's functions with parameters; arrays travel in PostgreSQL's binary
- * form, since the text form of a bytea[] is twice as long and must be quoted and parsed.
+ * The database. SQL here is only calls of our schema's functions with parameters (call.h).
  */
 #include <config.h>
 
 #include "store.h"
 
+#include "call.h"
 #include "clock.h"
 #include "signals.h"
 #include "text.h"
@@ -19,20 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Types of PostgreSQL's catalog that we send (pg_type.dat; fixed for ever). */
-enum {
-    OID_BYTEA = 17,
-    OID_INT8 = 20,
-    OID_TEXT = 25,
-    OID_UUID = 2950,
-    OID_BYTEA_ARRAY = 1001,
-    OID_INT8_ARRAY = 1016,
-    OID_TEXT_ARRAY = 1009,
-    OID_TIMESTAMPTZ = 1184,
-    OID_TIMESTAMPTZ_ARRAY = 1185,
-    OID_UUID_ARRAY = 2951
-};
 
 #define LOOK_MS 1000      /* how often a wait for an answer looks whether we were told to end */
 #define PATIENCE_MS 10000 /* how long a statement may go on after that */
@@ -148,98 +134,6 @@ enum result store_connect(struct store *store, int check_version, struct err *er
 }
 
 /* ---- calls ---- */
-
-/* The parameters of a call, built one after the other. */
-#define PARAMETERS_MAX 8
-
-struct call {
-    int count;
-    Oid types[PARAMETERS_MAX];
-    char *values[PARAMETERS_MAX];
-    int lengths[PARAMETERS_MAX];
-    int formats[PARAMETERS_MAX];
-};
-
-static void call_add(struct call *call, Oid type, char *value, size_t length, int format)
-{
-    call->types[call->count] = type;
-    call->values[call->count] = value;
-    call->lengths[call->count] = (int)length;
-    call->formats[call->count++] = format;
-}
-
-static void call_text(struct call *call, Oid type, const char *text)
-{
-    call_add(call, type, text_copy(text), 0, 0);
-}
-
-static void call_integer(struct call *call, int64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%lld", (long long)value);
-    call_text(call, OID_INT8, text);
-}
-
-static void call_uuid(struct call *call, const uint8_t id[UUID_BYTES])
-{
-    char text[UUID_TEXT];
-
-    call_text(call, OID_UUID, uuid_text(id, text));
-}
-
-/* One element of an array: LENGTH bytes, or null. */
-struct element {
-    const void *bytes;
-    size_t length;
-};
-
-/* The element INDEX of what CONTEXT is. SPARE holds bytes that live nowhere else. */
-typedef struct element element_fn(const void *context, size_t index, uint64_t *spare);
-
-static char *put32(char *to, uint32_t value)
-{
-    value = htobe32(value);
-    memcpy(to, &value, sizeof value);
-    return to + sizeof value;
-}
-
-/* Adds a one-dimensional array in binary form: dimensions, whether nulls occur, type, length, lower bound, elements. */
-static void call_array(struct call *call, Oid array_type, Oid type, const void *context, size_t count,
-                       element_fn *element)
-{
-    size_t size = 20;
-    uint64_t spare;
-    char *value, *to;
-
-    for (size_t i = 0; i < count; i++)
-        size += 4 + element(context, i, &spare).length;
-    value = to = malloc(size);
-    if (value == NULL)
-        abort();
-    to = put32(to, count > 0 ? 1 : 0);
-    to = put32(to, 1);
-    to = put32(to, type);
-    if (count > 0) {
-        to = put32(to, (uint32_t)count);
-        to = put32(to, 1);
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct element item = element(context, i, &spare);
-
-        to = put32(to, item.bytes != NULL ? (uint32_t)item.length : UINT32_MAX);
-        if (item.length > 0)
-            memcpy(to, item.bytes, item.length);
-        to += item.length;
-    }
-    call_add(call, array_type, value, (size_t)(to - value), 1);
-}
-
-static void call_free(struct call *call)
-{
-    for (int i = 0; i < call->count; i++)
-        free(call->values[i]);
-}
 
 /* Whether an error of this SQLSTATE may pass by itself: rollbacks, resources, shutdown, locks, time limits. */
 static int passes_by_itself(const char *sqlstate)

@@ -34,10 +34,14 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    option_table, parse_option, NULL,
+    option_table,
+    parse_option,
+    NULL,
     "Installs the schema candhook, and the roles where the user may make them, into the configured database.\v"
     "The database must exist and be in UTF-8. Run it again after an upgrade of candhook; what is stored stays.",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 static void say(const char *text)
 {

@@ -23,11 +23,16 @@
 #define WAIT_MS 60000
 
 static const struct argp argp = {
-    NULL, NULL, NULL,
+    NULL,
+    NULL,
+    NULL,
     "Ends the worker of the configured spool, once its batch is done. Events are taken and kept all the same.\v"
-    "No worker is started by a responder until candhook work has been run. Exit status: 0 when no worker runs any more; "
+    "No worker is started by a responder until candhook work has been run. Exit status: 0 when no worker runs any "
+    "more; "
     "75 when it has not ended within a minute.",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 /* Sends TERM and waits until the lock is free. Returns the exit status. */
 static int end_worker(const char *verb, int lock_file)
@@ -39,7 +44,8 @@ static int end_worker(const char *verb, int lock_file)
         return 0;
     }
     if (holder < 0) {
-        fprintf(stderr, "%s: a worker runs where its process cannot be seen from here (another container?): end it there\n",
+        fprintf(stderr,
+                "%s: a worker runs where its process cannot be seen from here (another container?): end it there\n",
                 verb);
         return EX_UNAVAILABLE;
     }

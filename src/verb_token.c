@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook token set: stores a community's bot token without it standing in psql's history, an argv, or the server's log.
+ * candhook token set: stores a community's bot token without it standing in psql's history, an argv, or the server's
+ * log.
  */
 #include <config.h>
 
@@ -37,12 +38,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    NULL, parse_option, "set COMMUNITY",
+    NULL,
+    parse_option,
+    "set COMMUNITY",
     "Stores the bot token of an origin community; the token is asked for, or read from the first line of stdin.\v"
-    "Deliveries that were held for want of it are run at once. In psql, select candhook.set_bot_token(…) does the same, "
-    "but psql's history and a server that logs statements may keep the token; this verb copies it in, and copied data is "
+    "Deliveries that were held for want of it are run at once. In psql, select candhook.set_bot_token(…) does the "
+    "same, "
+    "but psql's history and a server that logs statements may keep the token; this verb copies it in, and copied data "
+    "is "
     "not logged.",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 /* Switches the terminal's echo. Nothing happens when stdin is no terminal. */
 static void echo(int on)

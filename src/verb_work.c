@@ -36,12 +36,16 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 }
 
 static const struct argp argp = {
-    option_table, parse_option, NULL,
+    option_table,
+    parse_option,
+    NULL,
     "Records spooled events in the database and runs their handlers.\v"
     "A mounted responder starts this by itself when no worker runs for its spool. It ends in good order on TERM, on "
     "candhook stop, and when candhook or its schema was replaced. Exit status: 0; 75 when another worker runs, or, "
     "with --once, the database cannot be used now; 78 when the configuration is wrong.",
-    NULL, NULL, NULL};
+    NULL,
+    NULL,
+    NULL};
 
 /* Says why there was no work: to the person who asked for it, else to the log. Returns the exit status. */
 static int say_why(const char *verb, const struct worker_options *options, enum result result, const struct err *err)

@@ -273,6 +273,7 @@ static int is_stopped(const struct worker *worker)
 static enum result work_locked(struct worker *worker, const struct worker_options *options, struct err *err)
 {
     enum result result = RESULT_OK;
+    struct log_quoted reason;
 
     if (!options->unless_stopped)
         unlinkat(worker->folder, SPOOL_STOPPED, 0);
@@ -284,7 +285,7 @@ static enum result work_locked(struct worker *worker, const struct worker_option
     else
         work(worker);
     if (result != RESULT_OK)
-        log_warning("worker=failing reason=\"%s\"", err->text);
+        log_warning("worker=failing reason=%s", log_quote(&reason, err->text, strlen(err->text)));
     log_info("worker=ended");
     return result;
 }

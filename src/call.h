@@ -1,0 +1,60 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The parameters of a call of an SQL function. Arrays are built in PostgreSQL's binary form, since the text form of a
+ * bytea[] is twice as long and must be quoted and parsed. Knows the form and not libpq.
+ */
+#ifndef CANDHOOK_CALL_H
+#define CANDHOOK_CALL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "uuid.h"
+
+/* Types of PostgreSQL's catalog that we send (pg_type.dat; fixed for ever). */
+enum {
+    OID_BYTEA = 17,
+    OID_INT8 = 20,
+    OID_TEXT = 25,
+    OID_UUID = 2950,
+    OID_BYTEA_ARRAY = 1001,
+    OID_INT8_ARRAY = 1016,
+    OID_TEXT_ARRAY = 1009,
+    OID_TIMESTAMPTZ = 1184,
+    OID_TIMESTAMPTZ_ARRAY = 1185,
+    OID_UUID_ARRAY = 2951
+};
+
+#define CALL_PARAMETERS 8
+
+/* Begins as {0}. The members are what PQsendQueryParams takes. */
+struct call {
+    int count;
+    unsigned types[CALL_PARAMETERS];
+    char *values[CALL_PARAMETERS];
+    int lengths[CALL_PARAMETERS];
+    int formats[CALL_PARAMETERS];
+};
+
+/* Each adds one parameter; a NULL text is null. */
+void call_text(struct call *call, unsigned type, const char *text);
+void call_integer(struct call *call, int64_t value);
+void call_uuid(struct call *call, const uint8_t id[UUID_BYTES]);
+
+/* One element of an array: LENGTH bytes, or null. */
+struct element {
+    const void *bytes; /* NULL: null */
+    size_t length;
+};
+
+/* The element INDEX of what CONTEXT is. SPARE is room for bytes that live nowhere else. */
+typedef struct element element_fn(const void *context, size_t index, uint64_t *spare);
+
+/* Adds an array of COUNT elements. */
+void call_array(struct call *call, unsigned array_type, unsigned type, const void *context, size_t count,
+                element_fn *element);
+
+void call_free(struct call *call);
+
+#endif
