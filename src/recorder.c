@@ -23,8 +23,9 @@
 
 #define BATCH 512
 #define BATCH_BYTES (8 * 1024 * 1024)
-#define SMALL_BATCH 64 /* worth waiting for more: measured, 2 to 4 times less of the database's CPU at moderate rates  \
-                        */
+#define SMALL_BATCH                                                                                                    \
+    64 /* worth waiting for more: measured, 2 to 4 times less of the database's CPU at moderate rates                  \
+        */
 #define LINGER_MS 10
 #define WARNED_TYPES 64 /* module:type pairs whose warnings are remembered */
 #define WARN_EVERY_SECONDS 60

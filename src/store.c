@@ -1,34 +1,26 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The database. SQL here is only calls of our schema's functions with parameters (call.h).
+ * A C function for each function of the schema. SQL here is only calls of these, with parameters.
  */
 #include <config.h>
 
 #include "store.h"
 
 #include "call.h"
-#include "clock.h"
-#include "signals.h"
+#include "database.h"
 #include "text.h"
 
 #include <endian.h>
-#include <libpq-fe.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define LOOK_MS 1000      /* how often a wait for an answer looks whether we were told to end */
-#define PATIENCE_MS 10000 /* how long a statement may go on after that */
 
 /* PostgreSQL counts microseconds since 2000. */
 #define EPOCH_2000_MS INT64_C(946684800000)
 
 struct store {
-    const char *conninfo;
-    PGconn *connection;
+    struct database *database;
     int listens;
 };
 
@@ -40,221 +32,50 @@ struct store *store_new(const char *conninfo)
 
     if (store == NULL)
         abort();
-    store->conninfo = conninfo;
+    store->database = database_new(conninfo);
     return store;
-}
-
-void store_disconnect(struct store *store)
-{
-    PQfinish(store->connection);
-    store->connection = NULL;
-}
-
-void store_abandon(struct store *store)
-{
-    if (store->connection != NULL)
-        close(PQsocket(store->connection)); /* PQfinish would end the parent's session */
-    store->connection = NULL;
 }
 
 void store_free(struct store *store)
 {
     if (store == NULL)
         return;
-    store_disconnect(store);
+    database_free(store->database);
     free(store);
 }
 
-/* One line of libpq's or the server's words, without its newlines. */
-static void set_message(struct err *err, const char *message)
+void store_disconnect(struct store *store)
 {
-    size_t length;
-
-    err_set(err, "%s", message);
-    length = strlen(err->text);
-    while (length > 0 && err->text[length - 1] == '\n')
-        err->text[--length] = '\0';
-    for (char *at = err->text; *at != '\0'; at++)
-        if (*at == '\n')
-            *at = ' ';
+    database_disconnect(store->database);
 }
 
-/*
- * Whether the conninfo can be read at all. What libpq says when it cannot quotes pieces that may be of the password,
- * and so does its complaint about a host that a password's @ made up.
- */
-static int can_be_read(const char *conninfo)
+void store_abandon(struct store *store)
 {
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    int good = options != NULL;
-
-    for (PQconninfoOption *option = options; good && option->keyword != NULL; option++)
-        if (strcmp(option->keyword, "host") == 0 && option->val != NULL && strchr(option->val, '@') != NULL &&
-            *option->val != '/' && *option->val != '@')
-            good = 0;
-    PQconninfoFree(options);
-    return good;
+    database_abandon(store->database);
 }
 
 enum result store_connect(struct store *store, int check_version, struct err *err)
 {
-    /* What stands before the conninfo is a default, what stands behind it is ours to decide. */
-    static const char *const keywords[] = {"connect_timeout",
-                                           "keepalives_idle",
-                                           "tcp_user_timeout",
-                                           "dbname",
-                                           "fallback_application_name",
-                                           "client_encoding",
-                                           NULL};
-    const char *const values[] = {"10", "30", "30000", store->conninfo, "candhook", "UTF8", NULL};
+    enum result result;
 
-    enum result result = RESULT_OK;
-
-    if (store->connection != NULL)
+    if (database_is_connected(store->database))
         return RESULT_OK;
-    if (!can_be_read(store->conninfo)) {
-        err_set(err,
-                "the setting database is no connection string; see candhook.conf(5), and mind that blanks want quotes "
-                "and that in a URI %% and @ of a password are written %%25 and %%40");
-        return RESULT_FAIL;
-    }
-    store->connection = PQconnectdbParams(keywords, values, 1);
-    if (PQstatus(store->connection) != CONNECTION_OK) {
-        set_message(err, PQerrorMessage(store->connection));
-        store_disconnect(store);
-        return RESULT_RETRY;
-    }
-    if (check_version)
+    result = database_connect(store->database, err);
+    if (result == RESULT_OK && check_version)
         result = store_check_version(store, err);
     if (result == RESULT_OK && store->listens)
         result = store_listen(store, err);
     if (result != RESULT_OK)
-        store_disconnect(store);
+        database_disconnect(store->database);
     return result;
 }
 
-/* ---- calls ---- */
-
-/* Whether an error of this SQLSTATE may pass by itself: rollbacks, resources, shutdown, locks, time limits. */
-static int passes_by_itself(const char *sqlstate)
-{
-    static const char *const classes[] = {"08", "40", "53", "55", "57", "58"};
-
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
-        if (sqlstate != NULL && strncmp(sqlstate, classes[i], 2) == 0)
-            return 1;
-    return 0;
-}
-
-/* Takes a result or says why there is none. *RESULT_SET is the caller's to PQclear when RESULT_OK. */
-static enum result take_result(struct store *store, PGresult *got, PGresult **result_set, struct err *err)
-{
-    ExecStatusType status = PQresultStatus(got);
-    enum result result;
-
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
-        *result_set = got;
-        return RESULT_OK;
-    }
-    set_message(err, got != NULL && *PQresultErrorMessage(got) ? PQresultErrorMessage(got)
-                                                               : PQerrorMessage(store->connection));
-    result = got == NULL || passes_by_itself(PQresultErrorField(got, PG_DIAG_SQLSTATE)) ? RESULT_RETRY : RESULT_FAIL;
-    PQclear(got);
-    if (PQstatus(store->connection) != CONNECTION_OK) {
-        store_disconnect(store);
-        result = RESULT_RETRY;
-    }
-    return result;
-}
-
-static enum result not_connected(struct err *err)
-{
-    err_set(err, "the database connection was lost");
-    return RESULT_RETRY;
-}
-
-static void cancel(PGconn *connection)
-{
-    PGcancel *handle = PQgetCancel(connection);
-    char ignored[256];
-
-    if (handle != NULL)
-        (void)PQcancel(handle, ignored, sizeof ignored);
-    PQfreeCancel(handle);
-}
-
-/*
- * Waits for the answer to what was sent. Signals are let in, and a statement that still runs PATIENCE_MS after we were
- * told to end (behind somebody's lock, say) is cancelled.
- */
-static PGresult *await_result(struct store *store)
-{
-    PGresult *last = NULL, *got;
-    int64_t told = 0;
-
-    while (PQisBusy(store->connection)) {
-        struct pollfd fd = {.fd = PQsocket(store->connection), .events = POLLIN};
-
-        signals_poll(&fd, 1, LOOK_MS);
-        if (signals_stop_asked() && told == 0)
-            told = clock_monotonic_ms();
-        if (told > 0 && clock_monotonic_ms() - told >= PATIENCE_MS) {
-            cancel(store->connection);
-            told = clock_monotonic_ms();
-        }
-        if (!PQconsumeInput(store->connection))
-            break;
-    }
-    while ((got = PQgetResult(store->connection)) != NULL) {
-        PQclear(last);
-        last = got;
-    }
-    return last;
-}
-
-/* Sends a call and frees its parameters. */
-static enum result run(struct store *store, const char *sql, struct call *call, PGresult **result_set, struct err *err)
-{
-    enum result result;
-
-    if (store->connection == NULL)
-        result = not_connected(err);
-    else if (!PQsendQueryParams(store->connection, sql, call->count, call->types, (const char *const *)call->values,
-                                call->lengths, call->formats, 0))
-        result = take_result(store, NULL, result_set, err);
-    else
-        result = take_result(store, await_result(store), result_set, err);
-    call_free(call);
-    return result;
-}
-
-/* The same for calls whose rows do not matter. */
-static enum result run_plain(struct store *store, const char *sql, struct call *call, struct err *err)
-{
-    PGresult *rows;
-    enum result result = run(store, sql, call, &rows, err);
-
-    if (result == RESULT_OK)
-        PQclear(rows);
-    return result;
-}
-
+/* Runs SQL without parameters. */
 static enum result command(struct store *store, const char *sql, struct err *err)
 {
     struct call none = {0};
 
-    return run_plain(store, sql, &none, err);
-}
-
-/* A field's text, NULL for null. */
-static char *field(const PGresult *rows, int row, int column)
-{
-    return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
-}
-
-static char *field_copy(const PGresult *rows, int row, int column)
-{
-    return text_copy(field(rows, row, column));
+    return database_run(store->database, sql, &none, err);
 }
 
 /* ---- schema ---- */
@@ -262,9 +83,9 @@ static char *field_copy(const PGresult *rows, int row, int column)
 enum result store_check_version(struct store *store, struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
+    struct rows *rows;
     struct err reason;
-    enum result result = run(store, "select candhook.version()", &call, &rows, &reason);
+    enum result result = database_call(store->database, "select candhook.version()", &call, &rows, &reason);
     int version;
 
     if (result == RESULT_RETRY) {
@@ -275,8 +96,8 @@ enum result store_check_version(struct store *store, struct err *err)
         err_set(err, "the schema candhook cannot be used, run candhook init: %s", reason.text);
         return result;
     }
-    version = atoi(PQgetvalue(rows, 0, 0));
-    PQclear(rows);
+    version = atoi(rows_text(rows, 0, 0));
+    rows_free(rows);
     if (version == STORE_VERSION)
         return RESULT_OK;
     err_set(err, "the schema candhook has version %d and this program knows %d: %s", version, STORE_VERSION,
@@ -284,27 +105,9 @@ enum result store_check_version(struct store *store, struct err *err)
     return RESULT_FAIL;
 }
 
-static void on_notice(void *context, const PGresult *notice)
-{
-    void (*say)(const char *) = *(void (**)(const char *))context;
-
-    say(PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY));
-}
-
 enum result store_install(struct store *store, const char *sql, void (*notice)(const char *text), struct err *err)
 {
-    PGresult *rows;
-    enum result result;
-
-    if (store->connection == NULL)
-        return not_connected(err);
-    PQsetNoticeReceiver(store->connection, on_notice, &notice);
-    result = take_result(store, PQexec(store->connection, sql), &rows, err);
-    if (result == RESULT_OK)
-        PQclear(rows);
-    if (store->connection != NULL)
-        PQsetNoticeReceiver(store->connection, NULL, NULL);
-    return result;
+    return database_script(store->database, sql, notice, err);
 }
 
 /* ---- recorder ---- */
@@ -313,14 +116,14 @@ enum result store_spool_position(struct store *store, const uint8_t segment[UUID
                                  struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
+    struct rows *rows;
     enum result result;
 
     call_uuid(&call, segment);
-    result = run(store, "select candhook.spool_position($1)", &call, &rows, err);
+    result = database_call(store->database, "select candhook.spool_position($1)", &call, &rows, err);
     if (result == RESULT_OK) {
-        *position = strtoull(PQgetvalue(rows, 0, 0), NULL, 10);
-        PQclear(rows);
+        *position = strtoull(rows_text(rows, 0, 0), NULL, 10);
+        rows_free(rows);
     }
     return result;
 }
@@ -375,7 +178,7 @@ enum result store_record(struct store *store, const struct spool_batch *batch, c
                          struct store_note **notes, size_t *note_count, struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
+    struct rows *rows;
     enum result result;
 
     call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->place_count, place_segment);
@@ -383,19 +186,20 @@ enum result store_record(struct store *store, const struct spool_batch *batch, c
     call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->count, record_id);
     call_array(&call, OID_BYTEA_ARRAY, OID_BYTEA, batch, batch->count, record_body);
     call_array(&call, OID_TEXT_ARRAY, OID_TEXT, reasons, batch->count, text_element);
-    result = run(store, "select kind, id, module, type, detail, events from candhook.record($1, $2, $3, $4, $5)", &call,
-                 &rows, err);
+    result = database_call(store->database,
+                           "select kind, id, module, type, detail, events from candhook.record($1, $2, $3, $4, $5)",
+                           &call, &rows, err);
     if (result != RESULT_OK)
         return result;
-    *note_count = (size_t)PQntuples(rows);
+    *note_count = rows_count(rows);
     *notes = calloc(*note_count + 1, sizeof **notes);
     if (*notes == NULL)
         abort();
-    for (int row = 0; row < PQntuples(rows); row++)
-        (*notes)[row] =
-            (struct store_note){field_copy(rows, row, 0), field_copy(rows, row, 1), field_copy(rows, row, 2),
-                                field_copy(rows, row, 3), field_copy(rows, row, 4), field_copy(rows, row, 5)};
-    PQclear(rows);
+    for (size_t row = 0; row < rows_count(rows); row++)
+        (*notes)[row] = (struct store_note){text_copy(rows_text(rows, row, 0)), text_copy(rows_text(rows, row, 1)),
+                                            text_copy(rows_text(rows, row, 2)), text_copy(rows_text(rows, row, 3)),
+                                            text_copy(rows_text(rows, row, 4)), text_copy(rows_text(rows, row, 5))};
+    rows_free(rows);
     return RESULT_OK;
 }
 
@@ -419,20 +223,20 @@ enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYT
     if (count == 0)
         return RESULT_OK;
     call_array(&call, OID_UUID_ARRAY, OID_UUID, segments, count, segment_id);
-    return run_plain(store, "select candhook.forget($1)", &call, err);
+    return database_run(store->database, "select candhook.forget($1)", &call, err);
 }
 
 enum result store_maintain(struct store *store, void (*say)(const char *text), struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
-    enum result result = run(store, "select candhook.maintain()", &call, &rows, err);
+    struct rows *rows;
+    enum result result = database_call(store->database, "select candhook.maintain()", &call, &rows, err);
 
     if (result != RESULT_OK)
         return result;
-    for (int row = 0; row < PQntuples(rows); row++)
-        say(PQgetvalue(rows, row, 0));
-    PQclear(rows);
+    for (size_t row = 0; row < rows_count(rows); row++)
+        say(rows_text(rows, row, 0));
+    rows_free(rows);
     return RESULT_OK;
 }
 
@@ -441,7 +245,7 @@ enum result store_release(struct store *store, const char *worker, struct err *e
     struct call call = {0};
 
     call_text(&call, OID_TEXT, worker);
-    return run_plain(store, "select candhook.release($1)", &call, err);
+    return database_run(store->database, "select candhook.release($1)", &call, err);
 }
 
 /* ---- runners ---- */
@@ -449,60 +253,60 @@ enum result store_release(struct store *store, const char *worker, struct err *e
 enum result store_claim(struct store *store, const char *worker, int batch, struct store_lease *lease, struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
+    struct rows *rows;
     enum result result;
 
     memset(lease, 0, sizeof *lease);
     call_text(&call, OID_TEXT, worker);
     call_integer(&call, batch);
-    result =
-        run(store,
-            "select lease, handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type,"
-            " origin_community_id, user_id, community_id, profile_id, payload, body"
-            " from candhook.claim($1, $2::integer)",
-            &call, &rows, err);
+    result = database_call(
+        store->database,
+        "select lease, handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type,"
+        " origin_community_id, user_id, community_id, profile_id, payload, body"
+        " from candhook.claim($1, $2::integer)",
+        &call, &rows, err);
     if (result != RESULT_OK)
         return result;
     lease->memory = rows;
-    lease->count = (size_t)PQntuples(rows);
+    lease->count = rows_count(rows);
     if (lease->count == 0)
         return RESULT_OK;
-    lease->number = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
-    lease->handler = PQgetvalue(rows, 0, 1);
-    lease->kind = PQgetvalue(rows, 0, 2);
-    lease->target = PQgetvalue(rows, 0, 3);
-    lease->timeout_ms = atoi(PQgetvalue(rows, 0, 4));
+    lease->number = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    lease->handler = rows_text(rows, 0, 1);
+    lease->kind = rows_text(rows, 0, 2);
+    lease->target = rows_text(rows, 0, 3);
+    lease->timeout_ms = atoi(rows_text(rows, 0, 4));
     lease->deliveries = calloc(lease->count, sizeof *lease->deliveries);
     if (lease->deliveries == NULL)
         abort();
-    for (int row = 0; row < PQntuples(rows); row++)
+    for (size_t row = 0; row < rows_count(rows); row++)
         lease->deliveries[row] = (struct store_delivery){
-            .event_id = field(rows, row, 5),
-            .attempt = atoi(PQgetvalue(rows, row, 6)),
-            .bot_token = field(rows, row, 7),
-            .received_at = field(rows, row, 8),
-            .module = field(rows, row, 9),
-            .type = field(rows, row, 10),
-            .origin_community_id = field(rows, row, 11),
-            .user_id = field(rows, row, 12),
-            .community_id = field(rows, row, 13),
-            .profile_id = field(rows, row, 14),
-            .payload = field(rows, row, 15),
-            .body = field(rows, row, 16),
+            .event_id = rows_text(rows, row, 5),
+            .attempt = atoi(rows_text(rows, row, 6)),
+            .bot_token = rows_text(rows, row, 7),
+            .received_at = rows_text(rows, row, 8),
+            .module = rows_text(rows, row, 9),
+            .type = rows_text(rows, row, 10),
+            .origin_community_id = rows_text(rows, row, 11),
+            .user_id = rows_text(rows, row, 12),
+            .community_id = rows_text(rows, row, 13),
+            .profile_id = rows_text(rows, row, 14),
+            .payload = rows_text(rows, row, 15),
+            .body = rows_text(rows, row, 16),
         };
     return RESULT_OK;
 }
 
 void store_free_lease(struct store_lease *lease)
 {
-    PQclear(lease->memory);
+    rows_free(lease->memory);
     free(lease->deliveries);
     memset(lease, 0, sizeof *lease);
 }
 
 /* Runs the handler inside the transaction that is open. */
 static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
-                                          int timeout_ms, PGresult **rows, struct err *err)
+                                          int timeout_ms, struct rows **rows, struct err *err)
 {
     struct call limit = {0}, call = {0};
     char milliseconds[16];
@@ -510,19 +314,20 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
 
     snprintf(milliseconds, sizeof milliseconds, "%d", timeout_ms);
     call_text(&limit, OID_TEXT, milliseconds);
-    result = run_plain(store, "select set_config('statement_timeout', $1, true)", &limit, err);
+    result = database_run(store->database, "select set_config('statement_timeout', $1, true)", &limit, err);
     if (result != RESULT_OK)
         return result;
     call_integer(&call, lease->number);
     call_text(&call, OID_UUID, event_id);
-    return run(store, "select event_id, result, detail from candhook.run_sql($1, $2)", &call, rows, err);
+    return database_call(store->database, "select event_id, result, detail from candhook.run_sql($1, $2)", &call, rows,
+                         err);
 }
 
 enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id, int timeout_ms,
                           store_outcome_fn *seen, void *context, struct err *err)
 {
     struct err ignored;
-    PGresult *rows = NULL;
+    struct rows *rows = NULL;
     enum result result = command(store, "begin", err);
 
     if (result != RESULT_OK)
@@ -530,13 +335,13 @@ enum result store_run_sql(struct store *store, const struct store_lease *lease, 
     result = run_sql_in_transaction(store, lease, event_id, timeout_ms, &rows, err);
     if (result == RESULT_OK)
         result = command(store, "commit", err);
-    else if (store->connection != NULL && command(store, "rollback", &ignored) != RESULT_OK)
+    else if (database_is_connected(store->database) && command(store, "rollback", &ignored) != RESULT_OK)
         store_disconnect(store);
     if (result == RESULT_OK)
-        for (int row = 0; row < PQntuples(rows); row++)
-            seen(context, field(rows, row, 0), field(rows, row, 1), field(rows, row, 2));
-    PQclear(rows);
-    if (result == RESULT_RETRY && store->connection != NULL)
+        for (size_t row = 0; row < rows_count(rows); row++)
+            seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
+    rows_free(rows);
+    if (result == RESULT_RETRY && database_is_connected(store->database))
         result = RESULT_FAIL; /* a time limit, a deadlock: this attempt's fate, not the connection's */
     return result;
 }
@@ -571,7 +376,7 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
                          store_outcome_fn *seen, void *context, struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
+    struct rows *rows;
     enum result result;
     char **details = calloc(count + 1, sizeof *details);
 
@@ -588,13 +393,14 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     free(details);
     call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
     call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
-    result = run(store, "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6)", &call,
-                 &rows, err);
+    result = database_call(store->database,
+                           "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6)",
+                           &call, &rows, err);
     if (result != RESULT_OK)
         return result;
-    for (int row = 0; row < PQntuples(rows); row++)
-        seen(context, field(rows, row, 0), field(rows, row, 1), field(rows, row, 2));
-    PQclear(rows);
+    for (size_t row = 0; row < rows_count(rows); row++)
+        seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
+    rows_free(rows);
     return RESULT_OK;
 }
 
@@ -603,7 +409,7 @@ enum result store_renew(struct store *store, int64_t lease, struct err *err)
     struct call call = {0};
 
     call_integer(&call, lease);
-    return run_plain(store, "select candhook.renew($1)", &call, err);
+    return database_run(store->database, "select candhook.renew($1)", &call, err);
 }
 
 enum result store_give_back(struct store *store, int64_t lease, struct err *err)
@@ -611,24 +417,24 @@ enum result store_give_back(struct store *store, int64_t lease, struct err *err)
     struct call call = {0};
 
     call_integer(&call, lease);
-    return run_plain(store, "select candhook.give_back($1)", &call, err);
+    return database_run(store->database, "select candhook.give_back($1)", &call, err);
 }
 
 enum result store_due_in(struct store *store, int *ms, struct err *err)
 {
     struct call call = {0};
-    PGresult *rows;
-    enum result result = run(store, "select candhook.due_in()", &call, &rows, err);
+    struct rows *rows;
+    enum result result = database_call(store->database, "select candhook.due_in()", &call, &rows, err);
 
     if (result != RESULT_OK)
         return result;
     *ms = -1;
-    if (!PQgetisnull(rows, 0, 0)) {
-        double wait = strtod(PQgetvalue(rows, 0, 0), NULL) * 1000 + 0.999;
+    if (rows_text(rows, 0, 0) != NULL) {
+        double wait = strtod(rows_text(rows, 0, 0), NULL) * 1000 + 0.999;
 
         *ms = wait > 86400000 ? 86400000 : wait < 0 ? 0 : (int)wait;
     }
-    PQclear(rows);
+    rows_free(rows);
     return RESULT_OK;
 }
 
@@ -638,34 +444,9 @@ enum result store_listen(struct store *store, struct err *err)
     return command(store, "listen candhook", err);
 }
 
-/* Takes the notifications that are here. Returns whether there were any. */
-static int take_notifications(struct store *store)
-{
-    PGnotify *notice;
-    int found = 0;
-
-    while ((notice = PQnotifies(store->connection)) != NULL) {
-        PQfreemem(notice);
-        found = 1;
-    }
-    return found;
-}
-
 void store_wait(struct store *store, int timeout_ms)
 {
-    struct pollfd fd = {.fd = -1, .events = POLLIN};
-
-    if (store->connection != NULL) {
-        if (take_notifications(store))
-            return; /* one came beside the answer of an earlier call */
-        fd.fd = PQsocket(store->connection);
-    }
-    if (signals_poll(&fd, 1, timeout_ms) <= 0)
-        return;
-    if (!PQconsumeInput(store->connection) || PQstatus(store->connection) != CONNECTION_OK)
-        store_disconnect(store);
-    else
-        take_notifications(store);
+    database_wait(store->database, timeout_ms);
 }
 
 /* ---- people ----
@@ -707,27 +488,13 @@ static char *copy_row(const char *community, const char *token, size_t *size)
 
 enum result store_set_bot_token(struct store *store, const char *community, const char *token, struct err *err)
 {
-    PGresult *got;
-    enum result result;
     size_t size;
-    char *row;
+    char *row = copy_row(community, token, &size);
+    enum result result = database_copy(
+        store->database, "copy candhook.bot_token_entry (origin_community_id, token) from stdin (format binary)", row,
+        size, err);
 
-    if (store->connection == NULL)
-        return not_connected(err);
-    got = PQexec(store->connection,
-                 "copy candhook.bot_token_entry (origin_community_id, token) from stdin (format binary)");
-    if (PQresultStatus(got) != PGRES_COPY_IN)
-        return take_result(store, got, &got, err);
-    PQclear(got);
-    row = copy_row(community, token, &size);
-    PQputCopyData(store->connection, row, (int)size);
-    PQputCopyEnd(store->connection, NULL);
     explicit_bzero(row, size);
     free(row);
-    result = take_result(store, PQgetResult(store->connection), &got, err);
-    if (result == RESULT_OK)
-        PQclear(got);
-    while (store->connection != NULL && (got = PQgetResult(store->connection)) != NULL)
-        PQclear(got);
     return result;
 }

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The database: one connection, and one C function for each function of the schema that the programs call. The only
- * module that knows libpq. Every function may fail with RESULT_RETRY (the connection, a lock, a shutdown: try again after
+ * The database: one connection (database.h), and one C function for each function of the schema that the programs call.
+ * Every function may fail with RESULT_RETRY (the connection, a lock, a shutdown: try again after
  * store_connect) or RESULT_FAIL (anything that a person must look at); the connection that was lost is closed by then.
  */
 #ifndef CANDHOOK_STORE_H
@@ -34,7 +34,7 @@ void store_disconnect(struct store *store);
 /* Whether the schema's version is still ours. */
 MUST_CHECK enum result store_check_version(struct store *store, struct err *err);
 
-/* Installs the schema by sending SQL whole. NOTICE gets each notice's text. */
+/* Installs the schema by sending SQL whole. NOTICE gets each notice's text. The connection is closed then. */
 MUST_CHECK enum result store_install(struct store *store, const char *sql, void (*notice)(const char *text),
                                      struct err *err);
 

@@ -67,6 +67,8 @@ int verb_init(int argc, char **argv)
         return status;
     result = store_install(store, install_sql, say, &err);
     if (result == RESULT_OK)
+        result = store_connect(store, 1, &err);
+    if (result == RESULT_OK)
         result = store_maintain(store, say, &err);
     if (result == RESULT_OK)
         printf("schema candhook: version %d is installed\n", STORE_VERSION);

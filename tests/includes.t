@@ -25,7 +25,7 @@ cmp_ok scalar @sources, '>', 30, 'there are sources';
 my @boundaries = (
     [ 'fcgi_stdio.h',  qr/fcgi_stdio\.h/,          [] ],
     [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/fcgi.c'] ],
-    [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/store.c'] ],
+    [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/database.c'] ],
     [ 'cJSON',         qr/cJSON/,                  ['src/event.c'] ],
     [ 'libcurl',       qr/curl/,                   ['src/verb_send.c'] ],
     [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf.c'] ],

@@ -1,0 +1,321 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The connection to PostgreSQL, by libpq. A connection that turns out to be lost is closed at once, so that whoever has
+ * one may use it.
+ */
+#include <config.h>
+
+#include "database.h"
+
+#include "clock.h"
+#include "signals.h"
+
+#include <libpq-fe.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOK_MS 1000      /* how often a wait for an answer looks whether we were told to end */
+#define PATIENCE_MS 10000 /* how long a statement may go on after that */
+
+struct database {
+    const char *conninfo;
+    PGconn *connection; /* NULL: none */
+};
+
+/* `struct rows` is a PGresult by another name. */
+
+/* ---- connection ---- */
+
+struct database *database_new(const char *conninfo)
+{
+    struct database *database = calloc(1, sizeof *database);
+
+    if (database == NULL)
+        abort();
+    database->conninfo = conninfo;
+    return database;
+}
+
+void database_disconnect(struct database *database)
+{
+    PQfinish(database->connection);
+    database->connection = NULL;
+}
+
+void database_abandon(struct database *database)
+{
+    if (database->connection != NULL)
+        close(PQsocket(database->connection)); /* PQfinish would end the parent's session */
+    database->connection = NULL;
+}
+
+void database_free(struct database *database)
+{
+    if (database == NULL)
+        return;
+    database_disconnect(database);
+    free(database);
+}
+
+int database_is_connected(const struct database *database)
+{
+    return database->connection != NULL;
+}
+
+/* One line of libpq's or the server's words, without its newlines. */
+static void set_message(struct err *err, const char *message)
+{
+    size_t length;
+
+    err_set(err, "%s", message);
+    length = strlen(err->text);
+    while (length > 0 && err->text[length - 1] == '\n')
+        err->text[--length] = '\0';
+    for (char *at = err->text; *at != '\0'; at++)
+        if (*at == '\n')
+            *at = ' ';
+}
+
+/*
+ * Whether the conninfo can be read at all. What libpq says when it cannot quotes pieces that may be of the password,
+ * and so does its complaint about a host that a password's @ made up.
+ */
+static int can_be_read(const char *conninfo)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    int good = options != NULL;
+
+    for (PQconninfoOption *option = options; good && option->keyword != NULL; option++)
+        if (strcmp(option->keyword, "host") == 0 && option->val != NULL && strchr(option->val, '@') != NULL &&
+            *option->val != '/' && *option->val != '@')
+            good = 0;
+    PQconninfoFree(options);
+    return good;
+}
+
+enum result database_connect(struct database *database, struct err *err)
+{
+    /* What stands before the conninfo is a default, what stands behind it is ours to decide. */
+    static const char *const keywords[] = {"connect_timeout",
+                                           "keepalives_idle",
+                                           "tcp_user_timeout",
+                                           "dbname",
+                                           "fallback_application_name",
+                                           "client_encoding",
+                                           NULL};
+    const char *const values[] = {"10", "30", "30000", database->conninfo, "candhook", "UTF8", NULL};
+
+    if (!can_be_read(database->conninfo)) {
+        err_set(err,
+                "the setting database is no connection string; see candhook.conf(5), and mind that blanks want quotes "
+                "and that in a URI %% and @ of a password are written %%25 and %%40");
+        return RESULT_FAIL;
+    }
+    database->connection = PQconnectdbParams(keywords, values, 1);
+    if (PQstatus(database->connection) == CONNECTION_OK)
+        return RESULT_OK;
+    set_message(err, PQerrorMessage(database->connection));
+    database_disconnect(database);
+    return RESULT_RETRY;
+}
+
+/* ---- statements ---- */
+
+/* Whether an error of this SQLSTATE may pass by itself: rollbacks, resources, shutdown, locks, time limits. */
+static int passes_by_itself(const char *sqlstate)
+{
+    static const char *const classes[] = {"08", "40", "53", "55", "57", "58"};
+
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (sqlstate != NULL && strncmp(sqlstate, classes[i], 2) == 0)
+            return 1;
+    return 0;
+}
+
+/* Takes a result or says why there is none. *ROWS is the caller's when RESULT_OK. */
+static enum result take_result(struct database *database, PGresult *got, struct rows **rows, struct err *err)
+{
+    ExecStatusType status = PQresultStatus(got);
+    enum result result;
+
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
+        *rows = (struct rows *)got;
+        return RESULT_OK;
+    }
+    set_message(err, got != NULL && *PQresultErrorMessage(got) ? PQresultErrorMessage(got)
+                                                               : PQerrorMessage(database->connection));
+    result = got == NULL || passes_by_itself(PQresultErrorField(got, PG_DIAG_SQLSTATE)) ? RESULT_RETRY : RESULT_FAIL;
+    PQclear(got);
+    if (PQstatus(database->connection) != CONNECTION_OK) {
+        database_disconnect(database);
+        result = RESULT_RETRY;
+    }
+    return result;
+}
+
+static enum result not_connected(struct err *err)
+{
+    err_set(err, "the database connection was lost");
+    return RESULT_RETRY;
+}
+
+static void cancel(PGconn *connection)
+{
+    PGcancel *handle = PQgetCancel(connection);
+    char ignored[256];
+
+    if (handle != NULL)
+        (void)PQcancel(handle, ignored, sizeof ignored);
+    PQfreeCancel(handle);
+}
+
+/*
+ * Waits for the answer to what was sent. Signals are let in, and a statement that still runs PATIENCE_MS after we were
+ * told to end (behind somebody's lock, say) is cancelled.
+ */
+static PGresult *await_result(struct database *database)
+{
+    PGresult *last = NULL, *got;
+    int64_t told = 0;
+
+    while (PQisBusy(database->connection)) {
+        struct pollfd fd = {.fd = PQsocket(database->connection), .events = POLLIN};
+
+        signals_poll(&fd, 1, LOOK_MS);
+        if (signals_stop_asked() && told == 0)
+            told = clock_monotonic_ms();
+        if (told > 0 && clock_monotonic_ms() - told >= PATIENCE_MS) {
+            cancel(database->connection);
+            told = clock_monotonic_ms();
+        }
+        if (!PQconsumeInput(database->connection))
+            break;
+    }
+    while ((got = PQgetResult(database->connection)) != NULL) {
+        PQclear(last);
+        last = got;
+    }
+    return last;
+}
+
+enum result database_call(struct database *database, const char *sql, struct call *call, struct rows **rows,
+                          struct err *err)
+{
+    enum result result;
+
+    if (database->connection == NULL)
+        result = not_connected(err);
+    else if (!PQsendQueryParams(database->connection, sql, call->count, call->types, (const char *const *)call->values,
+                                call->lengths, call->formats, 0))
+        result = take_result(database, NULL, rows, err);
+    else
+        result = take_result(database, await_result(database), rows, err);
+    call_free(call);
+    return result;
+}
+
+enum result database_run(struct database *database, const char *sql, struct call *call, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_call(database, sql, call, &rows, err);
+
+    if (result == RESULT_OK)
+        rows_free(rows);
+    return result;
+}
+
+static void on_notice(void *context, const PGresult *notice)
+{
+    void (*say)(const char *) = *(void (**)(const char *))context;
+
+    say(PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY));
+}
+
+enum result database_script(struct database *database, const char *sql, void (*notice)(const char *text),
+                            struct err *err)
+{
+    struct rows *rows;
+    enum result result;
+
+    if (database->connection == NULL)
+        return not_connected(err);
+    PQsetNoticeReceiver(database->connection, on_notice, &notice);
+    result = take_result(database, PQexec(database->connection, sql), &rows, err);
+    if (result == RESULT_OK)
+        rows_free(rows);
+    database_disconnect(database); /* and so ends the transaction that an error left open */
+    return result;
+}
+
+enum result database_copy(struct database *database, const char *sql, const char *bytes, size_t size, struct err *err)
+{
+    struct rows *rows;
+    enum result result;
+    PGresult *got;
+
+    if (database->connection == NULL)
+        return not_connected(err);
+    got = PQexec(database->connection, sql);
+    if (PQresultStatus(got) != PGRES_COPY_IN)
+        return take_result(database, got, &rows, err);
+    PQclear(got);
+    PQputCopyData(database->connection, bytes, (int)size);
+    PQputCopyEnd(database->connection, NULL);
+    result = take_result(database, await_result(database), &rows, err);
+    if (result == RESULT_OK)
+        rows_free(rows);
+    return result;
+}
+
+/* ---- rows ---- */
+
+size_t rows_count(const struct rows *rows)
+{
+    return (size_t)PQntuples((const PGresult *)rows);
+}
+
+const char *rows_text(const struct rows *rows, size_t row, int column)
+{
+    const PGresult *result = (const PGresult *)rows;
+
+    return PQgetisnull(result, (int)row, column) ? NULL : PQgetvalue(result, (int)row, column);
+}
+
+void rows_free(struct rows *rows)
+{
+    PQclear((PGresult *)rows);
+}
+
+/* ---- notifications ---- */
+
+/* Takes the notifications that are here. Returns whether there were any. */
+static int take_notifications(struct database *database)
+{
+    PGnotify *notice;
+    int found = 0;
+
+    while ((notice = PQnotifies(database->connection)) != NULL) {
+        PQfreemem(notice);
+        found = 1;
+    }
+    return found;
+}
+
+void database_wait(struct database *database, int timeout_ms)
+{
+    struct pollfd fd = {.fd = -1, .events = POLLIN};
+
+    if (database->connection != NULL) {
+        if (take_notifications(database))
+            return; /* one came beside the answer of an earlier call */
+        fd.fd = PQsocket(database->connection);
+    }
+    if (signals_poll(&fd, 1, timeout_ms) <= 0)
+        return;
+    if (!PQconsumeInput(database->connection) || PQstatus(database->connection) != CONNECTION_OK)
+        database_disconnect(database);
+    else
+        take_notifications(database);
+}
