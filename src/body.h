@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /*
- * Whether BODY is, from its first brace to its last, one object: braces and brackets balance outside of strings, and only
- * JSON white space (and a UTF-8 BOM in front) stands around it. Returns 1 or 0.
+ * Whether BODY is, from its first brace to its last, one object: braces and brackets balance outside of strings, and
+ * only JSON white space (and a UTF-8 BOM in front) stands around it. Returns 1 or 0.
  */
 int body_is_whole(const char *body, size_t length);
 

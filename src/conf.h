@@ -32,9 +32,9 @@ struct conf {
 /*
  * Finds and reads the configuration: $CANDHOOK_CONF, else sysconfdir/candhook.conf. The file must be a regular file,
  * owned by this user or root, not readable or writable by others, not writable by the group, and not under a document
- * root (a folder named public_html, htdocs, httpdocs, or /var/www/html; or below $DOCUMENT_ROOT if that is set). Nor may
- * the spool, the URL secrets or the log file lie under one.
- * RESULT_FAIL with a description that names file, line and the allowed values.
+ * root (a folder named public_html, htdocs, httpdocs, or /var/www/html; or below $DOCUMENT_ROOT if that is set). Nor
+ * may the spool, the URL secrets or the log file lie under one. RESULT_FAIL with a description that names file, line
+ * and the allowed values.
  */
 MUST_CHECK enum result conf_load(struct conf **out, struct err *err);
 

@@ -12,7 +12,7 @@
 
 #include "err.h"
 
-#define EVENT_ID_BYTES 255    /* longest module, type and context id */
+#define EVENT_ID_BYTES 255     /* longest module, type and context id */
 #define EVENT_EXPONENT_MAX 400 /* |exponent| of a number; 1e131071 would be 128 KiB of digits in the database */
 
 /*
@@ -36,6 +36,6 @@ char *event_value(const char *object, const char *path);
  * it.
  */
 MUST_CHECK enum result event_change(const char *body, char *const *assignments, size_t count, char **out,
-                                     struct err *err);
+                                    struct err *err);
 
 #endif

@@ -20,7 +20,8 @@ pid_t helper_fork(const struct conf *conf, int listener);
 
 /*
  * After a CGI answer: starts `candhook work --once` in a session of its own, without any of the front's descriptors,
- * unless a worker runs. (One of these that runs looks at the spool again after it let go of its lock, so nothing is missed.)
+ * unless a worker runs. (One of these that runs looks at the spool again after it let go of its lock, so nothing is
+ * missed.)
  */
 void helper_start_once(const struct conf *conf);
 

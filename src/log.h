@@ -14,9 +14,9 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /*
- * Opens the log. TARGET is "stderr", "syslog" or an absolute path of a file (made 0600, appended to, opened anew when it
- * was renamed away). "stderr" falls back to syslog when fd 2 is closed or /dev/null, so lines never go nowhere. PROGRAM
- * is the name lines carry. Before it is called, lines go to stderr at level info.
+ * Opens the log. TARGET is "stderr", "syslog" or an absolute path of a file (made 0600, appended to, opened anew when
+ * it was renamed away). "stderr" falls back to syslog when fd 2 is closed or /dev/null, so lines never go nowhere.
+ * PROGRAM is the name lines carry. Before it is called, lines go to stderr at level info.
  */
 MUST_CHECK enum result log_open(const char *target, enum log_level level, const char *program, struct err *err);
 

@@ -14,8 +14,8 @@ typedef void native_tick_fn(void *context);
 /*
  * Runs the lease's handler for each of its deliveries, in order, in a child process of its own; OUTCOMES has room for
  * all of them. A call that crashes or runs past the lease's timeout is given "retry", and the next one a new child.
- * Returns how many were run: fewer than all when we were told to end, or, with a description in ERR, when no process can
- * be had. The details of those are to be freed by native_free_details.
+ * Returns how many were run: fewer than all when we were told to end, or, with a description in ERR, when no process
+ * can be had. The details of those are to be freed by native_free_details.
  */
 size_t native_run(const char *handler_dir, const struct store_lease *lease, struct store_outcome *outcomes,
                   native_tick_fn *tick, void *context, struct err *err);

@@ -15,8 +15,8 @@ struct patience {
 };
 
 /*
- * Something failed: says WHAT and why unless that was said already (WHAT NULL: says nothing), then waits, up to 10 s and
- * with jitter, or until a signal comes.
+ * Something failed: says WHAT and why unless that was said already (WHAT NULL: says nothing), then waits, up to 10 s
+ * and with jitter, or until a signal comes.
  */
 void patience_lose(struct patience *patience, const char *what, const struct err *why);
 

@@ -3,8 +3,8 @@
  *
  * One POST: the rule by which it is answered, the same under FastCGI and CGI. No input or output here.
  *
- * The order is: secret (404 for any method, so that a guess learns nothing), method (405), size (413), body (400), spool
- * (503), and 200 when the body is durable.
+ * The order is: secret (404 for any method, so that a guess learns nothing), method (405), size (413), body (400),
+ * spool (503), and 200 when the body is durable.
  */
 #ifndef CANDHOOK_REQUEST_H
 #define CANDHOOK_REQUEST_H
@@ -42,11 +42,11 @@ enum status request_judge_head(const struct request_head *head, const struct con
 
 /*
  * Judges a body that was read to its end (LENGTH bytes; at most one more than max_body was asked for). STATUS_OK or
- * STATUS_BAD_REQUEST: the answer once the body is spooled with *FLAG; an empty body is not spooled (*SPOOL is 0). BROKEN
- * tells that the stream ended with an error.
+ * STATUS_BAD_REQUEST: the answer once the body is spooled with *FLAG; an empty body is not spooled (*SPOOL is 0).
+ * BROKEN tells that the stream ended with an error.
  */
-enum status request_judge_body(const struct request_head *head, const struct conf *conf, const char *body, size_t length,
-                               int broken, int *spool, enum segment_flag *flag);
+enum status request_judge_body(const struct request_head *head, const struct conf *conf, const char *body,
+                               size_t length, int broken, int *spool, enum segment_flag *flag);
 
 /* The CGI header of an answer, whole: "Status: 200 OK\r\nContent-Length: 0\r\n\r\n". */
 const char *request_answer(enum status status);

@@ -20,5 +20,4 @@ int session_store(const char *verb, int check_version, struct conf **conf, struc
 /* Says "candhook verb: text" on stderr and returns the exit status that RESULT means. */
 int session_fail(const char *verb, enum result result, const struct err *err);
 
-
 #endif

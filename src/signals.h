@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * How our long-running programs are told to end. The signals are blocked but while signals_poll waits, so that a read, a
- * write or a sync is never interrupted half-way, and a stop is seen between two pieces of work.
+ * How our long-running programs are told to end. The signals are blocked but while signals_poll waits, so that a read,
+ * a write or a sync is never interrupted half-way, and a stop is seen between two pieces of work.
  */
 #ifndef CANDHOOK_SIGNALS_H
 #define CANDHOOK_SIGNALS_H
@@ -16,8 +16,8 @@ void signals_catch(void);
 void signals_reset(void);
 
 /*
- * Like poll(2), but the caught signals are let in while it waits: returns -1 with EINTR when one came. A descriptor that
- * is ready comes first, and the signal stays pending then. TIMEOUT_MS -1: no limit.
+ * Like poll(2), but the caught signals are let in while it waits: returns -1 with EINTR when one came. A descriptor
+ * that is ready comes first, and the signal stays pending then. TIMEOUT_MS -1: no limit.
  */
 int signals_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 

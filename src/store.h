@@ -50,7 +50,8 @@ struct store_note {
     char *events; /* how many */
 };
 
-/* Records the batch. REASONS[i] is NULL for an event, else why the body is malformed. Frees NOTES by store_free_notes. */
+/* Records the batch. REASONS[i] is NULL for an event, else why the body is malformed. Frees NOTES by store_free_notes.
+ */
 MUST_CHECK enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons,
                                     struct store_note **notes, size_t *note_count, struct err *err);
 void store_free_notes(struct store_note *notes, size_t count);
@@ -108,8 +109,8 @@ typedef void store_outcome_fn(void *context, const char *event_id, const char *r
 MUST_CHECK enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id,
                                      int timeout_ms, store_outcome_fn *seen, void *context, struct err *err);
 
-MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
-                                    store_outcome_fn *seen, void *context, struct err *err);
+MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes,
+                                    size_t count, store_outcome_fn *seen, void *context, struct err *err);
 
 MUST_CHECK enum result store_renew(struct store *store, int64_t lease, struct err *err);
 
@@ -127,6 +128,7 @@ void store_wait(struct store *store, int timeout_ms);
 
 /* ---- people's ---- */
 
-MUST_CHECK enum result store_set_bot_token(struct store *store, const char *community, const char *token, struct err *err);
+MUST_CHECK enum result store_set_bot_token(struct store *store, const char *community, const char *token,
+                                           struct err *err);
 
 #endif

@@ -9,7 +9,8 @@
 /* A copy; NULL for NULL. Out of memory is the end of the program. */
 char *text_copy(const char *text);
 
-/* A copy in which each byte that is no part of UTF-8 is a question mark, as the database takes no other; NULL for NULL. */
+/* A copy in which each byte that is no part of UTF-8 is a question mark, as the database takes no other; NULL for NULL.
+ */
 char *text_copy_utf8(const char *text);
 
 #endif

@@ -17,9 +17,9 @@
  *
  *     cc -shared -fPIC $(pkg-config --cflags candhook) -o welcome.so welcome.c
  *
- * Each call runs in a child process of candhook's that serves one batch of deliveries, so a handler that crashes or runs
- * past its deadline (column `timeout`) loses this attempt and nothing else. A handler may be called again for the same
- * event: when an attempt was lost, when it asked for it, or when a person replays it. Make its effect depend on
+ * Each call runs in a child process of candhook's that serves one batch of deliveries, so a handler that crashes or
+ * runs past its deadline (column `timeout`) loses this attempt and nothing else. A handler may be called again for the
+ * same event: when an attempt was lost, when it asked for it, or when a person replays it. Make its effect depend on
  * event_id; see candhook-handlers(7).
  *
  * The structures begin with their size and only ever grow at their end: a handler compiled against this header works
@@ -52,7 +52,8 @@ struct candhook_functions {
      * Sets the outcome's detail (printf's format, not NULL; at most 4,000 bytes are kept, what is no UTF-8 becomes `?`,
      * the bot token becomes [token]) and returns RESULT. Without it the detail is empty.
      */
-    enum candhook_result (*answer)(const struct candhook_call *call, enum candhook_result result, const char *format, ...)
+    enum candhook_result (*answer)(const struct candhook_call *call, enum candhook_result result, const char *format,
+                                   ...)
 #ifdef __GNUC__
         __attribute__((format(printf, 3, 4)))
 #endif
