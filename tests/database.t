@@ -38,6 +38,23 @@ $rig->wait_until(sub { $rig->sql_error('select 1', user => 'guarded', password =
     unlike $out . $err, qr/wrong-password/, 'and not shown';
 }
 
+# ---- a worker with the rights of its role and no more ----
+$rig->sql('create role little login in role candhook_worker');
+$rig->sql("create function greet(event candhook.event, bot_token text) returns text language sql as \$\$ select current_user || ' ' || bot_token \$\$");
+$rig->sql("insert into candhook.handler (name, module, type, kind, target, needs_token) values ('greet', '*', '*', 'sql', 'greet', true)");
+$rig->conf(database => "host=$dir dbname=candhook user=little");
+my $responder = $rig->responder;
+$rig->nginx;
+is $rig->post($rig->path, $rig->event)->{status}, 200, 'an event is taken';
+$rig->wait_until(sub { $rig->sql("select count(*) from candhook.recent where result = 'held'") == 1 }, 'it is held');
+$rig->sql("select candhook.set_bot_token('G00O7NKV9M', 'a-bot-token')");
+$rig->wait_until(sub { $rig->sql("select count(*) from candhook.outcome where result = 'ok'") == 1 }, 'it is handled');
+is $rig->sql("select detail from candhook.outcome where result = 'ok'"), 'candhook_handler [token]', 'handled under the other role';
+is +($rig->candhook('token', 'set', 'G1', { stdin => "x\n" }))[0], 70, 'the worker may store no token';
+like $rig->sql_error('select * from candhook.bot_token', user => 'little'), qr/permission denied/, 'and read none';
+$rig->stop($responder);
+$rig->candhook_ok('stop');
+
 # ---- tokens and the server's log ----
 $rig->conf(database => "host=$dir dbname=candhook user=postgres options='-c log_statement=all'");
 is +($rig->candhook('token', 'set', 'G2', { stdin => "token-for-no-log\n" }))[0], 0, 'a token is stored';
