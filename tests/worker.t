@@ -46,7 +46,8 @@ recorded(2, 'and recorded');
 
 # ---- stopped by a person ----
 like $rig->candhook_ok('stop'), qr/^the worker \(process \d+\) ended$/, 'candhook stop ends it';
-is $rig->worker_pid, undef, 'no worker runs';
+$rig->wait_until(sub { !$rig->worker_pid }, 'its process is gone');
+pass 'no worker runs';
 like $rig->candhook_ok('stop'), qr/^no worker was running$/, 'again it says that none runs';
 is $rig->post($rig->path, $rig->event)->{status}, 200, 'events are taken all the same';
 is +($rig->candhook('work', '--once', '--unless-stopped'))[0], 0, 'what is started by others does nothing';

@@ -73,7 +73,7 @@ begin
          where d.lease = number
            -- A token that went since park looked: the handler must not get null, so the lease runs out.
            and (chosen.kind = 'sql' or not chosen.needs_token or x.token is not null)
-         order by d.received_at, d.event_id;
+         order by (d.received_at, d.event_id); -- in brackets no index has this order: found by lease, then sorted
         exit when found;
     end loop;
 end

@@ -15,7 +15,7 @@ declare
 begin
     perform from candhook.delivery d
       where d.lease = leased.lease and (one is null or d.event_id = one)
-      order by d.received_at, d.event_id
+      order by (d.received_at, d.event_id) -- in brackets no index has this order: found by lease, then sorted
         for update;
 
     select h.* into wanted
@@ -33,7 +33,7 @@ begin
         on wanted.needs_token and t.valid and t.origin_community_id = d.origin_community_id
      where d.lease = leased.lease and (one is null or d.event_id = one) and wanted.kind = 'sql'
        and (t.token is not null or not wanted.needs_token)
-     order by d.received_at, d.event_id;
+     order by (d.received_at, d.event_id);
 end
 $$;
 comment on function candhook.leased(bigint, uuid) is

@@ -251,7 +251,8 @@ sub post_many ($self, $target, $bodies, $at_a_time = 20) {
             $open{ fileno $socket } = { at => $next++, text => '' };
             $select->add($socket);
         }
-        my @ready = $select->can_read(30) or die "no answer in 30 s\n";
+        # mod_fcgid answers 500 after its IOTimeout of 40 s when the program ended under a request.
+        my @ready = $select->can_read(60) or die "no answer in 60 s\n";
         for my $socket (@ready) {
             my $one = $open{ fileno $socket };
             next if sysread $socket, $one->{text}, 65536, length $one->{text};
