@@ -80,6 +80,19 @@ void call_array(struct call *call, unsigned array_type, unsigned type, const voi
     call_add(call, array_type, value, (size_t)(to - value), 1);
 }
 
+static struct element text_element(const void *context, size_t index, uint64_t *spare)
+{
+    const char *text = ((const char *const *)context)[index];
+
+    (void)spare;
+    return (struct element){text, text != NULL ? strlen(text) : 0};
+}
+
+void call_texts(struct call *call, const char *const *texts, size_t count)
+{
+    call_array(call, OID_TEXT_ARRAY, OID_TEXT, texts, count, text_element);
+}
+
 void call_free(struct call *call)
 {
     for (int i = 0; i < call->count; i++)

@@ -55,6 +55,9 @@ typedef struct element element_fn(const void *context, size_t index, uint64_t *s
 void call_array(struct call *call, unsigned array_type, unsigned type, const void *context, size_t count,
                 element_fn *element);
 
+/* Adds an array of texts; a NULL text is null. */
+void call_texts(struct call *call, const char *const *texts, size_t count);
+
 void call_free(struct call *call);
 
 #endif

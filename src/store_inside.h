@@ -1,0 +1,20 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What the files store_*.c share; nobody else includes this.
+ */
+#ifndef CANDHOOK_STORE_INSIDE_H
+#define CANDHOOK_STORE_INSIDE_H
+
+#include "database.h"
+#include "store.h"
+
+struct store {
+    struct database *database;
+    int listens;
+};
+
+/* Runs SQL without parameters. */
+MUST_CHECK enum result store_command(struct store *store, const char *sql, struct err *err);
+
+#endif

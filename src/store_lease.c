@@ -1,0 +1,222 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What the runners, and the worker for them, ask of the schema.
+ */
+#include <config.h>
+
+#include "store_inside.h"
+
+#include "call.h"
+#include "text.h"
+
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* PostgreSQL counts microseconds since 2000. */
+#define EPOCH_2000_MS INT64_C(946684800000)
+
+enum result store_claim(struct store *store, const char *worker, int batch, struct store_lease *lease, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result;
+
+    memset(lease, 0, sizeof *lease);
+    call_text(&call, OID_TEXT, worker);
+    call_integer(&call, batch);
+    result = database_call(
+        store->database,
+        "select lease, handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type,"
+        " origin_community_id, user_id, community_id, profile_id, payload, body"
+        " from candhook.claim($1, $2::integer)",
+        &call, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    lease->memory = rows;
+    lease->count = rows_count(rows);
+    if (lease->count == 0)
+        return RESULT_OK;
+    lease->number = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    lease->handler = rows_text(rows, 0, 1);
+    lease->kind = rows_text(rows, 0, 2);
+    lease->target = rows_text(rows, 0, 3);
+    lease->timeout_ms = atoi(rows_text(rows, 0, 4));
+    lease->deliveries = calloc(lease->count, sizeof *lease->deliveries);
+    if (lease->deliveries == NULL)
+        abort();
+    for (size_t row = 0; row < rows_count(rows); row++)
+        lease->deliveries[row] = (struct store_delivery){
+            .event_id = rows_text(rows, row, 5),
+            .attempt = atoi(rows_text(rows, row, 6)),
+            .bot_token = rows_text(rows, row, 7),
+            .received_at = rows_text(rows, row, 8),
+            .module = rows_text(rows, row, 9),
+            .type = rows_text(rows, row, 10),
+            .origin_community_id = rows_text(rows, row, 11),
+            .user_id = rows_text(rows, row, 12),
+            .community_id = rows_text(rows, row, 13),
+            .profile_id = rows_text(rows, row, 14),
+            .payload = rows_text(rows, row, 15),
+            .body = rows_text(rows, row, 16),
+        };
+    return RESULT_OK;
+}
+
+void store_free_lease(struct store_lease *lease)
+{
+    rows_free(lease->memory);
+    free(lease->deliveries);
+    memset(lease, 0, sizeof *lease);
+}
+
+/* Runs the handler inside the transaction that is open. */
+static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
+                                          int timeout_ms, struct rows **rows, struct err *err)
+{
+    struct call limit = {0}, call = {0};
+    char milliseconds[16];
+    enum result result;
+
+    snprintf(milliseconds, sizeof milliseconds, "%d", timeout_ms);
+    call_text(&limit, OID_TEXT, milliseconds);
+    result = database_run(store->database, "select set_config('statement_timeout', $1, true)", &limit, err);
+    if (result != RESULT_OK)
+        return result;
+    call_integer(&call, lease->number);
+    call_text(&call, OID_UUID, event_id);
+    return database_call(store->database, "select event_id, result, detail from candhook.run_sql($1, $2)", &call, rows,
+                         err);
+}
+
+enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id, int timeout_ms,
+                          store_outcome_fn *seen, void *context, struct err *err)
+{
+    struct err ignored;
+    struct rows *rows = NULL;
+    enum result result = store_command(store, "begin", err);
+
+    if (result != RESULT_OK)
+        return result;
+    result = run_sql_in_transaction(store, lease, event_id, timeout_ms, &rows, err);
+    if (result == RESULT_OK)
+        result = store_command(store, "commit", err);
+    else if (database_is_connected(store->database) && store_command(store, "rollback", &ignored) != RESULT_OK)
+        store_disconnect(store);
+    if (result == RESULT_OK)
+        for (size_t row = 0; row < rows_count(rows); row++)
+            seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
+    rows_free(rows);
+    if (result == RESULT_RETRY && database_is_connected(store->database))
+        result = RESULT_FAIL; /* a time limit, a deadlock: this attempt's fate, not the connection's */
+    return result;
+}
+
+static struct element text_of(const char *text)
+{
+    return (struct element){text, text != NULL ? strlen(text) : 0};
+}
+
+static struct element outcome_id(const void *context, size_t index, uint64_t *spare)
+{
+    (void)spare;
+    return text_of(((const struct store_outcome *)context)[index].event_id);
+}
+
+static struct element outcome_result(const void *context, size_t index, uint64_t *spare)
+{
+    (void)spare;
+    return text_of(((const struct store_outcome *)context)[index].result);
+}
+
+static struct element time_element(uint64_t ms, uint64_t *spare)
+{
+    *spare = htobe64((uint64_t)(((int64_t)ms - EPOCH_2000_MS) * 1000));
+    return (struct element){spare, sizeof *spare};
+}
+
+static struct element outcome_started(const void *context, size_t index, uint64_t *spare)
+{
+    return time_element(((const struct store_outcome *)context)[index].started_ms, spare);
+}
+
+static struct element outcome_finished(const void *context, size_t index, uint64_t *spare)
+{
+    return time_element(((const struct store_outcome *)context)[index].finished_ms, spare);
+}
+
+enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
+                         store_outcome_fn *seen, void *context, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result;
+    char **details = calloc(count + 1, sizeof *details);
+
+    if (details == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        details[i] = text_copy_utf8(outcomes[i].detail); /* one that the database refused would lose the batch */
+    call_integer(&call, lease);
+    call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_id);
+    call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_result);
+    call_texts(&call, (const char *const *)details, count);
+    for (size_t i = 0; i < count; i++)
+        free(details[i]);
+    free(details);
+    call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
+    call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
+    result = database_call(store->database,
+                           "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6)",
+                           &call, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    for (size_t row = 0; row < rows_count(rows); row++)
+        seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
+    rows_free(rows);
+    return RESULT_OK;
+}
+
+enum result store_renew(struct store *store, int64_t lease, struct err *err)
+{
+    struct call call = {0};
+
+    call_integer(&call, lease);
+    return database_run(store->database, "select candhook.renew($1)", &call, err);
+}
+
+enum result store_give_back(struct store *store, int64_t lease, struct err *err)
+{
+    struct call call = {0};
+
+    call_integer(&call, lease);
+    return database_run(store->database, "select candhook.give_back($1)", &call, err);
+}
+
+enum result store_due_in(struct store *store, int *ms, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result = database_call(store->database, "select candhook.due_in()", &call, &rows, err);
+
+    if (result != RESULT_OK)
+        return result;
+    *ms = -1;
+    if (rows_text(rows, 0, 0) != NULL) {
+        double wait = strtod(rows_text(rows, 0, 0), NULL) * 1000 + 0.999;
+
+        *ms = wait > 86400000 ? 86400000 : wait < 0 ? 0 : (int)wait;
+    }
+    rows_free(rows);
+    return RESULT_OK;
+}
+
+enum result store_release(struct store *store, const char *worker, struct err *err)
+{
+    struct call call = {0};
+
+    call_text(&call, OID_TEXT, worker);
+    return database_run(store->database, "select candhook.release($1)", &call, err);
+}
