@@ -17,6 +17,7 @@ libpq-dev
 libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev
 libini-config-dev
 libxxhash-dev
+nettle-dev
 '
 packages_run='
 nginx

@@ -28,6 +28,7 @@ my @boundaries = (
     [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/database.c'] ],
     [ 'cJSON',         qr/cJSON/,                  ['src/event.c'] ],
     [ 'libcurl',       qr/curl/,                   ['src/verb_send.c'] ],
+    [ 'nettle',        qr/nettle/,                 ['src/digest.c'] ],
     [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf.c'] ],
     [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf.c', 'src/conf_keys.c' ] ],
 );
