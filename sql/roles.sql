@@ -47,10 +47,11 @@ declare
         'candhook_worker', 'usage on schema candhook',
         'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
                            'candhook.record(uuid[], bigint[], uuid[], bytea[], text[]), '
-                           'candhook.claim(text, integer), candhook.run_sql(bigint, uuid), '
-                           'candhook.leased(bigint, uuid), candhook.handler_role(), '
-                           'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[]), '
-                           'candhook.renew(bigint), candhook.give_back(bigint), candhook.release(text), candhook.due_in(), candhook.maintain()',
+                           'candhook.claim(text, integer, text[], text[]), candhook.run_sql(bigint, uuid), '
+                           'candhook.leased(bigint, uuid), candhook.place(bigint), candhook.handler_role(), '
+                           'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[]), '
+                           'candhook.renew(bigint), candhook.give_back(bigint, uuid[]), candhook.release(text), '
+                           'candhook.due_in(text[], text[]), candhook.maintain()',
         'candhook_handler', 'usage on schema candhook',
         'candhook_reader', 'usage on schema candhook',
         'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '

@@ -105,6 +105,9 @@ create table if not exists candhook.handler (
     first_delay interval not null default '10 seconds',
     backoff_factor double precision not null default 2,
     max_delay interval not null default '1 hour',
+    jitter double precision not null default 0.5,
+    concurrency integer,
+    ordered_by text not null default 'none',
     enabled boolean not null default true,
     created_at timestamptz not null default now(),
     changed_at timestamptz not null default now(),
@@ -115,15 +118,21 @@ create table if not exists candhook.handler (
     constraint handler_type_pattern check (
         type = '*'
         or (octet_length(type) between 1 and 255 and strpos(regexp_replace(type, '([^*])[.][*]$', '\1'), '*') = 0)),
-    constraint handler_kind_word check (kind in ('sql', 'c')),
+    constraint handler_kind_word check (kind in ('sql', 'c', 'exec', 'http')),
     constraint handler_target_shape check (
         case kind when 'c' then target ~ '^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*[.]so(:[A-Za-z_][A-Za-z0-9_]*)?$'
+                  when 'exec' then target ~ '^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*$'
+                  when 'http' then target ~ '^https?://[^][@/?#[:space:][:cntrl:]]+(:[0-9]+)?([/?][^#[:space:][:cntrl:]]*)?$'
+                                   or target ~ '^https?://[[][0-9A-Fa-f:.]+[]](:[0-9]+)?([/?][^#[:space:][:cntrl:]]*)?$'
                   else target <> '' end),
     constraint handler_timeout_range check (timeout between interval '10 milliseconds' and interval '1 day'),
     constraint handler_max_attempts_range check (max_attempts between 1 and 1000),
     constraint handler_first_delay_range check (first_delay between interval '0' and interval '30 days'),
     constraint handler_backoff_factor_range check (backoff_factor between 1 and 100),
-    constraint handler_max_delay_range check (max_delay between interval '0' and interval '30 days')
+    constraint handler_max_delay_range check (max_delay between interval '0' and interval '30 days'),
+    constraint handler_jitter_range check (jitter between 0 and 1),
+    constraint handler_concurrency_range check (concurrency between 1 and 1000),
+    constraint handler_ordered_by_word check (ordered_by in ('none', 'community', 'payload id'))
 );
 
 comment on table candhook.handler is
@@ -135,11 +144,13 @@ comment on column candhook.handler.module is 'events of this module: its exact n
 comment on column candhook.handler.type is
     'events of this type: exact (product.created), a beginning (product.*), or *; case-sensitive';
 comment on column candhook.handler.kind is
-    'sql: a function in this database. c: a function in a shared object in handler_dir';
+    'sql: a function in this database. c: a function in a shared object in handler_dir. exec: a program in handler_dir. '
+    'http: a POST to a URL';
 comment on column candhook.handler.target is
     'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and '
     'kept as '
-    'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle';
+    'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle. exec: welcome or folder/welcome. '
+    'http: https://example.org/webhook, without user and password';
 comment on column candhook.handler.needs_token is
     'the handler gets the bot token of the event''s origin community; while there is no valid one, the delivery '
     'is held';
@@ -150,6 +161,14 @@ comment on column candhook.handler.first_delay is
 comment on column candhook.handler.backoff_factor is
     'each further delay is about so many times as long as the one before; 1 to 100';
 comment on column candhook.handler.max_delay is 'no delay is longer; up to 30 days';
+comment on column candhook.handler.jitter is
+    'each delay is made up to so much longer or shorter, so that what failed together does not come back together; 0 to 1';
+comment on column candhook.handler.concurrency is
+    'how many of its attempts one worker runs at a time; of kind sql: how many of its batches run at a time. null: '
+    '16 of http, 4 of exec and c, as many as there are runners of sql';
+comment on column candhook.handler.ordered_by is
+    'none: in any order. community, payload id: events of one origin community, or with one payload.id, strictly in the '
+    'order of receipt: the next one begins when the one before is settled, ok or failed';
 comment on column candhook.handler.enabled is 'false: deliveries are still recorded for it, and wait';
 comment on column candhook.handler.created_at is 'when the row was made';
 comment on column candhook.handler.changed_at is 'when the row was changed last';
@@ -160,12 +179,16 @@ create table if not exists candhook.delivery (
     handler text not null,
     origin_community_id text,
     attempt integer not null default 0,
+    forgiven integer not null default 0,
+    order_key text,
     due_at timestamptz not null default now(),
     held boolean not null default false,
     lease bigint,
     worker text,
     constraint delivery_pkey primary key (received_at, event_id, handler),
     constraint delivery_attempt_count check (attempt >= 0),
+    constraint delivery_forgiven_count check (forgiven between 0 and attempt),
+    constraint delivery_order_key_length check (octet_length(order_key) <= 1020),
     constraint delivery_leased check ((lease is null) = (worker is null)),
     constraint delivery_held check (not (held and lease is not null))
 ) with (fillfactor = 80, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_scale_factor = 0,
@@ -173,6 +196,8 @@ create table if not exists candhook.delivery (
 
 create index if not exists delivery_due on candhook.delivery (handler, due_at);
 create index if not exists delivery_lease on candhook.delivery (lease) where lease is not null;
+create index if not exists delivery_order on candhook.delivery (handler, order_key, received_at, event_id)
+    where order_key is not null;
 create index if not exists delivery_held on candhook.delivery (origin_community_id) where held;
 
 comment on table candhook.delivery is
@@ -184,6 +209,10 @@ comment on column candhook.delivery.handler is 'handler.name';
 comment on column candhook.delivery.origin_community_id is 'event.origin_community_id: whose bot token it may need';
 comment on column candhook.delivery.attempt is
     'number of the running attempt, else of the last one; 0 before the first';
+comment on column candhook.delivery.forgiven is
+    'how many of the attempts do not count against max_attempts: those before a replay, and those whose token was refused';
+comment on column candhook.delivery.order_key is
+    'deliveries of a handler with the same one are run one after the other, in the order of the key; null: in any order';
 comment on column candhook.delivery.due_at is 'when it may be claimed; while it is leased, when the lease ends';
 comment on column candhook.delivery.held is
     'parked because its handler needs a bot token that the community does not have';

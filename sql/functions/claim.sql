@@ -1,7 +1,8 @@
-create or replace function candhook.claim(worker text, batch integer)
-returns table (lease bigint, handler text, kind text, target text, timeout_ms integer,
-               event_id uuid, attempt integer, bot_token text, received_at text, module text, type text,
-               origin_community_id text, user_id text, community_id text, profile_id text, payload text, body text)
+create or replace function candhook.claim(worker text, batch integer, kinds text[] default '{sql,c,exec,http}', busy text[] default '{}')
+returns table (lease bigint, handler text, kind text, target text, timeout_ms integer, concurrency integer,
+               event_id uuid, attempt integer, bot_token text, token_stored_at text,
+               received_at text, module text, type text, origin_community_id text, user_id text, community_id text,
+               profile_id text, payload text, body text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -11,18 +12,20 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- Leases up to `batch` due deliveries of one handler: the enabled one whose oldest due delivery is oldest. The caller
--- commits before it runs anything, so the attempt is counted whatever happens. A lease lasts 15 seconds (renew); then
--- its deliveries are due again by themselves, and whoever claims them records the attempt as lost.
+-- Leases up to `batch` due deliveries of one handler: of the enabled ones of these kinds that are not named in `busy`,
+-- the one whose oldest due delivery is oldest. The caller commits before it runs anything, so the attempt is counted
+-- whatever happens. A lease lasts 15 seconds (renew); then its deliveries are due again by themselves, and whoever
+-- claims them records the attempt as lost.
 --
 -- Only the ends of the index (handler, due_at) are looked at, so it does not matter how much waits for later, for a
--- token or for a handler that is disabled. What lacks its token is parked on the way, and the search goes on: in turn
--- with other handlers, a bounded number of times, so that neither starves. Nothing returned means: ask due_in.
+-- token or for a handler that is disabled; of an ordered handler, the first delivery of each key. What lacks its token
+-- is parked on the way, and the search goes on: in turn with other handlers, a bounded number of times, so that neither
+-- starves. Nothing returned means: ask due_in.
 declare
     right_now timestamptz;
     best record;
     chosen candhook.handler;
-    tried text[] := '{}';
+    tried text[] := busy;
     parked integer := 0;
     number bigint;
 begin
@@ -38,20 +41,30 @@ begin
         right_now := clock_timestamp();
         select h as handler, oldest.due_at into best
           from candhook.handler h
-         cross join lateral (select d.due_at from candhook.delivery d
-                              where d.handler = h.name and d.due_at <= right_now
-                              order by d.due_at limit 1) oldest
-         where h.enabled and h.name <> all (tried)
+         cross join lateral (
+               (select d.due_at from candhook.delivery d
+                 where h.ordered_by = 'none' and d.handler = h.name and d.due_at <= right_now
+                 order by d.due_at limit 1)
+               union all
+               (select min(d.due_at) from candhook.heads(h.name) d
+                 where h.ordered_by <> 'none' and d.due_at <= right_now)) oldest
+         where h.enabled and h.kind = any (kinds) and h.name <> all (tried) and oldest.due_at is not null
          order by oldest.due_at
          limit 1;
         if not found then
             exit when parked = 0;
             parked := 0;
-            tried := '{}';
+            tried := busy;
             continue;
         end if;
         chosen := best.handler;
         tried := tried || chosen.name;
+
+        -- One claim of an ordered handler at a time: two could begin different events of a key. And no batch that run_sql
+        -- would find no place for.
+        continue when chosen.ordered_by <> 'none'
+                      and not pg_try_advisory_xact_lock(hashtext('candhook.claim'), hashtext(chosen.name));
+        continue when chosen.kind = 'sql' and not candhook.slot(chosen.name, chosen.concurrency);
 
         number := candhook.take(chosen, claim.worker, batch, best.due_at, right_now);
         if chosen.needs_token then
@@ -60,10 +73,11 @@ begin
 
         return query
         select d.lease, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
-               d.event_id, d.attempt, x.*
+               coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end), d.event_id, d.attempt, x.*
           from candhook.delivery d
           left join lateral (
-               select t.token, to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
+               select t.token, to_char(t.stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                      to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
                       e.origin_community_id, e.user_id, e.community_id, e.profile_id, e.payload::text,
                       candhook.body(e)::text
                  from candhook.event e
@@ -78,7 +92,6 @@ begin
     end loop;
 end
 $$;
-comment on function candhook.claim(text, integer) is
-    'leases up to `batch` due deliveries of one handler for 15 seconds and counts the attempt; for kind sql '
-    'everything after '
-    'attempt is null, since run_sql looks it up; timeout_ms in milliseconds, received_at as RFC 3339 in UTC';
+comment on function candhook.claim(text, integer, text[], text[]) is
+    'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for kind '
+    'sql everything after attempt is null, since run_sql looks it up; timeout_ms in milliseconds, times as RFC 3339 in UTC';

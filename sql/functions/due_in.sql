@@ -1,4 +1,4 @@
-create or replace function candhook.due_in()
+create or replace function candhook.due_in(kinds text[] default '{sql,c,exec,http}', busy text[] default '{}')
 returns double precision
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -6,30 +6,44 @@ set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
--- Seconds until claim has something for an enabled handler: 0 when it has now, null when nothing waits. What is due
--- but locked (a run_sql that takes longer than its lease) is no work for anybody else: then it says 1, so that nobody
--- spins.
+-- Seconds until claim has something for an enabled handler of these kinds that is not busy: 0 when it has now, null when
+-- nothing waits. What is due but locked (a run_sql that takes longer than its lease), or of a handler that has no place
+-- free, is no work for anybody else: then it says 1, so that nobody spins.
 declare
     right_now constant timestamptz := clock_timestamp();
     first_due timestamptz;
 begin
     select min(oldest.due_at) into first_due
       from candhook.handler h
-     cross join lateral (select d.due_at from candhook.delivery d where d.handler = h.name order by d.due_at limit 1) oldest
-     where h.enabled;
+     cross join lateral (
+           (select d.due_at from candhook.delivery d
+             where h.ordered_by = 'none' and d.handler = h.name
+             order by d.due_at limit 1)
+           union all
+           (select min(d.due_at) from candhook.heads(h.name) d where h.ordered_by <> 'none')) oldest
+     where h.enabled and h.kind = any (kinds) and h.name <> all (busy);
     if first_due is null or first_due > right_now then
         return extract(epoch from first_due - right_now);
     end if;
 
     perform from candhook.handler h
-     cross join lateral (select from candhook.delivery d
-                          where d.handler = h.name and d.due_at <= right_now
-                          order by d.due_at limit 1
-                            for update skip locked) free
-     where h.enabled
+     cross join lateral (
+           select from (select from candhook.delivery d
+                         where h.ordered_by = 'none' and d.handler = h.name and d.due_at <= right_now
+                         order by d.due_at limit 1
+                           for update skip locked) unordered
+           union all
+           select from (select from candhook.heads(h.name) o
+                          join candhook.delivery d
+                            on d.received_at = o.received_at and d.event_id = o.event_id and d.handler = h.name
+                         where h.ordered_by <> 'none' and o.due_at <= right_now
+                         limit 1
+                           for update of d skip locked) ordered) free
+     where h.enabled and h.kind = any (kinds) and h.name <> all (busy)
+       and (h.kind <> 'sql' or candhook.slot(h.name, h.concurrency))
      limit 1;
     return case when found then 0 else 1 end;
 end
 $$;
-comment on function candhook.due_in() is
-    'seconds until something is due for an enabled handler; 0: now; null: nothing waits';
+comment on function candhook.due_in(text[], text[]) is
+    'seconds until something is due for an enabled handler of these kinds; 0: now; null: nothing waits';

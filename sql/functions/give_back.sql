@@ -1,17 +1,17 @@
-create or replace function candhook.give_back(lease bigint)
+create or replace function candhook.give_back(lease bigint, ids uuid[] default null)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
--- Gives back what a lease still holds and what has not been begun: due at once, and the attempt is not counted. Returns
--- how many.
+-- Gives back what a lease still holds and what has not been begun (with `ids`, only these events): due at once, and the
+-- attempt is not counted. Returns how many.
 declare
     given integer;
 begin
     update candhook.delivery d
        set lease = null, worker = null, attempt = d.attempt - 1, due_at = clock_timestamp()
-     where d.lease = give_back.lease;
+     where d.lease = give_back.lease and (ids is null or d.event_id = any (ids));
     get diagnostics given = row_count;
     if given > 0 then
         perform pg_notify('candhook', '');
@@ -19,5 +19,6 @@ begin
     return given;
 end
 $$;
-comment on function candhook.give_back(bigint) is
-    'gives back the deliveries that a lease still holds, without counting the attempt; returns how many';
+comment on function candhook.give_back(bigint, uuid[]) is
+    'gives back the deliveries that a lease still holds, or only those of these events, without counting the attempt; '
+    'returns how many';

@@ -19,6 +19,12 @@ begin
         if new.name <> old.name then
             update candhook.delivery d set handler = new.name where d.handler = old.name;
         end if;
+        if new.ordered_by <> old.ordered_by then
+            update candhook.delivery d
+               set order_key = candhook.order_key(new.ordered_by, e.id, e.origin_community_id, e.payload ->> 'id')
+              from candhook.event e
+             where d.handler = new.name and e.received_at = d.received_at and e.id = d.event_id;
+        end if;
         if old.needs_token and not new.needs_token then
             update candhook.delivery d set held = false, due_at = now() where d.handler = new.name and d.held;
         end if;
@@ -29,4 +35,4 @@ end
 $$;
 comment on function candhook.handler_changed() is
     'trigger: deliveries of a removed handler are settled, those of a renamed one follow, those held for a token '
-    'that is not needed any more go on';
+    'that is not needed any more go on, and the order is kept that is asked for now';

@@ -11,6 +11,10 @@ declare
 begin
     if tg_op = 'UPDATE' then
         new.changed_at := now();
+        if new.ordered_by <> old.ordered_by then
+            -- Waits for whoever records deliveries for it right now, and makes others wait: handler_changed finds them all.
+            perform from candhook.handler h where h.name = old.name for update;
+        end if;
         if new.kind = old.kind and new.target = old.target then
             return new;
         end if;

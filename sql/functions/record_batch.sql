@@ -42,7 +42,7 @@ begin
          where j.fault is null
            and not exists (select from candhook.malformed m where m.received_at = j.received_at and m.id = j.id)
         on conflict do nothing
-        returning e.id, e.received_at, e.module, e.type, e.origin_community_id
+        returning e.id, e.received_at, e.module, e.type, e.origin_community_id, e.payload ->> 'id' as payload_id
     ), refused as (
         insert into candhook.malformed as m (id, received_at, body, reason)
         select j.id, j.received_at, j.body, j.fault
@@ -54,13 +54,14 @@ begin
     ), sort as materialized (
         select distinct f.module, f.type from fresh f
     ), matching as materialized (
-        select s.module, s.type, h.name
+        select s.module, s.type, h.name, h.ordered_by
           from sort s
           join candhook.handler h on candhook.matches(h.module, s.module) and candhook.matches(h.type, s.type)
            for key share of h
     ), delivered as (
-        insert into candhook.delivery (event_id, received_at, handler, origin_community_id)
-        select f.id, f.received_at, m.name, f.origin_community_id
+        insert into candhook.delivery (event_id, received_at, handler, origin_community_id, order_key)
+        select f.id, f.received_at, m.name, f.origin_community_id,
+               candhook.order_key(m.ordered_by, f.id, f.origin_community_id, f.payload_id)
           from fresh f
           join matching m on m.module = f.module and m.type = f.type
         returning 1

@@ -36,6 +36,12 @@ begin
       join pg_catalog.pg_namespace n on n.oid = c.connamespace
      where c.condeferrable and not c.condeferred;
 
+    -- More batches of it run than its concurrency allows: not now, and nothing is counted.
+    if not candhook.place(run_sql.lease) then
+        perform candhook.give_back(run_sql.lease);
+        return;
+    end if;
+
     for job in select * from candhook.leased(run_sql.lease, one) loop
         if call is null then
             select format('select %I.%I($1, $2)', n.nspname, p.proname) into call
