@@ -42,6 +42,9 @@ void http_answer_free(struct http_answer *answer);
 /* Takes a URL apart. RESULT_FAIL when it is not http(s)://HOST... *PLACE is "scheme://host[:port]", to be freed. */
 MUST_CHECK enum result http_place(const char *url, char **place, struct err *err);
 
+/* Whether a URL leads to this machine: localhost, 127.x.x.x or [::1]. */
+int http_is_local(const char *url);
+
 /* TEXT as a part of a query, allocated. */
 char *http_escape(const char *text);
 
@@ -52,8 +55,8 @@ struct http;
 struct http *http_new(void);
 void http_free(struct http *http);
 
-/* RESULT_OK with an answer of whatever status; RESULT_RETRY when there was none, with the reason; RESULT_FAIL when the
- * request makes no sense (its URL). */
+/* RESULT_OK with an answer of whatever status, to be freed; RESULT_RETRY when there was none that could be read whole,
+ * with the reason; RESULT_FAIL when the request makes no sense (its URL, method or headers). */
 MUST_CHECK enum result http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
                                  struct err *err);
 
@@ -71,8 +74,9 @@ MUST_CHECK enum result http_pool_start(struct http_pool *pool, const struct http
 /* Breaks off the request of CONTEXT, if it still runs: http_pool_next will not give it. */
 void http_pool_stop(struct http_pool *pool, void *context);
 
-/* Waits until something of the pool or one of FDS can go on, or TIMEOUT_MS; sets the revents of FDS. Does the work that
- * can be done. With an empty pool it is poll(2). Never fails: an interrupted wait ends early. */
+/* Waits until something of the pool or one of FDS can go on, or TIMEOUT_MS (-1: no limit); sets the revents of FDS.
+ * Does the work that can be done. Signals are let in as signals_poll does, which it is when the pool is empty. Never
+ * fails: an interrupted wait ends early. */
 void http_pool_wait(struct http_pool *pool, struct pollfd *fds, size_t count, int timeout_ms);
 
 /* The next request that ended: its context, and in *RESULT what http_send would have returned. NULL when there is none.

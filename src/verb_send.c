@@ -8,19 +8,18 @@
 
 #include "conf.h"
 #include "event.h"
+#include "http.h"
 #include "sample.h"
 #include "verb.h"
 
 #include <argp.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sysexits.h>
 
-#define TIMEOUT_SECONDS 30L
+#define TIMEOUT_MS 30000L
 #define COUNT_MAX 1000000
 #define FILE_MAX_BYTES (64 * 1024 * 1024)
 #define SHOWN_BYTES 4096 /* of an answer's body */
@@ -34,19 +33,6 @@ struct options {
     long count;
     int list;
     char *url;
-};
-
-/* One connection, and the last answer on it. */
-struct post {
-    CURL *curl;
-    CURLU *url;
-    char *place; /* scheme://host/..., to be shown */
-    char *path;  /* never shown */
-    struct curl_slist *headers;
-    char error[CURL_ERROR_SIZE];
-    char reason[64];
-    char body[SHOWN_BYTES];
-    size_t body_length;
 };
 
 static const struct argp_option option_table[] = {
@@ -223,34 +209,6 @@ static char *find_url(const char *argument)
     return NULL;
 }
 
-static int is_loopback(const char *host)
-{
-    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
-}
-
-/* Takes the URL apart. Returns 0 when it is none that can be POSTed to. */
-static int read_url(struct post *post, const char *text)
-{
-    char *scheme = NULL, *host = NULL;
-    int good;
-
-    post->url = curl_url();
-    if (post->url == NULL)
-        abort();
-    good = curl_url_set(post->url, CURLUPART_URL, text, 0) == CURLUE_OK &&
-           curl_url_get(post->url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-           curl_url_get(post->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-           curl_url_get(post->url, CURLUPART_PATH, &post->path, 0) == CURLUE_OK &&
-           (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0);
-    if (good && asprintf(&post->place, "%s://%s/...", scheme, host) < 0)
-        abort();
-    if (good && is_loopback(host)) /* no proxy is asked for what is on this machine */
-        curl_easy_setopt(post->curl, CURLOPT_NOPROXY, "*");
-    curl_free(scheme);
-    curl_free(host);
-    return good;
-}
-
 /* ---- the answer ---- */
 
 /* What comes from outside is not let loose on a terminal. */
@@ -259,100 +217,40 @@ static char printable(char byte)
     return byte == '\n' || byte == '\t' || (unsigned char)byte >= 0x80 || (byte >= ' ' && byte < 0x7f) ? byte : '?';
 }
 
-/* Keeps the reason phrase of the status line: what stands behind the status. */
-static size_t on_header(char *line, size_t one, size_t length, void *context)
+static void say_answer(const struct http_answer *answer)
 {
-    struct post *post = context;
-    int start = 0;
-    size_t kept = 0;
-
-    (void)one;
-    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        for (size_t i = 0; i < length && line[i] != '\r' && line[i] != '\n' && kept < sizeof post->reason - 1; i++) {
-            if (start == 2)
-                post->reason[kept++] = printable(line[i]);
-            else
-                start += line[i] == ' ';
-        }
-        post->reason[kept] = '\0';
-    }
-    return length;
-}
-
-static size_t on_body(char *bytes, size_t one, size_t length, void *context)
-{
-    struct post *post = context;
-
-    (void)one;
-    for (size_t i = 0; i < length && post->body_length < sizeof post->body; i++)
-        post->body[post->body_length++] = printable(bytes[i]);
-    return length;
-}
-
-static void prepare(struct post *post, const char *body, size_t length)
-{
-    CURL *curl = post->curl;
-
-    post->headers = curl_slist_append(NULL, "Content-Type: application/json");
-    post->headers = curl_slist_append(post->headers, "Expect:");
-    if (post->headers == NULL)
-        abort();
-    curl_easy_setopt(curl, CURLOPT_CURLU, post->url);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, post->headers);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "candhook/" PACKAGE_VERSION);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_SECONDS);
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, post->error);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, post);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, post);
-}
-
-/* Says why there was no answer; libcurl's words are taken when they do not tell the path. */
-static void say_unreachable(const char *verb, const struct post *post, CURLcode code)
-{
-    int quotable = post->error[0] != '\0' && (strlen(post->path) < 2 || strstr(post->error, post->path) == NULL);
-
-    fprintf(stderr, "%s: no answer from %s: %s\n", verb, post->place,
-            quotable ? post->error : curl_easy_strerror(code));
-}
-
-static void say_answer(const struct post *post, long status, double seconds)
-{
-    printf("%ld%s%s  (%.3f s)\n", status, *post->reason != '\0' ? " " : "", post->reason, seconds);
-    if (post->body_length == 0)
-        return;
-    fwrite(post->body, 1, post->body_length, stdout);
-    if (post->body[post->body_length - 1] != '\n')
+    printf("%d%s%s  (%.3f s)\n", answer->status, *answer->reason != '\0' ? " " : "", answer->reason, answer->seconds);
+    for (size_t i = 0; i < answer->body_length; i++)
+        putchar(printable(answer->body[i]));
+    if (answer->body_length > 0 && answer->body[answer->body_length - 1] != '\n')
         putchar('\n');
 }
 
-/* Sends the body COUNT times, and says each kind of answer when it first comes. Returns the exit status. */
-static int send_all(const char *verb, struct post *post, long count)
+/* Sends the request COUNT times, and says each kind of answer when it first comes. Returns the exit status. */
+static int send_all(const char *verb, const struct http_request *request, long count)
 {
-    long status, last = 0, good = 0;
+    struct http *http = http_new();
+    enum result result = RESULT_OK;
+    long good = 0;
+    int last = 0;
+    struct err err;
 
-    for (long i = 0; i < count; i++) {
-        CURLcode code;
-        double seconds = 0;
+    for (long i = 0; i < count && result == RESULT_OK; i++) {
+        struct http_answer answer;
 
-        post->body_length = 0;
-        post->reason[0] = post->error[0] = '\0';
-        code = curl_easy_perform(post->curl);
-        if (code != CURLE_OK) {
-            say_unreachable(verb, post, code);
-            return EX_UNAVAILABLE;
-        }
-        curl_easy_getinfo(post->curl, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(post->curl, CURLINFO_TOTAL_TIME, &seconds);
-        if (status != last)
-            say_answer(post, status, seconds);
-        last = status;
-        good += status >= 200 && status < 300;
+        result = http_send(http, request, &answer, &err);
+        if (result != RESULT_OK)
+            break;
+        if (answer.status != last)
+            say_answer(&answer);
+        last = answer.status;
+        good += answer.status >= 200 && answer.status < 300;
+        http_answer_free(&answer);
+    }
+    http_free(http);
+    if (result != RESULT_OK) {
+        fprintf(stderr, "%s: %s\n", verb, err.text);
+        return result == RESULT_RETRY ? EX_UNAVAILABLE : EX_USAGE;
     }
     if (count > 1)
         printf("%ld of %ld were taken\n", good, count);
@@ -362,24 +260,17 @@ static int send_all(const char *verb, struct post *post, long count)
 /* Connects what to where. Returns the exit status. */
 static int send_to(const char *verb, const struct options *options, const char *url)
 {
-    struct post post = {.curl = curl_easy_init()};
-    size_t length = 0;
-    char *body = make_body(verb, options, &length);
+    struct http_request request = {.method = "POST",
+                                   .url = url,
+                                   .headers = {"Content-Type: application/json"},
+                                   .timeout_ms = TIMEOUT_MS,
+                                   .answer_bytes = SHOWN_BYTES};
+    char *body = make_body(verb, options, &request.body_length);
     int status = EX_USAGE;
 
-    if (post.curl == NULL)
-        abort();
-    if (body != NULL && !read_url(&post, url)) {
-        fprintf(stderr, "%s: the URL must be http://HOST/PATH or https://HOST/PATH\n", verb);
-    } else if (body != NULL) {
-        prepare(&post, body, length);
-        status = send_all(verb, &post, options->count);
-    }
-    curl_easy_cleanup(post.curl);
-    curl_slist_free_all(post.headers);
-    curl_url_cleanup(post.url);
-    curl_free(post.path);
-    free(post.place);
+    request.body = body;
+    if (body != NULL)
+        status = send_all(verb, &request, options->count);
     free(body);
     return status;
 }
@@ -393,7 +284,6 @@ int verb_send(int argc, char **argv)
     if (options.assignments == NULL)
         abort();
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
     url = options.list ? NULL : find_url(options.url);
     if (options.list)
         status = list_samples();
@@ -401,7 +291,6 @@ int verb_send(int argc, char **argv)
         fprintf(stderr, "%s: no URL: give it as an argument, in CANDHOOK_URL, or on stdin with -\n", argv[0]);
     else
         status = send_to(argv[0], &options, url);
-    curl_global_cleanup();
     free(url);
     free(options.url);
     free(options.assignments);

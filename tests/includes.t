@@ -27,9 +27,10 @@ my @boundaries = (
     [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/fcgi.c'] ],
     [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/database.c'] ],
     [ 'cJSON',         qr/cJSON/,                  ['src/event.c'] ],
-    [ 'libcurl',       qr/curl/,                   ['src/verb_send.c'] ],
+    [ 'libcurl',       qr/curl/,                   [ 'src/http.c', 'src/http_inside.h', 'src/http_pool.c' ] ],
     [ 'nettle',        qr/nettle/,                 ['src/digest.c'] ],
     [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf.c'] ],
+    [ 'http_inside.h', qr/http_inside\.h/,         [ 'src/http.c', 'src/http_pool.c' ] ],
     [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf.c', 'src/conf_keys.c' ] ],
 );
 for my $boundary (@boundaries) {
