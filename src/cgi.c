@@ -89,5 +89,6 @@ enum status cgi_answer(struct intake *intake)
         status = keep_body(intake, &head, label, body, length, broken);
     free(body);
     send_answer(status);
+    tally_count(intake->tally, (int)status);
     return status;
 }

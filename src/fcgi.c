@@ -371,8 +371,10 @@ static void finish_round(struct loop *loop)
             loop->waiting[i]->status = STATUS_UNAVAILABLE;
         answer(loop->waiting[i]);
     }
-    for (size_t i = 0; i < loop->taken_count; i++)
+    for (size_t i = 0; i < loop->taken_count; i++) {
+        tally_count(loop->intake->tally, (int)loop->taken[i]->status);
         FCGX_Finish_r(&loop->taken[i]->request);
+    }
     if (loop->arena_used > BATCH_BYTES / 4)
         madvise(loop->arena, loop->arena_size, MADV_DONTNEED);
     loop->taken_count = loop->waiting_count = loop->arena_used = 0;
@@ -438,7 +440,7 @@ enum result fcgi_serve(struct intake *intake, int listener, struct err *err)
     loop->listener = listener;
     result = loop_init(loop, err);
     while (result == RESULT_OK && !signals_stop_asked() && !helper_ended()) {
-        take_round(loop, spool_writer_tend(intake->writer));
+        take_round(loop, intake_tend(intake));
         finish_round(loop);
     }
     if (result == RESULT_OK) {

@@ -7,8 +7,11 @@
 
 #include "intake.h"
 
+#include "clock.h"
 #include "log.h"
+#include "used.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +32,9 @@ enum result intake_open(struct intake *intake, struct conf *conf, struct err *er
     }
     limits.min_free = conf->min_free;
     intake->writer = spool_writer_new(intake->folder, &limits);
+    intake->tally = tally_open(intake->folder);
+    if (intake->tally == NULL)
+        log_warning("answers=not counted reason=\"%s\"", strerror(errno));
     return RESULT_OK;
 }
 
@@ -38,6 +44,19 @@ void intake_refresh(struct intake *intake)
 
     if (secrets_refresh(intake->secrets, &err) != RESULT_OK)
         log_error("url_secrets=kept reason=\"%s\"", err.text);
+}
+
+/* Notes which secrets the records came in by; neighbours have mostly the same. */
+static void note_use(struct intake *intake, const struct segment_record *records, size_t count)
+{
+    int64_t now = clock_monotonic_ms();
+    char name[SECRETS_NAME_BYTES];
+
+    for (size_t i = 0; i < count; i++) {
+        if ((i == 0 || records[i].label != records[i - 1].label) &&
+            secrets_note_use(intake->secrets, records[i].label, now, name))
+            used_mark(intake->folder, name);
+    }
 }
 
 int intake_keep(struct intake *intake, const struct segment_record *records, size_t count)
@@ -50,11 +69,21 @@ int intake_keep(struct intake *intake, const struct segment_record *records, siz
     if (kept && intake->failing)
         log_warning("spool=works again");
     intake->failing = !kept;
+    if (kept)
+        note_use(intake, records, count);
     return kept;
+}
+
+int intake_tend(struct intake *intake)
+{
+    int writer_ms = spool_writer_tend(intake->writer), tally_ms = tally_tend(intake->tally);
+
+    return writer_ms < 0 || (tally_ms >= 0 && tally_ms < writer_ms) ? tally_ms : writer_ms;
 }
 
 void intake_close(struct intake *intake)
 {
+    tally_close(intake->tally);
     spool_writer_free(intake->writer);
     close(intake->folder);
     secrets_free(intake->secrets);

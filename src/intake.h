@@ -11,13 +11,15 @@
 #include "err.h"
 #include "secrets.h"
 #include "spool.h"
+#include "tally.h"
 
 struct intake {
     struct conf *conf;
     struct secrets *secrets;
     int folder; /* the spool's */
     struct spool_writer *writer;
-    int failing; /* the last batch could not be made durable: said once */
+    struct tally *tally; /* NULL: answers are not counted */
+    int failing;         /* the last batch could not be made durable: said once */
 };
 
 /* Opens secrets and spool for CONF, which stays the caller's. */
@@ -28,6 +30,9 @@ void intake_refresh(struct intake *intake);
 
 /* Makes the records durable: 1. Or 0: none of them counts. A change of luck is logged. */
 int intake_keep(struct intake *intake, const struct segment_record *records, size_t count);
+
+/* Does what is to be done now and then. Returns the milliseconds until it wants to be called again, -1: no need. */
+int intake_tend(struct intake *intake);
 
 void intake_close(struct intake *intake);
 

@@ -36,7 +36,7 @@ static enum result check_owner(const char *path, const struct private_file_rule 
 {
     struct user_name theirs, ours;
 
-    if (owner == geteuid() || (rule->root_may_own && owner == 0))
+    if (owner == geteuid() || (rule->root_may_own && owner == 0) || (rule->root_may_read && geteuid() == 0))
         return RESULT_OK;
     user_name(&theirs, owner);
     user_name(&ours, geteuid());

@@ -16,6 +16,7 @@ struct private_file_rule {
     mode_t refused;     /* permission bits that must not be set */
     const char *remedy; /* the chmod that takes them away: "chmod 600" */
     int root_may_own;   /* whether root may own it as well as this user */
+    int root_may_read;  /* whether, when this runs as root, anybody may own it */
     size_t max;         /* bytes */
 };
 

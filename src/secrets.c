@@ -26,12 +26,15 @@
 #define SECRET_ROOM 256 /* a multiple of 8; the longest secret and a NUL */
 #define SECRETS_MAX 100
 #define SETTLE_SECONDS 2
-#define MAKE_ONE "umask 077; head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' >"
+#define MAKE_ONE "make one: candhook url new"
+#define NOTE_MS 60000 /* between two notes of the use of a secret */
 
 struct secret {
     uint64_t block[SECRET_ROOM / sizeof(uint64_t)];
     unsigned line;
     char label[SECRETS_LABEL_BYTES + 1];
+    char made[SECRETS_TIME_BYTES];
+    int64_t noted; /* when its use was written down last; 0: not yet */
 };
 
 /* What is known of the file from outside; all zero when it is not there. */
@@ -46,6 +49,8 @@ struct secrets {
     char *path;
     struct secret *list; /* room for SECRETS_MAX, or NULL */
     size_t count;
+    int for_any;          /* root reads the file of any user */
+    int none;             /* the file says that it holds none on purpose */
     struct identity seen; /* when it was last read, well or badly */
     int settled;          /* whether it had been left alone by then */
 };
@@ -86,18 +91,60 @@ static size_t next_word(struct cursor *cursor, const char **word)
     return (size_t)(cursor->at - *word);
 }
 
-/* What is wrong with a line's words, or NULL. It never shows them: they may be a secret. */
-static const char *fault_of(const char *secret, size_t secret_length, const char *label, size_t label_length, int more)
+/* What a line holds. */
+struct words {
+    const char *secret, *label, *made;
+    size_t secret_length, label_length, made_length;
+    int more;
+};
+
+/* A time is told from a label by its colons, which no label may hold. */
+static struct words take_words(struct cursor *cursor)
 {
-    if (!all_unreserved(secret, secret_length))
+    struct words words = {0};
+    const char *rest;
+
+    words.secret_length = next_word(cursor, &words.secret);
+    words.label_length = next_word(cursor, &words.label);
+    if (memchr(words.label, ':', words.label_length) != NULL) {
+        words.made = words.label;
+        words.made_length = words.label_length;
+        words.label_length = 0;
+    } else {
+        words.made_length = next_word(cursor, &words.made);
+    }
+    words.more = next_word(cursor, &rest) > 0;
+    return words;
+}
+
+/* Whether it begins like 2026-01-31T12:00:00 and ends with Z, a fraction, or a difference to UTC. */
+static int is_time(const char *text, size_t length)
+{
+    static const char shape[] = "0000-00-00T00:00:00";
+
+    if (length < sizeof shape || length >= SECRETS_TIME_BYTES)
+        return 0;
+    for (size_t i = 0; i < sizeof shape - 1; i++) {
+        if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i])
+            return 0;
+    }
+    return strspn(text + sizeof shape - 1, "0123456789.:+-Z") >= length - (sizeof shape - 1);
+}
+
+/* What is wrong with a line's words, or NULL. It never shows them: they may be a secret. */
+static const char *fault_of(const struct words *words)
+{
+    if (!all_unreserved(words->secret, words->secret_length))
         return "a secret may hold only A-Z a-z 0-9 - _ . ~, which stand in a URL as they are";
-    if (secret_length < SECRETS_MIN_BYTES || secret_length >= SECRET_ROOM)
+    if (words->secret_length < SECRETS_MIN_BYTES || words->secret_length >= SECRET_ROOM)
         return "a secret must have 16 to 255 characters";
-    if (!all_unreserved(label, label_length))
+    if (!all_unreserved(words->label, words->label_length))
         return "a label may hold only A-Z a-z 0-9 - _ . ~ (a comment needs a line of its own)";
-    if (label_length > SECRETS_LABEL_BYTES)
+    if (words->label_length > SECRETS_LABEL_BYTES)
         return "a label may have at most 64 characters";
-    return more ? "more than a secret and a label (a comment needs a line of its own)" : NULL;
+    if (words->made_length > 0 && !is_time(words->made, words->made_length))
+        return "more than a secret, a label, and a time as 2026-01-31T12:00:00Z (a comment needs a line of its own)";
+    return words->more ? "more than a secret, a label and a time (a comment needs a line of its own)" : NULL;
 }
 
 static enum result check_twice(const struct secrets *secrets, struct err *err)
@@ -115,14 +162,18 @@ static enum result check_twice(const struct secrets *secrets, struct err *err)
 
 static enum result take_line(struct secrets *secrets, struct cursor cursor, unsigned line, struct err *err)
 {
-    const char *secret, *label, *rest, *fault;
-    size_t secret_length = next_word(&cursor, &secret), label_length = next_word(&cursor, &label);
-    int more = next_word(&cursor, &rest) > 0;
+    struct words words = take_words(&cursor);
     struct secret *new = &secrets->list[secrets->count];
+    const char *fault;
 
-    if (secret_length == 0 || *secret == '#')
+    if (words.secret_length == 0 || *words.secret == '#')
         return RESULT_OK;
-    fault = fault_of(secret, secret_length, label, label_length, more);
+    if (words.secret_length == strlen(SECRETS_NONE) && memcmp(words.secret, SECRETS_NONE, words.secret_length) == 0 &&
+        words.label_length == 0) {
+        secrets->none = 1;
+        return RESULT_OK;
+    }
+    fault = fault_of(&words);
     if (fault == NULL && secrets->count == SECRETS_MAX)
         fault = "more than 100 secrets";
     if (fault != NULL) {
@@ -131,8 +182,9 @@ static enum result take_line(struct secrets *secrets, struct cursor cursor, unsi
     }
     secrets->count++;
     new->line = line;
-    memcpy(new->block, secret, secret_length);
-    memcpy(new->label, label, label_length);
+    memcpy(new->block, words.secret, words.secret_length);
+    memcpy(new->label, words.label, words.label_length);
+    memcpy(new->made, words.made, words.made_length);
     return check_twice(secrets, err);
 }
 
@@ -152,8 +204,8 @@ static enum result take_lines(struct secrets *secrets, const struct private_file
         result = take_line(secrets, cursor, line, err);
         cursor.at = cursor.end + 1;
     }
-    if (result == RESULT_OK && secrets->count == 0) {
-        err_set(err, "%s holds no URL secret; make one: " MAKE_ONE "%s", secrets->path, secrets->path);
+    if (result == RESULT_OK && secrets->count == 0 && !secrets->none) {
+        err_set(err, "%s holds no URL secret; " MAKE_ONE, secrets->path);
         result = RESULT_FAIL;
     }
     return result;
@@ -199,8 +251,10 @@ static void drop_list(struct secrets *secrets)
 /* Reads the file into SECRETS, which hold none yet. */
 static enum result read_file(struct secrets *secrets, struct err *err)
 {
-    static const struct private_file_rule rule = {
-        .refused = S_IRWXG | S_IRWXO, .remedy = "chmod 600", .root_may_own = 0, .max = 64 * 1024};
+    const struct private_file_rule rule = {.refused = S_IRWXG | S_IRWXO,
+                                           .remedy = "chmod 600",
+                                           .root_may_read = secrets->for_any,
+                                           .max = SECRETS_FILE_BYTES};
     struct private_file file;
     enum result result;
 
@@ -213,19 +267,20 @@ static enum result read_file(struct secrets *secrets, struct err *err)
         result = take_lines(secrets, &file, err);
         private_file_free(&file);
     } else if (errno == ENOENT) {
-        err_set(err, "there is no file of URL secrets %s; make one: " MAKE_ONE "%s", secrets->path, secrets->path);
+        err_set(err, "there is no file of URL secrets %s; " MAKE_ONE, secrets->path);
     }
     if (result != RESULT_OK)
         drop_list(secrets);
     return result;
 }
 
-enum result secrets_load(struct secrets **out, const char *path, struct err *err)
+static enum result load(struct secrets **out, const char *path, int for_any, struct err *err)
 {
     struct secrets *secrets = calloc(1, sizeof *secrets);
 
     if (secrets == NULL || (secrets->path = strdup(path)) == NULL)
         abort();
+    secrets->for_any = for_any;
     if (read_file(secrets, err) != RESULT_OK) {
         secrets_free(secrets);
         return RESULT_FAIL;
@@ -234,10 +289,20 @@ enum result secrets_load(struct secrets **out, const char *path, struct err *err
     return RESULT_OK;
 }
 
+enum result secrets_load(struct secrets **out, const char *path, struct err *err)
+{
+    return load(out, path, 0, err);
+}
+
+enum result secrets_load_any(struct secrets **out, const char *path, struct err *err)
+{
+    return load(out, path, 1, err);
+}
+
 enum result secrets_refresh(struct secrets *secrets, struct err *err)
 {
     struct identity now = look(secrets->path);
-    struct secrets fresh = {.path = secrets->path};
+    struct secrets fresh = {.path = secrets->path, .for_any = secrets->for_any};
     int changed = !same_identity(&now, &secrets->seen);
     enum result result;
 
@@ -293,6 +358,41 @@ size_t secrets_count(const struct secrets *secrets)
 const char *secrets_label(const struct secrets *secrets, size_t which)
 {
     return secrets->list[which].label;
+}
+
+const char *secrets_text(const struct secrets *secrets, size_t which)
+{
+    return (const char *)secrets->list[which].block;
+}
+
+static void write_name(const struct secret *secret, char name[SECRETS_NAME_BYTES])
+{
+    snprintf(name, SECRETS_NAME_BYTES, "%s=%.*s", secret->label, SECRETS_SHOWN, (const char *)secret->block);
+}
+
+void secrets_tell(const struct secrets *secrets, size_t which, struct secrets_about *about)
+{
+    const struct secret *secret = &secrets->list[which];
+
+    about->label = secret->label;
+    about->made = secret->made;
+    about->length = strlen((const char *)secret->block);
+    about->line = secret->line;
+    snprintf(about->shown, sizeof about->shown, "%s", (const char *)secret->block);
+    write_name(secret, about->name);
+}
+
+int secrets_note_use(struct secrets *secrets, const char *label, int64_t now_ms, char name[SECRETS_NAME_BYTES])
+{
+    size_t which = 0;
+
+    while (which < secrets->count && secrets->list[which].label != label)
+        which++;
+    if (which == secrets->count || (secrets->list[which].noted != 0 && now_ms - secrets->list[which].noted < NOTE_MS))
+        return 0;
+    secrets->list[which].noted = now_ms;
+    write_name(&secrets->list[which], name);
+    return 1;
 }
 
 void secrets_free(struct secrets *secrets)

@@ -94,7 +94,7 @@ struct fault {
 };
 
 static const struct fault faults[] = {
-    {"an empty file", "", 0, "holds no URL secret; make one: umask 077; head -c 32 /dev/urandom"},
+    {"an empty file", "", 0, "holds no URL secret; make one: candhook url new"},
     {"comments alone", "# a\n\n  # b\n", 0, "holds no URL secret"},
     {"a secret of 15 characters", "\n123456789012345\n", 2, "a secret must have 16 to 255 characters"},
     {"a secret of 256 characters", D50 D50 D50 D50 D50 "123456\n", 1, "a secret must have 16 to 255 characters"},
@@ -109,7 +109,12 @@ static const struct fault faults[] = {
     {"a comment behind the secret", NEW " # shop\n", 1, "a comment needs a line of its own"},
     {"a comment behind the label", NEW " shop # one\n", 1, "a comment needs a line of its own"},
     {"a label of 65 characters", NEW " " D50 "123456789012345\n", 1, "a label may have at most 64 characters"},
-    {"two labels", NEW " one two\n", 1, "more than a secret and a label"},
+    {"two labels", NEW " one two\n", 1, "more than a secret, a label, and a time"},
+    {"a word behind the time", NEW " one 2026-01-31T12:00:00Z two\n", 1, "more than a secret, a label and a time"},
+    {"a date for a time", NEW " one 2026-01-31\n", 1, "more than a secret, a label, and a time"},
+    {"a time without a zone", NEW " one 2026-01-31T12:00:00\n", 1, "more than a secret, a label, and a time"},
+    {"a time of other signs", NEW " one 2026-01-31T12:00:00/1\n", 1, "more than a secret, a label, and a time"},
+    {"none with a label", "none one\n", 1, "a secret must have 16 to 255 characters"},
     {"a secret twice", NEW " a\n" OLD "\n# x\n" NEW " b\n", 4, "the secret of line 1 again"},
 };
 
@@ -212,7 +217,7 @@ static void check_access(void)
         must(seteuid(0) == 0 && chmod(folder, 0700) == 0, "seteuid");
     }
     unlink(file);
-    refused("a file that is not there", "make one: umask 077; head -c 32 /dev/urandom");
+    refused("a file that is not there", "make one: candhook url new");
     must(mkdir(file, 0700) == 0, "mkdir");
     refused("a folder", "not a regular file");
     must(rmdir(file) == 0, "rmdir");
