@@ -4,7 +4,7 @@
 --
 --      candhook_worker     what `candhook work` does, and nothing else: it calls functions and touches no table
 --      candhook_handler    sql handlers run under it: give it what your functions need
---      candhook_admin      stores tokens and handlers, and reads
+--      candhook_admin      stores tokens and handlers, replays, retries, gives up, and reads
 --      candhook_reader     reads all but tokens
 --
 -- They cannot log in: grant them to roles that can.
@@ -55,13 +55,22 @@ declare
         'candhook_handler', 'usage on schema candhook',
         'candhook_reader', 'usage on schema candhook',
         'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
-                           'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
+                           'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.failed, '
+                           'candhook.due, candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked',
+        'candhook_reader', 'execute on function candhook.matches(text, text)', -- for unhandled_types
         'candhook_admin', 'usage on schema candhook',
         'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
-                          'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.bot_token_masked',
+                          'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.failed, '
+                          'candhook.due, candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked',
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
         'candhook_admin', 'insert on candhook.bot_token_entry',
-        'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text)'];
+        'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text), '
+                          'candhook.handler_known(text), candhook.enable_handler(text), candhook.disable_handler(text), '
+                          'candhook.remove_handler(text), candhook.replay(uuid, text[]), '
+                          'candhook.replay(timestamptz, timestamptz, text, text), '
+                          'candhook.retry_failed(text, timestamptz), candhook.give_up(uuid, text, timestamptz), '
+                          'candhook.add_handler(text, text, text, text, text, boolean, interval, integer, interval, '
+                          'double precision, interval, double precision, integer, text, boolean)'];
 begin
     for n in 1 .. cardinality(grants) by 2 loop
         if to_regrole(grants[n]) is not null then

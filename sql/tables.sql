@@ -79,6 +79,13 @@ create table if not exists candhook.outcome (
     constraint outcome_detail_length check (char_length(detail) <= 4000)
 ) partition by range (received_at);
 
+-- For people's questions. Outcomes are added all day, so what is not a failure is in no index but the key, and a summary of
+-- its time for each stretch of blocks.
+create index if not exists outcome_finished on candhook.outcome using brin (finished_at)
+    with (pages_per_range = 32, autosummarize = on);
+create index if not exists outcome_failed on candhook.outcome (finished_at) where result = 'failed';
+create index if not exists outcome_failed_handler on candhook.outcome (handler, finished_at) where result = 'failed';
+
 comment on table candhook.outcome is
     'What came of every attempt of a handler at an event; rows are only ever added. Partitioned by month of '
     'received_at (UTC).';

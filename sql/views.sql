@@ -98,3 +98,157 @@ create or replace trigger bot_token_entered
     instead of insert on candhook.bot_token_entry
     for each row execute function candhook.bot_token_entered();
 comment on trigger bot_token_entered on candhook.bot_token_entry is 'stores the token';
+
+create or replace view candhook.failed as
+select o.finished_at,
+       o.handler,
+       e.module || ':' || e.type as event,
+       o.event_id,
+       o.received_at,
+       e.origin_community_id,
+       o.attempt as attempts,
+       o.detail
+  from candhook.outcome o
+  left join candhook.event e on e.received_at = o.received_at and e.id = o.event_id
+ where o.result = 'failed'
+   and not exists (select from candhook.outcome later
+                    where later.received_at = o.received_at and later.event_id = o.event_id
+                      and later.handler = o.handler and later.attempt > o.attempt)
+   and not exists (select from candhook.delivery d
+                    where d.received_at = o.received_at and d.event_id = o.event_id and d.handler = o.handler)
+ order by o.finished_at desc;
+
+comment on view candhook.failed is
+    'What has failed for good, newest first, and has neither been tried again nor done since. candhook.retry_failed tries '
+    'it again, candhook.replay one event.';
+comment on column candhook.failed.finished_at is 'when the last attempt ended';
+comment on column candhook.failed.handler is 'the handler''s name at that time';
+comment on column candhook.failed.event is 'module:type; null when the event''s month has been dropped';
+comment on column candhook.failed.event_id is 'event.id';
+comment on column candhook.failed.received_at is 'when the event arrived';
+comment on column candhook.failed.origin_community_id is 'the origin (hub) community';
+comment on column candhook.failed.attempts is 'how many attempts there have been, all replays together';
+comment on column candhook.failed.detail is 'what the handler said last, the error, or who gave up';
+
+create or replace view candhook.due as
+select d.handler,
+       e.module || ':' || e.type as event,
+       d.event_id,
+       d.received_at,
+       d.origin_community_id,
+       d.attempt,
+       d.lease is not null and d.due_at > clock_timestamp() as running,
+       case when d.lease is null or d.due_at <= clock_timestamp() then d.due_at end as due_since,
+       d.worker
+  from candhook.delivery d
+  left join candhook.event e on e.received_at = d.received_at and e.id = d.event_id
+  left join candhook.handler h on h.name = d.handler
+ where (h.enabled and d.due_at <= clock_timestamp())
+    or (d.lease is not null and d.due_at > clock_timestamp())
+ order by d.due_at, d.received_at, d.event_id;
+
+comment on view candhook.due is
+    'What runs, and what could: deliveries whose time has come, of enabled handlers. What stays here for long waits for a '
+    'worker, for a place (handler.concurrency), or for the delivery before it (handler.ordered_by).';
+comment on column candhook.due.handler is 'handler.name';
+comment on column candhook.due.event is 'module:type';
+comment on column candhook.due.event_id is 'event.id';
+comment on column candhook.due.received_at is 'when the event arrived';
+comment on column candhook.due.origin_community_id is 'the origin (hub) community';
+comment on column candhook.due.attempt is 'number of the running attempt, else of the last one; 0 before the first';
+comment on column candhook.due.running is 'whether a worker has it';
+comment on column candhook.due.due_since is 'since when it could run; null while it runs';
+comment on column candhook.due.worker is
+    'the worker that has it, or that lost it when its lease ran out; null when nobody has it';
+
+create or replace view candhook.unhandled_types as
+select e.module, e.type, count(*) as events, min(o.received_at) as first_at, max(o.received_at) as last_at
+  from candhook.outcome o
+  join candhook.event e on e.received_at = o.received_at and e.id = o.event_id
+ where o.result = 'unhandled'
+ group by e.module, e.type
+having not exists (select from candhook.handler h
+                    where h.enabled and candhook.matches(h.module, e.module) and candhook.matches(h.type, e.type))
+ order by count(*) desc, e.module, e.type;
+
+comment on view candhook.unhandled_types is
+    'Which events arrive that nobody handles, most frequent first; without those for which there is an enabled handler by '
+    'now (candhook.replay gives it the earlier ones). Reads all outcomes.';
+comment on column candhook.unhandled_types.module is 'event.module';
+comment on column candhook.unhandled_types.type is 'event.type';
+comment on column candhook.unhandled_types.events is 'how many have arrived without a handler';
+comment on column candhook.unhandled_types.first_at is 'when the first of them arrived';
+comment on column candhook.unhandled_types.last_at is 'when the last of them arrived';
+
+-- The day is counted in one pass. A success before that is looked for in steps, each twice as far back, and only for
+-- handlers that have none in the day; the search ends where the handler was made, or after 32 days. Outcomes of a time are
+-- found by the block ranges of the index outcome_finished, so what is older is not read.
+create or replace view candhook.handler_health as
+with day as materialized (
+    select o.handler,
+           max(o.finished_at) filter (where o.result = 'ok') as last_ok,
+           count(*) filter (where o.result = 'ok') as ok_24h,
+           count(*) filter (where o.result = 'failed') as failed_24h,
+           count(*) filter (where o.result = 'retry') as retry_24h,
+           count(*) filter (where o.result = 'ok' and o.finished_at >= now() - interval '1 hour') as ok_1h,
+           count(*) filter (where o.result = 'failed' and o.finished_at >= now() - interval '1 hour') as failed_1h,
+           count(*) filter (where o.result = 'retry' and o.finished_at >= now() - interval '1 hour') as retry_1h
+      from candhook.outcome o
+     where o.finished_at >= now() - interval '1 day'
+     group by o.handler
+), waiting as materialized (
+    select d.handler, count(*) as unfinished, count(*) filter (where d.held) as held, min(d.received_at) as oldest
+      from candhook.delivery d
+     group by d.handler
+)
+select h.name as handler,
+       h.enabled,
+       coalesce(day.last_ok, before.last_ok) as last_ok,
+       failure.last_failed,
+       coalesce(day.ok_1h, 0) as ok_1h,
+       coalesce(day.failed_1h, 0) as failed_1h,
+       coalesce(day.retry_1h, 0) as retry_1h,
+       coalesce(day.ok_24h, 0) as ok_24h,
+       coalesce(day.failed_24h, 0) as failed_24h,
+       coalesce(day.retry_24h, 0) as retry_24h,
+       coalesce(waiting.unfinished, 0) as unfinished,
+       coalesce(waiting.held, 0) as held,
+       now() - waiting.oldest as oldest_unfinished_age
+  from candhook.handler h
+  left join day on day.handler = h.name
+  left join waiting on waiting.handler = h.name
+  left join lateral (
+       select o.finished_at as last_failed
+         from candhook.outcome o
+        where o.handler = h.name and o.result = 'failed'
+        order by o.finished_at desc
+        limit 1) failure on true
+  left join lateral (
+       select o.last_ok
+         from (select days from unnest(array[1, 2, 4, 8, 16]) days order by days) step
+        cross join lateral (
+              select max(o.finished_at) as last_ok
+                from candhook.outcome o
+               where o.handler = h.name and o.result = 'ok'
+                 and o.finished_at < now() - step.days * interval '1 day'
+                 and o.finished_at >= now() - 2 * step.days * interval '1 day') o
+        where day.last_ok is null and h.created_at < now() - step.days * interval '1 day' and o.last_ok is not null
+        order by step.days
+        limit 1) before on true
+ order by h.name;
+
+comment on view candhook.handler_health is 'How each handler does.';
+comment on column candhook.handler_health.handler is 'handler.name';
+comment on column candhook.handler_health.enabled is 'whether it works, or is paused';
+comment on column candhook.handler_health.last_ok is 'when an attempt last ended ok; null: not in the last 32 days';
+comment on column candhook.handler_health.last_failed is 'when a delivery last failed for good';
+comment on column candhook.handler_health.ok_1h is 'attempts of the last hour that ended ok';
+comment on column candhook.handler_health.failed_1h is 'deliveries that failed for good in the last hour';
+comment on column candhook.handler_health.retry_1h is 'attempts of the last hour that are, or were, to be tried again';
+comment on column candhook.handler_health.ok_24h is 'attempts of the last day that ended ok';
+comment on column candhook.handler_health.failed_24h is 'deliveries that failed for good in the last day';
+comment on column candhook.handler_health.retry_24h is 'attempts of the last day that are, or were, to be tried again';
+comment on column candhook.handler_health.unfinished is 'deliveries that wait, are held, or run';
+comment on column candhook.handler_health.held is 'of these, those that wait for a bot token';
+comment on column candhook.handler_health.oldest_unfinished_age is
+    'how long ago the oldest event arrived of those that are unfinished';
