@@ -290,32 +290,25 @@ void rows_free(struct rows *rows)
 
 /* ---- notifications ---- */
 
-/* Takes the notifications that are here. Returns whether there were any. */
-static int take_notifications(struct database *database)
+int database_descriptor(const struct database *database)
+{
+    return database->connection != NULL ? PQsocket(database->connection) : -1;
+}
+
+int database_take_notifications(struct database *database)
 {
     PGnotify *notice;
     int found = 0;
 
+    if (database->connection == NULL)
+        return 0;
+    if (!PQconsumeInput(database->connection) || PQstatus(database->connection) != CONNECTION_OK) {
+        database_disconnect(database);
+        return 0;
+    }
     while ((notice = PQnotifies(database->connection)) != NULL) {
         PQfreemem(notice);
         found = 1;
     }
     return found;
-}
-
-void database_wait(struct database *database, int timeout_ms)
-{
-    struct pollfd fd = {.fd = -1, .events = POLLIN};
-
-    if (database->connection != NULL) {
-        if (take_notifications(database))
-            return; /* one came beside the answer of an earlier call */
-        fd.fd = PQsocket(database->connection);
-    }
-    if (signals_poll(&fd, 1, timeout_ms) <= 0)
-        return;
-    if (!PQconsumeInput(database->connection) || PQstatus(database->connection) != CONNECTION_OK)
-        database_disconnect(database);
-    else
-        take_notifications(database);
 }

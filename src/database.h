@@ -51,7 +51,10 @@ MUST_CHECK enum result database_script(struct database *database, const char *sq
 MUST_CHECK enum result database_copy(struct database *database, const char *sql, const char *bytes, size_t size,
                                      struct err *err);
 
-/* Waits for a notification, a signal, or TIMEOUT_MS; whatever comes first. */
-void database_wait(struct database *database, int timeout_ms);
+/* The descriptor that can be read when a notification comes, or the connection is lost; -1 without a connection. */
+int database_descriptor(const struct database *database);
+
+/* Takes the notifications that came. Returns whether there were any. A lost connection is closed. */
+int database_take_notifications(struct database *database);
 
 #endif

@@ -1,187 +1,203 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A runner. What an attempt's failure leads to (retry, back-off, the end) is settled by the schema; here is only how
- * each kind of handler is run.
+ * The life of a runner process. It waits for what is due, for a notification of the schema, and for its worker's own
+ * word that something was recorded: the last works behind every connection pooler, and at once.
  */
 #include <config.h>
 
 #include "runner.h"
 
 #include "clock.h"
+#include "kind_sql.h"
 #include "log.h"
-#include "native.h"
+#include "outside.h"
 #include "patience.h"
 #include "signals.h"
+#include "store.h"
 
-#include <limits.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define BATCH 64
-#define FINISH_TRIES 8       /* 100 ms to 6.4 s apart: about as long as a lease lasts */
 #define LONGEST_WAIT_MS 5000 /* without a notification, which a connection pooler may swallow */
+#define SLOW_MS 2000         /* a batch that took longer makes its handler a slow one, */
+#define SLOW_FOR_MS 60000    /* for so long */
+#define SLOW_MAX 16
+#define WIND_UP_MS 20000 /* how long the end of what runs outside may take, with a database that is gone */
 
-struct run {
-    struct store *store;
-    const struct store_lease *lease;
+struct slow {
+    char *handler;
+    int64_t until; /* monotonic ms */
 };
 
-static void say_outcome(void *context, const char *event_id, const char *result, const char *detail)
-{
-    const struct run *run = context;
-    struct log_quoted handler, quoted;
-    const char *name = log_quote(&handler, run->lease->handler, strlen(run->lease->handler));
-    const char *text = log_quote(&quoted, detail, detail != NULL ? strlen(detail) : 0);
+struct runner {
+    const struct conf *conf;
+    const struct runner_post *post;
+    struct store *store;
+    struct outside *outside; /* NULL: this one runs sql */
+    struct slow slow[SLOW_MAX];
+    size_t slow_count;
+};
 
-    if (strcmp(result, "ok") == 0)
-        log_debug("event=%s handler=%s outcome=ok detail=%s", event_id, name, text);
-    else
-        log_warning("event=%s handler=%s outcome=%s detail=%s", event_id, name, result, text);
+/* ---- waiting ---- */
+
+static void take_wake(const struct runner *runner)
+{
+    uint64_t times;
+
+    (void)!read(runner->post->wake, &times, sizeof times);
 }
 
-/* Runs one delivery of an sql handler in a transaction of its own; when that fails as a whole, the attempt failed. */
-static enum result run_sql_alone(struct run *run, const char *event_id, struct err *err)
+/* Waits for a word from the worker or the schema, or for TIMEOUT_MS. Returns whether there was one. */
+static int wait_for_word(struct runner *runner, int timeout_ms)
 {
-    struct store_outcome outcome = {.event_id = event_id, .result = "retry", .started_ms = (uint64_t)clock_real_ms()};
-    enum result result = store_run_sql(run->store, run->lease, event_id, run->lease->timeout_ms, say_outcome, run, err);
+    struct pollfd fds[2] = {{.fd = runner->post->wake, .events = POLLIN},
+                            {.fd = store_descriptor(runner->store), .events = POLLIN}};
+    int word = 0;
 
-    if (result != RESULT_FAIL)
-        return result;
-    outcome.detail = err->text;
-    outcome.finished_ms = (uint64_t)clock_real_ms();
-    return store_finish(run->store, run->lease->number, &outcome, 1, say_outcome, run, err);
-}
-
-/* All deliveries in one call, which is fast; one a transaction when that call failed, to find out whose fault it was.
- */
-static enum result run_sql(struct run *run, struct err *err)
-{
-    enum result result = RESULT_FAIL;
-
-    if (run->lease->count > 1)
-        result = store_run_sql(run->store, run->lease, NULL, run->lease->timeout_ms, say_outcome, run, err);
-    if (result != RESULT_FAIL)
-        return result;
-    for (size_t i = 0; i < run->lease->count; i++) {
-        if (signals_stop_asked())
-            return store_give_back(run->store, run->lease->number, err);
-        if (i > 0 && (result = store_renew(run->store, run->lease->number, err)) != RESULT_OK)
-            return result;
-        result = run_sql_alone(run, run->lease->deliveries[i].event_id, err);
-        if (result != RESULT_OK)
-            return result;
+    if (runner->outside != NULL)
+        outside_wait(runner->outside, fds, 2, timeout_ms);
+    else if (signals_poll(fds, 2, timeout_ms) < 0)
+        return 0;
+    if (fds[0].revents != 0) {
+        take_wake(runner);
+        word = 1;
     }
+    if (fds[1].revents != 0)
+        word |= store_take_notifications(runner->store) || store_descriptor(runner->store) < 0;
+    return word;
+}
+
+/* ---- sql ---- */
+
+static size_t list_slow(struct runner *runner, const char **busy)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < runner->slow_count; i++)
+        if (runner->slow[i].until > clock_monotonic_ms())
+            busy[count++] = runner->slow[i].handler;
+    return count;
+}
+
+/* Remembers a handler as slow, in the place of the one that has been so for longest. Takes over HANDLER. */
+static void remember_slow(struct runner *runner, char *handler)
+{
+    struct slow *place = &runner->slow[0];
+
+    for (size_t i = 0; i < SLOW_MAX; i++) {
+        if (i == runner->slow_count)
+            runner->slow_count++;
+        if (runner->slow[i].handler == NULL || strcmp(runner->slow[i].handler, handler) == 0) {
+            place = &runner->slow[i];
+            break;
+        }
+        if (runner->slow[i].until < place->until)
+            place = &runner->slow[i];
+    }
+    free(place->handler);
+    place->handler = handler;
+    place->until = clock_monotonic_ms() + SLOW_FOR_MS;
+}
+
+/* Runs a batch, or waits until one may be due. */
+static enum result go_on_with_sql(struct runner *runner, struct patience *patience, struct err *err)
+{
+    const char *busy[SLOW_MAX];
+    size_t ran, busy_count = list_slow(runner, busy);
+    int64_t began = clock_monotonic_ms();
+    char *handler;
+    int ms;
+    enum result result = kind_sql_step(runner->store, runner->post->name, busy, busy_count, &ran, &handler, err);
+
+    if (result == RESULT_OK)
+        patience_rest(patience, "handling");
+    if (handler != NULL && runner->post->spare && clock_monotonic_ms() - began >= SLOW_MS)
+        remember_slow(runner, handler);
+    else
+        free(handler);
+    if (result != RESULT_OK)
+        return result;
+    if (ran > 0) {
+        signals_poll(NULL, 0, 0); /* lets a signal in */
+        return RESULT_OK;
+    }
+    result = kind_sql_due_in(runner->store, busy, busy_count, &ms, err);
+    if (result == RESULT_OK && !store_take_notifications(runner->store)) /* one may have come beside an answer */
+        (void)wait_for_word(runner, ms >= 0 && ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
+    return result;
+}
+
+/* ---- outside ---- */
+
+static enum result go_on_outside(struct runner *runner, struct patience *patience, struct err *err)
+{
+    int work;
+    enum result result = outside_step(runner->outside, &work, err);
+
+    if (result != RESULT_OK)
+        return result;
+    patience_rest(patience, "handling");
+    if (store_take_notifications(runner->store) || wait_for_word(runner, LONGEST_WAIT_MS))
+        outside_look(runner->outside);
     return RESULT_OK;
 }
 
-static void renew(void *context)
+/* Lets what runs come to its end, and records that. */
+static void wind_up(struct runner *runner)
 {
-    const struct run *run = context;
+    int64_t until = clock_monotonic_ms() + WIND_UP_MS;
+    int work = 1;
     struct err err;
 
-    if (store_connect(run->store, 0, &err) != RESULT_OK ||
-        store_renew(run->store, run->lease->number, &err) != RESULT_OK)
-        log_debug("lease=%lld not renewed reason=\"%s\"", (long long)run->lease->number, err.text);
-}
+    outside_wind_up(runner->outside);
+    while (work && clock_monotonic_ms() < until) {
+        enum result result = store_connect(runner->store, 0, &err);
 
-/* Settles what was run. The database may have gone meanwhile: as long as the lease may last, it is tried again. */
-static enum result finish(struct run *run, const struct store_outcome *outcomes, size_t count, struct err *err)
-{
-    struct patience patience = {0};
-    enum result result = RESULT_RETRY;
-
-    for (int tries = 0; tries < FINISH_TRIES && result == RESULT_RETRY; tries++) {
-        if (tries > 0)
-            patience_lose(&patience, NULL, err);
-        result = store_connect(run->store, 0, err);
         if (result == RESULT_OK)
-            result = store_finish(run->store, run->lease->number, outcomes, count, say_outcome, run, err);
+            result = outside_step(runner->outside, &work, &err);
+        if (result != RESULT_OK)
+            store_disconnect(runner->store);
+        if (work)
+            (void)wait_for_word(runner, 200);
     }
-    return result;
 }
 
-static enum result run_native(struct run *run, const struct conf *conf, struct err *err)
-{
-    struct store_outcome *outcomes = calloc(run->lease->count, sizeof *outcomes);
-    enum result result = RESULT_OK;
-    struct err no_process;
-    size_t done;
+/* ---- life ---- */
 
-    if (outcomes == NULL)
-        abort();
-    done = native_run(conf->handler_dir, run->lease, outcomes, renew, run, &no_process);
-    if (done > 0)
-        result = finish(run, outcomes, done, err);
-    if (result == RESULT_OK && done < run->lease->count)
-        result = store_give_back(run->store, run->lease->number, err);
-    if (result == RESULT_OK && done < run->lease->count && !signals_stop_asked()) {
-        *err = no_process;
-        result = RESULT_FAIL;
-    }
-    native_free_details(outcomes, done);
-    free(outcomes);
-    return result;
+static enum result go_on(struct runner *runner, struct patience *patience, struct err *err)
+{
+    return runner->outside != NULL ? go_on_outside(runner, patience, err) : go_on_with_sql(runner, patience, err);
 }
 
-enum result runner_step(const struct conf *conf, struct store *store, const char *worker, size_t *ran, struct err *err)
+void runner_main(const struct conf *conf, const struct runner_post *post)
 {
-    struct store_lease lease;
-    struct run run = {store, &lease};
-    enum result result = store_claim(store, worker, BATCH, &lease, err);
-
-    *ran = 0;
-    if (result != RESULT_OK)
-        return result;
-    *ran = lease.count;
-    if (lease.count == 0)
-        result = RESULT_OK;
-    else if (strcmp(lease.kind, "sql") == 0)
-        result = run_sql(&run, err);
-    else
-        result = run_native(&run, conf, err);
-    store_free_lease(&lease);
-    return result;
-}
-
-/* Waits until something may be due. */
-static enum result wait_until_due(struct store *store, struct err *err)
-{
-    int ms;
-    enum result result = store_due_in(store, &ms, err);
-
-    if (result != RESULT_OK)
-        return result;
-    store_wait(store, ms >= 0 && ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
-    return RESULT_OK;
-}
-
-void runner_main(const struct conf *conf, const char *worker)
-{
-    struct store *store = store_new(conf->database);
+    struct runner runner = {.conf = conf, .post = post, .store = store_new(conf->database)};
     struct patience patience = {0};
 
+    if (post->outside)
+        runner.outside = outside_new(conf, runner.store, post->name);
     while (!signals_stop_asked()) {
         struct err err;
-        size_t ran = 0;
-        enum result result = store_connect(store, 1, &err);
+        enum result result = store_connect(runner.store, 1, &err);
 
         if (result == RESULT_OK)
-            result = store_listen(store, &err);
-        while (result == RESULT_OK && !signals_stop_asked()) {
-            result = runner_step(conf, store, worker, &ran, &err);
-            if (result == RESULT_OK)
-                patience_rest(&patience, "handling");
-            if (result == RESULT_OK && ran == 0)
-                result = wait_until_due(store, &err);
-            else if (result == RESULT_OK)
-                signals_poll(NULL, 0, 0); /* lets a signal in */
-        }
+            result = store_listen(runner.store, &err);
+        while (result == RESULT_OK && !signals_stop_asked())
+            result = go_on(&runner, &patience, &err);
         if (result != RESULT_OK) {
-            store_disconnect(store);
+            store_disconnect(runner.store);
             /* A lost database is said by the recorder, which loses it too. */
             patience_lose(&patience, result == RESULT_FAIL ? "handling" : NULL, &err);
         }
     }
-    store_free(store);
+    if (runner.outside != NULL) {
+        wind_up(&runner);
+        outside_free(runner.outside);
+    }
+    for (size_t i = 0; i < runner.slow_count; i++)
+        free(runner.slow[i].handler);
+    store_free(runner.store);
 }

@@ -1,25 +1,22 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A runner: claims batches of due deliveries, runs their handlers, and settles them.
+ * The processes that run handlers. Those of kind sql run in the database, one batch after the other, in each of several
+ * runners; all others run outside of it, many at once, in one more. So neither holds up the other.
  */
 #ifndef CANDHOOK_RUNNER_H
 #define CANDHOOK_RUNNER_H
 
-#include <stddef.h>
-
 #include "conf.h"
-#include "err.h"
-#include "store.h"
 
-/*
- * Claims and runs one batch in the name of WORKER. *RAN is how many deliveries it held, 0 when nothing is due. On an
- * error what was claimed comes back by itself when the lease runs out.
- */
-MUST_CHECK enum result runner_step(const struct conf *conf, struct store *store, const char *worker, size_t *ran,
-                                   struct err *err);
+struct runner_post {
+    const char *name; /* of the leases */
+    int wake;         /* descriptor that can be read (an eventfd) when something was recorded; -1: none */
+    int outside;      /* runs what runs outside the database */
+    int spare;        /* leaves slow sql handlers to the other runners, so that quick ones never wait for them */
+};
 
-/* The life of a runner process: steps until told to end, and waits while there is nothing to do. */
-void runner_main(const struct conf *conf, const char *worker);
+/* The life of a runner process: works until told to end, and waits while there is nothing to do. */
+void runner_main(const struct conf *conf, const struct runner_post *post);
 
 #endif

@@ -117,7 +117,12 @@ enum result store_listen(struct store *store, struct err *err)
     return store_command(store, "listen candhook", err);
 }
 
-void store_wait(struct store *store, int timeout_ms)
+int store_descriptor(const struct store *store)
 {
-    database_wait(store->database, timeout_ms);
+    return database_descriptor(store->database);
+}
+
+int store_take_notifications(struct store *store)
+{
+    return database_take_notifications(store->database);
 }

@@ -71,7 +71,7 @@ MUST_CHECK enum result store_release(struct store *store, const char *worker, st
 struct store_delivery {
     const char *event_id;
     int attempt;
-    const char *bot_token, *received_at, *module, *type;
+    const char *bot_token, *token_stored_at, *received_at, *module, *type;
     const char *origin_community_id, *user_id, *community_id, *profile_id;
     const char *payload, *body;
 };
@@ -81,22 +81,32 @@ struct store_lease {
     int64_t number;
     const char *handler, *kind, *target;
     int timeout_ms;
+    int concurrency; /* of a kind that is not sql: so many attempts at a time */
     struct store_delivery *deliveries;
     size_t count;
     void *memory; /* what the texts live in */
 };
 
+/* The part of the work that a process takes. */
+struct store_share {
+    const char *const *kinds;
+    size_t kind_count;
+    const char *const *busy; /* handlers of which it takes nothing more for now */
+    size_t busy_count;
+};
+
 /* Leases a batch for WORKER. COUNT 0 when nothing is due. To be freed by store_free_lease, also then. */
-MUST_CHECK enum result store_claim(struct store *store, const char *worker, int batch, struct store_lease *lease,
-                                   struct err *err);
+MUST_CHECK enum result store_claim(struct store *store, const char *worker, int batch, const struct store_share *share,
+                                   struct store_lease *lease, struct err *err);
 void store_free_lease(struct store_lease *lease);
 
 /* What came of one attempt; times are milliseconds since 1970. Bytes of the detail that are no UTF-8 become `?`. */
 struct store_outcome {
     const char *event_id;
     const char *result; /* "ok", "retry" or "failed"; borrowed */
-    const char *detail; /* may be NULL */
+    char *detail;       /* may be NULL */
     uint64_t started_ms, finished_ms;
+    long delay; /* seconds that a retry waits at least */
 };
 
 /* Called for each outcome that was recorded. */
@@ -114,21 +124,57 @@ MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const st
 
 MUST_CHECK enum result store_renew(struct store *store, int64_t lease, struct err *err);
 
-/* Gives back what the lease still holds, without counting the attempt. */
-MUST_CHECK enum result store_give_back(struct store *store, int64_t lease, struct err *err);
+/* Gives back what the lease still holds, or only those COUNT of EVENT_IDS, without counting the attempt. */
+MUST_CHECK enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
+                                       struct err *err);
 
-/* Milliseconds until something is due, 0 when it is, -1 when nothing waits. */
-MUST_CHECK enum result store_due_in(struct store *store, int *ms, struct err *err);
+/* Milliseconds until something of SHARE is due, 0 when it is, -1 when nothing waits. */
+MUST_CHECK enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err);
 
 /* From now on store_wait ends when the schema notifies. */
 MUST_CHECK enum result store_listen(struct store *store, struct err *err);
 
-/* Waits for a notification, a signal, or TIMEOUT_MS; whatever came first. A lost connection is closed. */
-void store_wait(struct store *store, int timeout_ms);
+/* The descriptor that can be read when a notification comes, or the connection is lost; -1 without a connection. */
+int store_descriptor(const struct store *store);
+
+/* Takes the notifications that came. Returns whether there were any. A lost connection is closed. */
+int store_take_notifications(struct store *store);
 
 /* ---- people's ---- */
 
 MUST_CHECK enum result store_set_bot_token(struct store *store, const char *community, const char *token,
                                            struct err *err);
+
+/* The valid bot token of an origin community and when it was stored, both to be freed; *TOKEN is NULL when there is
+ * none. */
+MUST_CHECK enum result store_bot_token(struct store *store, const char *community, char **token, char **stored_at,
+                                       struct err *err);
+
+/* The API refused (401) the token stored at STORED_AT: it is not valid any more. *REFUSED is 0 when another one has
+ * been stored since, or it was marked before. */
+MUST_CHECK enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at,
+                                              int *refused, struct err *err);
+
+/* A page of events, in order of receipt. */
+struct store_event {
+    const char *id, *received_at, *module, *type;
+    const char *body; /* JSON */
+};
+struct store_page {
+    struct store_event *events;
+    size_t count;
+    void *memory; /* what the texts live in */
+};
+
+/* Up to BATCH events from AFTER on (a time as text), or behind the one received then with the id AFTER_ID. MODULE and
+ * TYPE are patterns; NULL: all. To be freed by store_free_page, also when COUNT is 0. */
+MUST_CHECK enum result store_events(struct store *store, const char *after, const char *after_id, const char *module,
+                                    const char *type, int batch, struct store_page *page, struct err *err);
+void store_free_page(struct store_page *page);
+
+/* Calls SEEN for each pair of patterns that an enabled handler has. */
+MUST_CHECK enum result store_wanted(struct store *store,
+                                    void (*seen)(void *context, const char *module, const char *type), void *context,
+                                    struct err *err);
 
 #endif

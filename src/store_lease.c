@@ -18,7 +18,8 @@
 /* PostgreSQL counts microseconds since 2000. */
 #define EPOCH_2000_MS INT64_C(946684800000)
 
-enum result store_claim(struct store *store, const char *worker, int batch, struct store_lease *lease, struct err *err)
+enum result store_claim(struct store *store, const char *worker, int batch, const struct store_share *share,
+                        struct store_lease *lease, struct err *err)
 {
     struct call call = {0};
     struct rows *rows;
@@ -27,11 +28,13 @@ enum result store_claim(struct store *store, const char *worker, int batch, stru
     memset(lease, 0, sizeof *lease);
     call_text(&call, OID_TEXT, worker);
     call_integer(&call, batch);
+    call_texts(&call, share->kinds, share->kind_count);
+    call_texts(&call, share->busy, share->busy_count);
     result = database_call(
         store->database,
-        "select lease, handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type,"
-        " origin_community_id, user_id, community_id, profile_id, payload, body"
-        " from candhook.claim($1, $2::integer)",
+        "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
+        " received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body"
+        " from candhook.claim($1, $2::integer, $3, $4)",
         &call, &rows, err);
     if (result != RESULT_OK)
         return result;
@@ -44,23 +47,25 @@ enum result store_claim(struct store *store, const char *worker, int batch, stru
     lease->kind = rows_text(rows, 0, 2);
     lease->target = rows_text(rows, 0, 3);
     lease->timeout_ms = atoi(rows_text(rows, 0, 4));
+    lease->concurrency = atoi(rows_text(rows, 0, 5));
     lease->deliveries = calloc(lease->count, sizeof *lease->deliveries);
     if (lease->deliveries == NULL)
         abort();
     for (size_t row = 0; row < rows_count(rows); row++)
         lease->deliveries[row] = (struct store_delivery){
-            .event_id = rows_text(rows, row, 5),
-            .attempt = atoi(rows_text(rows, row, 6)),
-            .bot_token = rows_text(rows, row, 7),
-            .received_at = rows_text(rows, row, 8),
-            .module = rows_text(rows, row, 9),
-            .type = rows_text(rows, row, 10),
-            .origin_community_id = rows_text(rows, row, 11),
-            .user_id = rows_text(rows, row, 12),
-            .community_id = rows_text(rows, row, 13),
-            .profile_id = rows_text(rows, row, 14),
-            .payload = rows_text(rows, row, 15),
-            .body = rows_text(rows, row, 16),
+            .event_id = rows_text(rows, row, 6),
+            .attempt = atoi(rows_text(rows, row, 7)),
+            .bot_token = rows_text(rows, row, 8),
+            .token_stored_at = rows_text(rows, row, 9),
+            .received_at = rows_text(rows, row, 10),
+            .module = rows_text(rows, row, 11),
+            .type = rows_text(rows, row, 12),
+            .origin_community_id = rows_text(rows, row, 13),
+            .user_id = rows_text(rows, row, 14),
+            .community_id = rows_text(rows, row, 15),
+            .profile_id = rows_text(rows, row, 16),
+            .payload = rows_text(rows, row, 17),
+            .body = rows_text(rows, row, 18),
         };
     return RESULT_OK;
 }
@@ -131,6 +136,12 @@ static struct element outcome_result(const void *context, size_t index, uint64_t
     return text_of(((const struct store_outcome *)context)[index].result);
 }
 
+static struct element outcome_delay(const void *context, size_t index, uint64_t *spare)
+{
+    *spare = htobe64((uint64_t)((const struct store_outcome *)context)[index].delay);
+    return (struct element){spare, sizeof *spare};
+}
+
 static struct element time_element(uint64_t ms, uint64_t *spare)
 {
     *spare = htobe64((uint64_t)(((int64_t)ms - EPOCH_2000_MS) * 1000));
@@ -168,9 +179,11 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     free(details);
     call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
     call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
-    result = database_call(store->database,
-                           "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6)",
-                           &call, &rows, err);
+    call_array(&call, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
+    result = database_call(
+        store->database,
+        "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6, $7::integer[])", &call,
+        &rows, err);
     if (result != RESULT_OK)
         return result;
     for (size_t row = 0; row < rows_count(rows); row++)
@@ -187,20 +200,28 @@ enum result store_renew(struct store *store, int64_t lease, struct err *err)
     return database_run(store->database, "select candhook.renew($1)", &call, err);
 }
 
-enum result store_give_back(struct store *store, int64_t lease, struct err *err)
+enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
+                            struct err *err)
 {
     struct call call = {0};
 
     call_integer(&call, lease);
-    return database_run(store->database, "select candhook.give_back($1)", &call, err);
+    if (event_ids != NULL)
+        call_texts(&call, event_ids, count);
+    else
+        call_text(&call, OID_TEXT_ARRAY, NULL);
+    return database_run(store->database, "select candhook.give_back($1, $2::uuid[])", &call, err);
 }
 
-enum result store_due_in(struct store *store, int *ms, struct err *err)
+enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err)
 {
     struct call call = {0};
     struct rows *rows;
-    enum result result = database_call(store->database, "select candhook.due_in()", &call, &rows, err);
+    enum result result;
 
+    call_texts(&call, share->kinds, share->kind_count);
+    call_texts(&call, share->busy, share->busy_count);
+    result = database_call(store->database, "select candhook.due_in($1, $2)", &call, &rows, err);
     if (result != RESULT_OK)
         return result;
     *ms = -1;

@@ -10,8 +10,10 @@
 #include "worker.h"
 
 #include "clock.h"
+#include "kind_sql.h"
 #include "lock.h"
 #include "log.h"
+#include "outside.h"
 #include "patience.h"
 #include "recorder.h"
 #include "runner.h"
@@ -26,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -35,11 +38,13 @@
 #define MAINTAIN_SECONDS 3600 /* how often the schema keeps house */
 #define VERSION_SECONDS 5     /* how often the schema's version is asked for */
 #define RUNNER_REST_SECONDS 1 /* at least so long between two starts of one runner */
+#define ONCE_SECONDS 900      /* after so long `--once` leaves the rest to the next one */
 
 struct runner {
     pid_t pid; /* 0: not running */
     int64_t started;
     char name[128];
+    struct runner_post post;
 };
 
 struct worker {
@@ -48,21 +53,42 @@ struct worker {
     struct store *store;
     struct recorder *recorder;
     struct runner *runners;
+    unsigned runner_count;  /* those of sql, and one for all that runs outside the database */
     struct stat executable; /* as it was when we started */
     char executable_path[PATH_MAX];
     int64_t maintained, version_checked, looked; /* seconds */
-    int schema_changed;
+    int schema_changed, released;
     struct patience patience;
 };
 
 /* ---- runners ---- */
 
-static void name_worker(char *name, size_t size, unsigned index)
+/* HOST/SPOOL/: whose leases begin so, is or was a worker of this spool, of which there is one at a time. */
+static void name_workers(const struct worker *worker, char *name, size_t size)
 {
     char host[64] = "";
+    struct stat folder = {.st_ino = 0};
 
     gethostname(host, sizeof host - 1);
-    snprintf(name, size, "%s/%d/%u", host, (int)getpid(), index);
+    (void)!fstat(worker->folder, &folder);
+    snprintf(name, size, "%s/%jx/", host, (uintmax_t)folder.st_ino);
+}
+
+static void name_worker(const struct worker *worker, char *name, size_t size, unsigned index)
+{
+    char prefix[100];
+
+    name_workers(worker, prefix, sizeof prefix);
+    snprintf(name, size, "%s%d/%u", prefix, (int)getpid(), index);
+}
+
+/* Gives back what earlier workers of this spool had leased when they ended without a word. */
+static enum result release_former(struct worker *worker, struct err *err)
+{
+    char prefix[100];
+
+    name_workers(worker, prefix, sizeof prefix);
+    return store_release(worker->store, prefix, err);
 }
 
 static void start_runner(struct worker *worker, struct runner *runner)
@@ -73,7 +99,7 @@ static void start_runner(struct worker *worker, struct runner *runner)
     runner->pid = fork();
     if (runner->pid != 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next worker gives back its leases at once: they must be nobody's */
     prctl(PR_SET_NAME, "candhook-runner");
     if (getppid() != parent)
         _exit(0);
@@ -81,7 +107,10 @@ static void start_runner(struct worker *worker, struct runner *runner)
     recorder_free(worker->recorder);
     close(worker->lock_file);
     close(worker->folder);
-    runner_main(worker->conf, runner->name);
+    for (unsigned i = 0; i < worker->runner_count; i++)
+        if (&worker->runners[i] != runner)
+            close(worker->runners[i].post.wake);
+    runner_main(worker->conf, &runner->post);
     _exit(0);
 }
 
@@ -93,7 +122,7 @@ static void mind_runners(struct worker *worker)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (unsigned i = 0; i < worker->conf->runners; i++) {
+        for (unsigned i = 0; i < worker->runner_count; i++) {
             if (worker->runners[i].pid != pid)
                 continue;
             worker->runners[i].pid = 0;
@@ -101,7 +130,7 @@ static void mind_runners(struct worker *worker)
             if (store_release(worker->store, worker->runners[i].name, &err) != RESULT_OK)
                 log_debug("runner=%s leases=not released reason=\"%s\"", worker->runners[i].name, err.text);
         }
-    for (unsigned i = 0; i < worker->conf->runners; i++)
+    for (unsigned i = 0; i < worker->runner_count; i++)
         if (worker->runners[i].pid <= 0 &&
             clock_monotonic_ms() / 1000 - worker->runners[i].started >= RUNNER_REST_SECONDS)
             start_runner(worker, &worker->runners[i]);
@@ -109,25 +138,46 @@ static void mind_runners(struct worker *worker)
 
 static void start_runners(struct worker *worker)
 {
-    worker->runners = calloc(worker->conf->runners + 1, sizeof *worker->runners);
+    unsigned sql = worker->conf->runners;
+
+    worker->runner_count = sql > 0 ? sql + 1 : 0;
+    worker->runners = calloc(worker->runner_count + 1, sizeof *worker->runners);
     if (worker->runners == NULL)
         abort();
-    for (unsigned i = 0; i < worker->conf->runners; i++) {
-        name_worker(worker->runners[i].name, sizeof worker->runners[i].name, i);
-        start_runner(worker, &worker->runners[i]);
+    for (unsigned i = 0; i < worker->runner_count; i++) {
+        struct runner *runner = &worker->runners[i];
+
+        name_worker(worker, runner->name, sizeof runner->name, i);
+        runner->post =
+            (struct runner_post){runner->name, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), i == sql, i == 0 && sql > 1};
     }
+    for (unsigned i = 0; i < worker->runner_count; i++)
+        start_runner(worker, &worker->runners[i]);
+}
+
+/* Something was recorded: whoever sleeps looks. */
+static void wake_runners(const struct worker *worker)
+{
+    const uint64_t once = 1;
+
+    for (unsigned i = 0; i < worker->runner_count; i++)
+        (void)!write(worker->runners[i].post.wake, &once, sizeof once);
 }
 
 /* Tells the runners to end, and waits until they finished their batches. */
 static void end_runners(struct worker *worker)
 {
-    for (unsigned i = 0; i < worker->conf->runners; i++)
+    for (unsigned i = 0; i < worker->runner_count; i++)
         if (worker->runners[i].pid > 0)
             kill(worker->runners[i].pid, SIGTERM);
-    for (unsigned i = 0; i < worker->conf->runners; i++)
+    for (unsigned i = 0; i < worker->runner_count; i++) {
         while (worker->runners[i].pid > 0 && waitpid(worker->runners[i].pid, NULL, 0) < 0 && errno == EINTR)
             ;
+        close(worker->runners[i].post.wake);
+    }
     free(worker->runners);
+    worker->runners = NULL;
+    worker->runner_count = 0;
 }
 
 /* ---- looking around ---- */
@@ -200,6 +250,10 @@ static enum result record_step(struct worker *worker, size_t *recorded, struct e
         worker->schema_changed = 1; /* while we were not connected */
     if (result == RESULT_OK)
         result = tend_schema(worker, err);
+    if (result == RESULT_OK && !worker->released) {
+        result = release_former(worker, err);
+        worker->released = result == RESULT_OK;
+    }
     if (result == RESULT_OK)
         result = recorder_step(worker->recorder, recorded, err);
     return result;
@@ -222,26 +276,53 @@ static void work(struct worker *worker)
             continue;
         }
         patience_rest(&worker->patience, "recording");
+        if (recorded > 0)
+            wake_runners(worker);
         recorder_wait(worker->recorder, recorded > 0 ? 0 : TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in, however busy the spool is */
     }
     end_runners(worker);
 }
 
-/* Records all that the spool holds and runs all that is due. */
+/* One step of the handlers, all in this process. *RAN is how many sql deliveries, *WORK whether others run. */
+static enum result handle_step(struct worker *worker, const char *name, struct outside *outside, size_t *ran, int *work,
+                               struct err *err)
+{
+    char *handler;
+    enum result result = kind_sql_step(worker->store, name, NULL, 0, ran, &handler, err);
+
+    free(handler);
+    if (result == RESULT_OK)
+        result = outside_step(outside, work, err);
+    return result;
+}
+
+/* Records all that the spool holds and runs all that is due; under steady traffic, for ONCE_SECONDS. */
 static enum result work_once(struct worker *worker, struct err *err)
 {
     char name[128];
     size_t recorded = 0, ran = 0;
+    int work = 0;
+    int64_t until = clock_monotonic_ms() + ONCE_SECONDS * 1000;
+    struct outside *outside;
     enum result result;
 
-    name_worker(name, sizeof name, 0);
+    name_worker(worker, name, sizeof name, 0);
+    outside = outside_new(worker->conf, worker->store, name);
     do {
+        if (signals_stop_asked() || clock_monotonic_ms() >= until)
+            outside_wind_up(outside);
         result = record_step(worker, &recorded, err);
+        if (result == RESULT_OK && recorded > 0)
+            outside_look(outside);
         if (result == RESULT_OK)
-            result = runner_step(worker->conf, worker->store, name, &ran, err);
-        signals_poll(NULL, 0, 0);
-    } while (result == RESULT_OK && (recorded > 0 || ran > 0) && !signals_stop_asked());
+            result = handle_step(worker, name, outside, &ran, &work, err);
+        if (result == RESULT_OK && work && recorded == 0 && ran == 0)
+            outside_wait(outside, NULL, 0, TICK_MS);
+        signals_poll(NULL, 0, 0); /* lets a signal in */
+    } while (result == RESULT_OK &&
+             (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
+    outside_free(outside);
     return result;
 }
 

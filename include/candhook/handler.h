@@ -8,11 +8,11 @@
  *
  *     enum candhook_result welcome(const struct candhook_call *call)
  *     {
- *         const char *id = call->functions->payload(call, "id");
+ *         const char *id = candhook_payload(call, "id");
  *
  *         if (id == NULL)
- *             return call->functions->answer(call, CANDHOOK_FAILED, "the payload has no id");
- *         return call->functions->answer(call, CANDHOOK_OK, "welcomed %s", id);
+ *             return candhook_answer(call, CANDHOOK_FAILED, "the payload has no id");
+ *         return candhook_answer(call, CANDHOOK_OK, "welcomed %s", id);
  *     }
  *
  *     cc -shared -fPIC $(pkg-config --cflags candhook) -o welcome.so welcome.c
@@ -44,6 +44,25 @@ enum candhook_result {
 
 struct candhook_call;
 
+/* A call of the canD API. */
+struct candhook_request {
+    size_t size;              /* of this structure, in bytes */
+    const char *method;       /* "GET", "POST", "PUT", ... */
+    const char *path;         /* "/products/CP:AK290DKFJD"; may hold a query */
+    const char *body;         /* JSON; NULL: none */
+    const char *community_id; /* NULL: the event's origin community */
+    const char *profile_id;   /* on whose behalf; NULL: nobody's */
+};
+
+/* What came of it. */
+struct candhook_response {
+    size_t size;       /* of this structure, in bytes */
+    int status;        /* of HTTP, 200 and so on; 0: there was no answer */
+    const char *body;  /* JSON, as it came; "" when there is none */
+    const char *error; /* what is wrong, in words, when the status is not 2xx or the answer is too large; else NULL */
+    long retry_after;  /* seconds, as the API wishes; -1: it did not say */
+};
+
 /* What candhook offers to a handler. Texts are UTF-8 and live until the handler returns. */
 struct candhook_functions {
     size_t size; /* of this structure, in bytes */
@@ -64,6 +83,16 @@ struct candhook_functions {
      * string's text, or the JSON of anything else ("true", "12", "[1,2]"). NULL when it is missing or null.
      */
     const char *(*payload)(const struct candhook_call *call, const char *path);
+
+    /* The same of any JSON object, as of an answer of the canD API. */
+    const char *(*value)(const struct candhook_call *call, const char *json, const char *path);
+
+    /*
+     * Calls the canD API (setting api_url) with the bot token, and waits for the answer, at most as long as the handler
+     * may run. Never NULL. When the API refuses the token (401), candhook marks it as invalid, and unless the handler
+     * answers CANDHOOK_OK the delivery is held until a new token is stored, and this attempt does not count.
+     */
+    const struct candhook_response *(*api)(const struct candhook_call *call, const struct candhook_request *request);
 };
 
 /* One call of a handler: one event, one attempt. */
@@ -84,6 +113,23 @@ struct candhook_call {
     const char *body;      /* the whole event, JSON object */
     const char *bot_token; /* of the origin community; NULL unless the handler needs_token */
 };
+
+/*
+ * The usual ways to say it, in C:
+ *
+ *     const struct candhook_response *answer = candhook_api(call, "GET", "/products/CP:1", NULL);
+ *
+ *     if (answer->error != NULL)
+ *         return candhook_answer(call, CANDHOOK_RETRY, "%s", answer->error);
+ */
+#define candhook_answer(call, ...) ((call)->functions->answer((call), __VA_ARGS__))
+#define candhook_payload(call, path) ((call)->functions->payload((call), (path)))
+#define candhook_value(call, json, path) ((call)->functions->value((call), (json), (path)))
+#ifndef __cplusplus
+#define candhook_api(call, method, path, body)                                                                         \
+    ((call)->functions->api((call), &(const struct candhook_request){sizeof(struct candhook_request), (method),        \
+                                                                     (path), (body), NULL, NULL}))
+#endif
 
 typedef enum candhook_result candhook_handler(const struct candhook_call *call);
 
