@@ -52,18 +52,23 @@ declare
                            'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[]), '
                            'candhook.renew(bigint), candhook.give_back(bigint, uuid[]), candhook.release(text), '
                            'candhook.due_in(text[], text[]), candhook.maintain()',
+        'candhook_worker', 'execute on function candhook.bot_token(text), candhook.refuse_bot_token(text, timestamptz), '
+                           'candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
         'candhook_handler', 'usage on schema candhook',
         'candhook_reader', 'usage on schema candhook',
         'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
                            'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.failed, '
                            'candhook.due, candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked',
         'candhook_reader', 'execute on function candhook.matches(text, text)', -- for unhandled_types
+        'candhook_reader', 'execute on function candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
         'candhook_admin', 'usage on schema candhook',
         'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
                           'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.failed, '
                           'candhook.due, candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked',
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
         'candhook_admin', 'insert on candhook.bot_token_entry',
+        'candhook_admin', 'execute on function candhook.bot_token(text), candhook.refuse_bot_token(text, timestamptz), '
+                          'candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
         'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text), '
                           'candhook.handler_known(text), candhook.enable_handler(text), candhook.disable_handler(text), '
                           'candhook.remove_handler(text), candhook.replay(uuid, text[]), '

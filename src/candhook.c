@@ -18,11 +18,16 @@ static const struct verb {
     int (*run)(int argc, char **argv);
     const char *summary;
 } verbs[] = {
+    {"api", verb_api, "call the canD API with the bot token of a community"},
+    {"authorize-url", verb_authorize_url, "print the URL at which a community authorizes the App"},
     {"check-config", verb_check_config, "read the configuration and say what is in force"},
+    {"forward", verb_forward, "POST recorded events to a local server, as canD would"},
     {"init", verb_init, "install the schema candhook into the database"},
+    {"scopes", verb_scopes, "print the webhook scopes that the handlers need"},
     {"send", verb_send, "POST a sample event to a URL"},
     {"stop", verb_stop, "end the worker of the spool, and start no other"},
     {"token", verb_token, "store the bot token of a community"},
+    {"url", verb_url, "make, list and retire the secrets of the webhook URL"},
     {"work", verb_work, "record spooled events and run their handlers"},
 };
 

@@ -491,3 +491,10 @@ const char *conf_default_url(void)
 {
     return getenv("CANDHOOK_URL");
 }
+
+const char *conf_default_community(void)
+{
+    const char *community = getenv("CANDHOOK_ORIGIN_COMMUNITY_ID");
+
+    return community != NULL && *community != '\0' ? community : NULL;
+}

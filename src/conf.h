@@ -19,6 +19,7 @@ struct conf {
     char *database;       /* libpq conninfo */
     char *spool;          /* folder, absolute */
     char *url_secrets;    /* file, absolute */
+    char *base_url;       /* the URL without its secret, as canD sees it; "": not told */
     size_t max_body;      /* bytes */
     uint64_t min_free;    /* bytes that must stay free where the spool lies */
     unsigned keep_sealed; /* seconds that a recorded segment is kept; 0: not at all */
@@ -27,6 +28,9 @@ struct conf {
     char *log;            /* "stderr", "syslog" or an absolute path */
     enum log_level log_level;
     char *worker_program; /* the candhook that the responder starts */
+    char *api_url;        /* base of the canD API */
+    char *authorize_url;  /* where communities authorize the App */
+    char *webhook_scope;  /* template of a webhook scope: {module} and {area} stand for what is wanted */
 };
 
 /*
@@ -51,5 +55,9 @@ void conf_free(struct conf *conf);
 
 /* $CANDHOOK_URL: where candhook send posts when it is given no URL; NULL when it is not set. */
 const char *conf_default_url(void);
+
+/* $CANDHOOK_ORIGIN_COMMUNITY_ID, which an exec handler has: the community that candhook api calls for; NULL when it is
+ * not set. */
+const char *conf_default_community(void);
 
 #endif

@@ -27,6 +27,7 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"database", CONF_TEXT, PLACE(database), NULL, 0, 0, "connection string of the database, as libpq takes it"},
     {"spool", CONF_HIDDEN, PLACE(spool), LOCALSTATEDIR "/lib/candhook/spool", 0, 0, "folder of the spool"},
     {"url_secrets", CONF_HIDDEN, PLACE(url_secrets), SYSCONFDIR "/candhook.secrets", 0, 0, "file of the URL secrets"},
+    {"base_url", CONF_URL, PLACE(base_url), "", 0, 0, "the URL that events are posted to, without its secret"},
     {"max_body", CONF_SIZE, PLACE(max_body), "1M", KIB, 16 * MIB, "largest body that is taken"},
     {"min_free", CONF_SPACE, PLACE(min_free), "64M", 0, 1024 * GIB, "space that stays free where the spool lies"},
     {"keep_sealed", CONF_SECONDS, PLACE(keep_sealed), "0", 0, 365 * DAY, "how long recorded segments are kept"},
@@ -36,6 +37,10 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"log_level", CONF_LEVEL, PLACE(log_level), "info", 0, 0, "the least important lines that are logged"},
     {"worker_program", CONF_PATH, PLACE(worker_program), BINDIR "/candhook", 0, 0,
      "the program that the responder starts"},
+    {"api_url", CONF_URL, PLACE(api_url), "https://api.cand.xyz", 0, 0, "base of the canD API"},
+    {"authorize_url", CONF_URL, PLACE(authorize_url), "https://canpass.me/oauth2/authorize", 0, 0,
+     "where communities authorize the App"},
+    {"webhook_scope", CONF_SCOPE, PLACE(webhook_scope), "webhook:{module}:{area}", 0, 0, "template of a webhook scope"},
 };
 
 static const char *const level_words[] = {"error", "warning", "info", "debug"}; /* in the order of enum log_level */
@@ -55,7 +60,8 @@ static const void *const_place_of(const struct conf *conf, const struct conf_key
 
 static int is_text(enum conf_kind kind)
 {
-    return kind == CONF_TEXT || kind == CONF_PATH || kind == CONF_HIDDEN || kind == CONF_TARGET;
+    return kind == CONF_TEXT || kind == CONF_PATH || kind == CONF_HIDDEN || kind == CONF_TARGET || kind == CONF_URL ||
+           kind == CONF_SCOPE;
 }
 
 /* ---- amounts: a number and perhaps a unit ---- */
@@ -147,18 +153,43 @@ static int is_path(const char *value)
     return *value == '/' && *at == '\0' && at - value < PATH_MAX;
 }
 
+static int is_graphic(const char *value)
+{
+    const char *at = value;
+
+    while (*at > ' ' && *at < 0x7f)
+        at++;
+    return at > value && *at == '\0' && at - value < PATH_MAX;
+}
+
+/* Programs that know no URLs read this, so it only keeps out what has no place in a base: user, query and fragment. */
+static int is_url(const char *value)
+{
+    size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 : strncmp(value, "http://", 7) == 0 ? 7 : 0;
+    const char *host = value + scheme;
+    size_t length = strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]");
+
+    return scheme > 0 && length > 0 && (host[length] == '/' || host[length] == '\0') && is_graphic(value) &&
+           strpbrk(value, "?#") == NULL;
+}
+
 static int allows_text(enum conf_kind kind, const char *value)
 {
     if (kind == CONF_TEXT)
         return *value != '\0';
+    if (kind == CONF_URL)
+        return is_url(value);
+    if (kind == CONF_SCOPE)
+        return is_graphic(value);
     return is_path(value) || (kind == CONF_TARGET && (strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0));
 }
 
 static int set_text(struct conf *conf, const struct conf_key *key, const char *value)
 {
     char *text;
+    int left_out = *value == '\0' && key->fallback != NULL && *key->fallback == '\0';
 
-    if (!allows_text(key->kind, value))
+    if (!left_out && !allows_text(key->kind, value))
         return -1;
     memcpy(&text, place_of(conf, key), sizeof text);
     free(text);
@@ -223,6 +254,10 @@ void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
         snprintf(text, room, "error, warning, info or debug");
     else if (key->kind == CONF_TARGET)
         snprintf(text, room, "stderr, syslog or the absolute path of a file");
+    else if (key->kind == CONF_URL)
+        snprintf(text, room, "https://HOST/PATH or http://HOST/PATH, without user, query and fragment");
+    else if (key->kind == CONF_SCOPE)
+        snprintf(text, room, "printable characters without blanks, as webhook:{module}:{area}");
     else if (is_text(key->kind))
         snprintf(text, room, "an absolute path, without quotes");
     else if (units == size_units)

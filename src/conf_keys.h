@@ -19,6 +19,8 @@ enum conf_kind {
     CONF_PATH,    /* absolute path */
     CONF_HIDDEN,  /* absolute path that must not lie under a document root */
     CONF_TARGET,  /* stderr, syslog or such a path */
+    CONF_URL,     /* http or https, without user, query and fragment */
+    CONF_SCOPE,   /* printable ASCII without blanks */
     CONF_SIZE,    /* bytes, in a size_t */
     CONF_SPACE,   /* bytes, in a uint64_t */
     CONF_COUNT,   /* a number, in an unsigned */
@@ -30,12 +32,12 @@ struct conf_key {
     const char *name;
     enum conf_kind kind;
     size_t place;         /* in struct conf */
-    const char *fallback; /* NULL: the key must be set */
+    const char *fallback; /* NULL: the key must be set; "": it may be left out */
     uint64_t min, max;    /* of sizes, counts and times */
     const char *help;
 };
 
-#define CONF_KEY_COUNT 11
+#define CONF_KEY_COUNT 15
 
 extern const struct conf_key conf_keys[CONF_KEY_COUNT];
 

@@ -5,6 +5,11 @@
  *
  * The back-off stands in the file `worker.start` of the spool, shared by all helpers: how many starts in a row did not
  * last a minute, and when the last one was (milliseconds since 1970). The file's lock is held while deciding.
+ *
+ * Under CGI there is no helper; each request that was spooled has a child instead, which becomes `candhook work --once`.
+ * The lock of the file `worker.next` makes at most one of them wait for its turn; it is let go of only when the worker's
+ * lock is held. So whoever finds it held may leave: a worker will begin, and look at the spool, after that. The worker's
+ * lock stays held across the exec, so that a crowd of requests starts one program and not a crowd of them.
  */
 #include <config.h>
 
@@ -31,6 +36,7 @@
 #define LASTING_MS 60000 /* a worker that ran so long started well */
 #define FIRST_WAIT_MS 2000
 #define LONGEST_WAIT_MS 60000
+#define TURN_SECONDS 300 /* longer than `candhook work --once` takes */
 
 extern char **environ;
 
@@ -65,11 +71,9 @@ static char **worker_environment(const struct conf *conf)
     return result;
 }
 
-/* Becomes the worker: a session of its own, nothing of the front's but the place for log lines. Does not return. */
-static void exec_worker(const struct conf *conf, int once, int keep_stderr)
+/* A session of its own, nothing of the front's but perhaps the place for log lines. */
+static void leave_front(int keep_stderr)
 {
-    char program[] = "candhook", verb[] = "work", unless[] = "--unless-stopped", only_once[] = "--once";
-    char *argv[] = {program, verb, unless, once ? only_once : NULL, NULL};
     int null = open("/dev/null", O_RDWR);
 
     setsid();
@@ -82,6 +86,14 @@ static void exec_worker(const struct conf *conf, int once, int keep_stderr)
     if (chdir("/") != 0)
         _exit(126);
     signals_reset();
+}
+
+/* Becomes the worker. Does not return. */
+static void exec_worker(const struct conf *conf, int once)
+{
+    char program[] = "candhook", verb[] = "work", unless[] = "--unless-stopped", only_once[] = "--once";
+    char *argv[] = {program, verb, unless, once ? only_once : NULL, NULL};
+
     execve(conf->worker_program, argv, worker_environment(conf));
     log_error("worker=not started program=%s reason=\"%s\"", conf->worker_program, strerror(errno));
     _exit(127);
@@ -126,8 +138,10 @@ static void tend(const struct conf *conf, int folder, int lock_file)
         return;
     if (lock_take(start_file) == 0 && may_start(start_file)) {
         log_info("worker=starting program=%s", conf->worker_program);
-        if (fork() == 0)
-            exec_worker(conf, 0, 1);
+        if (fork() == 0) {
+            leave_front(1);
+            exec_worker(conf, 0);
+        }
     }
     close(start_file);
 }
@@ -178,16 +192,48 @@ pid_t helper_fork(const struct conf *conf, int listener)
     _exit(0);
 }
 
-void helper_start_once(const struct conf *conf)
+static void on_alarm(int number)
+{
+    (void)number; /* only ends the wait for the lock */
+}
+
+/* Waits until the worker's lock is ours. 0: not in time. A worker that stays so long is no `--once`, and looks at the
+ * spool by itself. */
+static int take_turn(int worker_lock)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    int taken;
+
+    sigaction(SIGALRM, &action, NULL);
+    alarm(TURN_SECONDS);
+    taken = lock_wait(worker_lock) == 0;
+    alarm(0);
+    return taken;
+}
+
+/* The life of a request's child. Does not return. */
+static void wait_and_work(const struct conf *conf)
 {
     struct err err;
-    int folder, lock_file;
+    int folder, next, worker_lock;
 
+    leave_front(0);
     if (spool_open(conf->spool, &folder, &err) != RESULT_OK)
-        return; /* said already, when the request was refused */
-    lock_file = open_in(folder, SPOOL_WORKER_LOCK);
-    if (lock_file >= 0 && lock_holder(lock_file) == 0 && faccessat(folder, SPOOL_STOPPED, F_OK, 0) != 0 && fork() == 0)
-        exec_worker(conf, 1, 0);
-    close(lock_file);
+        _exit(0);
+    next = open_in(folder, SPOOL_WORKER_NEXT);
+    worker_lock = open_in(folder, SPOOL_WORKER_LOCK);
+    if (next < 0 || worker_lock < 0 || lock_take(next) != 0 || !take_turn(worker_lock))
+        _exit(0);
+    close(next);
+    if (faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0)
+        _exit(0);
     close(folder);
+    fcntl(worker_lock, F_SETFD, 0); /* closing it would let go of the lock */
+    exec_worker(conf, 1);
+}
+
+void helper_start_once(const struct conf *conf)
+{
+    if (fork() == 0)
+        wait_and_work(conf);
 }

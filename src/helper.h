@@ -19,9 +19,9 @@
 pid_t helper_fork(const struct conf *conf, int listener);
 
 /*
- * After a CGI answer: starts `candhook work --once` in a session of its own, without any of the front's descriptors,
- * unless a worker runs. (One of these that runs looks at the spool again after it let go of its lock, so nothing is
- * missed.)
+ * After a CGI request was spooled: a child in a session of its own, without any of the front's descriptors, sees to it
+ * that `candhook work --once` looks at the spool from now on, unless another such child waits to do so already. However
+ * many requests come, one worker runs and one child waits for it to end.
  */
 void helper_start_once(const struct conf *conf);
 

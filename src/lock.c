@@ -23,6 +23,13 @@ int lock_take(int fd)
     return fcntl(fd, F_SETLK, &lock);
 }
 
+int lock_wait(int fd)
+{
+    struct flock lock = whole_file(F_WRLCK);
+
+    return fcntl(fd, F_SETLKW, &lock);
+}
+
 void lock_release(int fd)
 {
     struct flock lock = whole_file(F_UNLCK);

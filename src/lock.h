@@ -14,6 +14,9 @@
 /* Takes the exclusive lock without waiting. Returns 0, or -1 with errno EAGAIN (or EACCES) when another holds it. */
 int lock_take(int fd);
 
+/* The same, but waits for it as long as others hold it. A caught signal ends the wait: -1 with EINTR. */
+int lock_wait(int fd);
+
 /* Lets go of the lock. */
 void lock_release(int fd);
 

@@ -24,7 +24,6 @@
 #include "private_file.h"
 
 #define SECRET_ROOM 256 /* a multiple of 8; the longest secret and a NUL */
-#define SECRETS_MAX 100
 #define SETTLE_SECONDS 2
 #define MAKE_ONE "make one: candhook url new"
 #define NOTE_MS 60000 /* between two notes of the use of a secret */
@@ -49,7 +48,7 @@ struct secrets {
     char *path;
     struct secret *list; /* room for SECRETS_MAX, or NULL */
     size_t count;
-    int for_any;          /* root reads the file of any user */
+    int for_any;          /* root reads the file of any user, and none is fine */
     int none;             /* the file says that it holds none on purpose */
     struct identity seen; /* when it was last read, well or badly */
     int settled;          /* whether it had been left alone by then */
@@ -204,7 +203,7 @@ static enum result take_lines(struct secrets *secrets, const struct private_file
         result = take_line(secrets, cursor, line, err);
         cursor.at = cursor.end + 1;
     }
-    if (result == RESULT_OK && secrets->count == 0 && !secrets->none) {
+    if (result == RESULT_OK && secrets->count == 0 && !secrets->none && !secrets->for_any) {
         err_set(err, "%s holds no URL secret; " MAKE_ONE, secrets->path);
         result = RESULT_FAIL;
     }

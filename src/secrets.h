@@ -14,6 +14,7 @@
 #include "err.h"
 
 #define SECRETS_LABEL_BYTES 64 /* longest label, without NUL */
+#define SECRETS_MAX 100        /* more are refused */
 #define SECRETS_MIN_BYTES 16   /* shorter secrets are refused */
 #define SECRETS_GOOD_BYTES 32  /* one that a person thought up is likely to be shorter */
 #define SECRETS_TIME_BYTES 40  /* room for the time of making, with NUL */
@@ -31,7 +32,7 @@ struct secrets;
  */
 MUST_CHECK enum result secrets_load(struct secrets **out, const char *path, struct err *err);
 
-/* The same for people's verbs: root may read the file of any user. */
+/* The same for people's verbs: root may read the file of any user, and one without any secret is fine. */
 MUST_CHECK enum result secrets_load_any(struct secrets **out, const char *path, struct err *err);
 
 /*

@@ -20,6 +20,7 @@
 /* Files of the folder beside the segments. */
 #define SPOOL_WORKER_LOCK "worker.lock"   /* locked by the one worker while it lives */
 #define SPOOL_WORKER_START "worker.start" /* the back-off with which a worker is started (helper.c) */
+#define SPOOL_WORKER_NEXT "worker.next"   /* locked by the CGI child that waits for the worker to end */
 #define SPOOL_STOPPED "stopped"           /* there while a person wants no worker to be started */
 
 /*

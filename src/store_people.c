@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 /* ---- bot tokens ----
  *
  * A token is copied, not sent as a parameter: a server that logs statements logs their parameters, but no copied data.
@@ -59,4 +61,98 @@ enum result store_set_bot_token(struct store *store, const char *community, cons
     explicit_bzero(row, size);
     free(row);
     return result;
+}
+
+enum result store_bot_token(struct store *store, const char *community, char **token, char **stored_at, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result;
+
+    *token = *stored_at = NULL;
+    call_text(&call, OID_TEXT, community);
+    result = database_call(store->database, "select token, stored_at from candhook.bot_token($1)", &call, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    if (rows_count(rows) > 0) {
+        *token = text_copy(rows_text(rows, 0, 0));
+        *stored_at = text_copy(rows_text(rows, 0, 1));
+    }
+    rows_free(rows);
+    return RESULT_OK;
+}
+
+enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at, int *refused,
+                                   struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result;
+
+    call_text(&call, OID_TEXT, community);
+    call_text(&call, OID_TIMESTAMPTZ, stored_at);
+    result = database_call(store->database, "select candhook.refuse_bot_token($1, $2)::integer", &call, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    *refused = atoi(rows_text(rows, 0, 0));
+    rows_free(rows);
+    return RESULT_OK;
+}
+
+/* ---- events and what is wanted of them ---- */
+
+enum result store_events(struct store *store, const char *after, const char *after_id, const char *module,
+                         const char *type, int batch, struct store_page *page, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result;
+
+    memset(page, 0, sizeof *page);
+    call_text(&call, OID_TIMESTAMPTZ, after);
+    call_text(&call, OID_UUID, after_id);
+    call_text(&call, OID_TEXT, module);
+    call_text(&call, OID_TEXT, type);
+    call_integer(&call, batch);
+    result = database_call(
+        store->database, "select id, received_at, module, type, body from candhook.events($1, $2, $3, $4, $5::integer)",
+        &call, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    page->memory = rows;
+    page->count = rows_count(rows);
+    page->events = calloc(page->count + 1, sizeof *page->events);
+    if (page->events == NULL)
+        abort();
+    for (size_t row = 0; row < page->count; row++)
+        page->events[row] = (struct store_event){.id = rows_text(rows, row, 0),
+                                                 .received_at = rows_text(rows, row, 1),
+                                                 .module = rows_text(rows, row, 2),
+                                                 .type = rows_text(rows, row, 3),
+                                                 .body = rows_text(rows, row, 4)};
+    return RESULT_OK;
+}
+
+void store_free_page(struct store_page *page)
+{
+    free(page->events);
+    if (page->memory != NULL)
+        rows_free(page->memory);
+    memset(page, 0, sizeof *page);
+}
+
+enum result store_wanted(struct store *store, void (*seen)(void *context, const char *module, const char *type),
+                         void *context, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result =
+        database_call(store->database, "select module, type from candhook.wanted()", &call, &rows, err);
+
+    if (result != RESULT_OK)
+        return result;
+    for (size_t row = 0; row < rows_count(rows); row++)
+        seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1));
+    rows_free(rows);
+    return RESULT_OK;
 }

@@ -46,7 +46,8 @@ is_deeply [ $keys =~ /^\.It Ic (\w+)$/mg ], \@names, 'candhook.conf(5) has the s
 for my $name (@names) {
     my $text = $page{$name} // '';
     my $said = $text =~ /^Default:\n\.Ql (.+)\n\z/m ? $1 : undef;
-    is $said, $default{$name}, "candhook.conf(5) has the default of $name";
+    is $said, $default{$name} eq '' ? undef : $default{$name}, "candhook.conf(5) has the default of $name" if defined $default{$name};
+    like $text, qr/^Default: none\.\n\z/m, "candhook.conf(5) says that $name has no default" if ($default{$name} // 'x') eq '';
     like $text, qr/Default: none; this key must be set\./, "candhook.conf(5) says that $name must be set" unless defined $default{$name};
 }
 
@@ -55,7 +56,7 @@ my $sample = slurp('candhook.conf.sample.in');
 my @sampled = $sample =~ /^#(\w+) = .+$/mg;
 is_deeply \@sampled, \@names, 'the sample has the same keys, in the same order';
 my %sampled = $sample =~ /^#(\w+) = (.+)$/mg;
-is $sampled{$_}, $default{$_}, "the sample has the default of $_" for grep { defined $default{$_} } @names;
+is $sampled{$_}, $default{$_}, "the sample has the default of $_" for grep { length($default{$_} // '') } @names;
 unlike $sample, qr/^(?!#|\[candhook\]$|$)/m, 'and all in it is a comment, but for the section';
 
 # ---- ranges ----

@@ -1,12 +1,16 @@
 create or replace function candhook.heads(handler text)
 returns table (received_at timestamptz, event_id uuid, order_key text, due_at timestamptz)
-language sql stable security definer
+language sql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 set enable_sort = off
 as $$
 -- The first delivery of each order_key: the only ones that an ordered handler may begin. The index is skipped through
 -- from key to key, so it does not matter how much waits behind each.
+--
+-- An event that was recorded late can come before one of its key that runs already. Then it may not begin either, and its
+-- due_at is when that lease ends. A lease that has run out counts as long as its delivery is locked: run_sql is at it.
+-- What runs is found by the index of leases (no sort is allowed), since among what waits it is rare.
 with recursive head as (
     (select d.received_at, d.event_id, d.order_key, d.due_at
        from candhook.delivery d
@@ -22,8 +26,26 @@ with recursive head as (
             where d.handler = $1 and d.order_key > h.order_key
             order by d.order_key, d.received_at, d.event_id
             limit 1) n
+), leased as materialized (
+    select d.received_at, d.event_id, d.order_key, d.due_at
+      from candhook.delivery d
+     where d.handler = $1 and d.order_key is not null and d.lease is not null
+     order by d.lease
+), lost as materialized (
+    select d.received_at, d.event_id
+      from leased l
+      join candhook.delivery d on d.received_at = l.received_at and d.event_id = l.event_id and d.handler = $1
+     where l.due_at <= clock_timestamp()
+       for update of d skip locked
+), running as (
+    select l.order_key, max(greatest(l.due_at, clock_timestamp() + interval '1 second')) as until
+      from leased l
+     where not exists (select from lost o where o.received_at = l.received_at and o.event_id = l.event_id)
+     group by l.order_key
 )
-select h.received_at, h.event_id, h.order_key, h.due_at from head h
+select h.received_at, h.event_id, h.order_key, greatest(h.due_at, r.until)
+  from head h
+  left join running r on r.order_key = h.order_key
 $$;
 comment on function candhook.heads(text) is
-    'the first delivery of each order_key of a handler: those that may begin; a part of candhook.claim';
+    'the first delivery of each order_key of a handler, and when it may begin; a part of candhook.claim';

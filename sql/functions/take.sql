@@ -9,27 +9,18 @@ as $$
 -- number of the lease. A part of claim, which knows since when the first of them is due: before that the index holds
 -- only what is gone and not cleaned up yet, and need not be walked through twice.
 --
--- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs: an event
--- that was recorded late can come before one that runs already.
+-- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs (heads).
 --
 -- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its
 -- outcome row here, and counts: when it was the last attempt, the delivery is settled.
 declare
     number bigint := nextval('candhook.lease');
-    busy text[];
 begin
-    if chosen.ordered_by <> 'none' then
-        busy := array(select d.order_key
-                        from candhook.delivery d
-                       where d.handler = chosen.name and d.due_at > right_now
-                         and d.due_at <= right_now + interval '16 seconds' and d.lease is not null);
-    end if;
-
     with unordered as materialized (
         select d.received_at, d.event_id, d.handler, d.attempt, d.lease is not null as lost,
                d.lease is not null and d.attempt - d.forgiven >= chosen.max_attempts as spent
           from candhook.delivery d
-         where busy is null and d.handler = chosen.name and d.due_at between first_due and right_now
+         where chosen.ordered_by = 'none' and d.handler = chosen.name and d.due_at between first_due and right_now
          order by d.due_at
          limit batch
            for update skip locked
@@ -39,8 +30,7 @@ begin
           from candhook.heads(chosen.name) h
           join candhook.delivery d
             on d.received_at = h.received_at and d.event_id = h.event_id and d.handler = chosen.name
-         where busy is not null and h.due_at <= right_now and d.due_at <= right_now
-           and h.order_key <> all (busy)
+         where chosen.ordered_by <> 'none' and h.due_at <= right_now and d.due_at <= right_now
          limit batch
            for update of d skip locked
     ), picked as (

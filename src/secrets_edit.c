@@ -1,0 +1,319 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Changes of the file of URL secrets. Who changes it holds the lock of PATH.new, and PATH.new still is the file that
+ * was locked: the one before may have renamed it away while we waited, and then we begin anew.
+ */
+#include <config.h>
+
+#include "secrets_edit.h"
+
+#include "clock.h"
+#include "lock.h"
+#include "private_file.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WAIT_MS 10000
+#define LOOK_EVERY_MS 20
+
+struct edit {
+    const char *path;
+    char *new_path;
+    int fd; /* of PATH.new, locked; -1 */
+    uid_t owner;
+    gid_t group;
+    struct private_file file; /* PATH as it is; no text when there is none */
+    struct secrets *secrets;  /* what it holds; NULL: nothing */
+};
+
+/* Whether the file that we have open is what the name leads to. */
+static int is_still(int fd, const char *path)
+{
+    struct stat ours, named;
+
+    return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+           ours.st_dev == named.st_dev;
+}
+
+/* Takes the turn. */
+static enum result begin(struct edit *edit, struct err *err)
+{
+    int64_t end = clock_monotonic_ms() + WAIT_MS;
+
+    while (clock_monotonic_ms() < end) {
+        edit->fd = open(edit->new_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        if (edit->fd < 0) {
+            err_set_errno(err,
+                          "cannot write %s: run this as root, or put url_secrets into a folder that is the user's own",
+                          edit->new_path);
+            return RESULT_FAIL;
+        }
+        if (lock_take(edit->fd) == 0 && is_still(edit->fd, edit->new_path))
+            return RESULT_OK;
+        close(edit->fd);
+        edit->fd = -1;
+        signals_poll(NULL, 0, LOOK_EVERY_MS);
+    }
+    err_set(err, "another program has been changing %s for 10 s", edit->path);
+    return RESULT_RETRY;
+}
+
+/* Reads what is there, and sees that it is a file of secrets. A missing one is fine. */
+static enum result read_old(struct edit *edit, struct err *err)
+{
+    static const struct private_file_rule rule = {
+        .refused = S_IRWXG | S_IRWXO, .remedy = "chmod 600", .root_may_read = 1, .max = SECRETS_FILE_BYTES};
+    enum result result = private_file_read(edit->path, &rule, &edit->file, err);
+
+    if (result != RESULT_OK)
+        return errno == ENOENT ? RESULT_OK : result;
+    edit->owner = edit->file.stat.st_uid;
+    edit->group = edit->file.stat.st_gid;
+    return secrets_load_any(&edit->secrets, edit->path, err);
+}
+
+static enum result open_edit(struct edit *edit, const char *path, uid_t owner, struct err *err)
+{
+    enum result result;
+
+    *edit = (struct edit){.path = path, .fd = -1, .owner = owner, .group = (gid_t)-1};
+    if (asprintf(&edit->new_path, "%s.new", path) < 0)
+        abort();
+    result = begin(edit, err);
+    return result == RESULT_OK ? read_old(edit, err) : result;
+}
+
+static void close_edit(struct edit *edit)
+{
+    if (edit->fd >= 0 && is_still(edit->fd, edit->new_path))
+        unlink(edit->new_path); /* while its lock is ours */
+    if (edit->fd >= 0)
+        close(edit->fd);
+    secrets_free(edit->secrets);
+    private_file_free(&edit->file);
+    free(edit->new_path);
+}
+
+static int write_all(int fd, const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t put = write(fd, text, length);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -1;
+        text += put;
+        length -= (size_t)put;
+    }
+    return 0;
+}
+
+static int sync_folder(const char *path)
+{
+    char *copy = strdup(path);
+    int fd, failed;
+
+    if (copy == NULL)
+        abort();
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    failed = fd < 0 || fsync(fd) != 0;
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    return failed ? -1 : 0;
+}
+
+/* Puts TEXT in the place of the file. */
+static enum result put(struct edit *edit, const char *text, size_t length, struct err *err)
+{
+    if (ftruncate(edit->fd, 0) != 0 || fchmod(edit->fd, 0600) != 0 ||
+        (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) || write_all(edit->fd, text, length) != 0 ||
+        fsync(edit->fd) != 0 || rename(edit->new_path, edit->path) != 0 || sync_folder(edit->path) != 0) {
+        err_set_errno(err, "cannot write %s", edit->path);
+        return RESULT_FAIL;
+    }
+    return RESULT_OK;
+}
+
+/* ---- texts ---- */
+
+/* Whether a line is the word that says that there is none. */
+static int says_none(const char *line, size_t length)
+{
+    const char *word = line + strspn(line, " \t");
+    size_t left = length - (size_t)(word - line), word_length = strlen(SECRETS_NONE);
+
+    return left >= word_length && memcmp(word, SECRETS_NONE, word_length) == 0 &&
+           strspn(word + word_length, " \t\r\n") >= left - word_length;
+}
+
+/* Writes the old text without line number SKIP (0: all) and without any `none`, each line with its end. */
+static void copy_lines(const struct private_file *file, unsigned skip, FILE *to)
+{
+    const char *at = file->text, *end = file->text + file->length;
+
+    for (unsigned line = 1; at < end; line++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t length = newline != NULL ? (size_t)(newline - at) : (size_t)(end - at);
+
+        if (line != skip && !says_none(at, length)) {
+            fwrite(at, 1, length, to);
+            putc('\n', to);
+        }
+        at += length + 1;
+    }
+}
+
+/* The old text without line SKIP, and LAST as its last line; puts it in place. */
+static enum result rewrite(struct edit *edit, unsigned skip, const char *last, struct err *err)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *to = open_memstream(&text, &length);
+    enum result result;
+
+    if (to == NULL)
+        abort();
+    if (edit->file.text != NULL)
+        copy_lines(&edit->file, skip, to);
+    fputs(last, to);
+    if (fclose(to) != 0)
+        abort();
+    if (length <= SECRETS_FILE_BYTES) {
+        result = put(edit, text, length, err);
+    } else {
+        err_set(err, "%s would be longer than it may be: take out what is not needed", edit->path);
+        result = RESULT_FAIL;
+    }
+    explicit_bzero(text, length);
+    free(text);
+    return result;
+}
+
+/* ---- adding ---- */
+
+static enum result check_label(const struct edit *edit, const char *label, struct err *err)
+{
+    size_t count = edit->secrets != NULL ? secrets_count(edit->secrets) : 0;
+
+    for (size_t i = 0; i < count && *label != '\0'; i++) {
+        if (strcmp(secrets_label(edit->secrets, i), label) == 0) {
+            err_set(err, "there is a secret with the label %s already: take another label, or retire that one", label);
+            return RESULT_FAIL;
+        }
+    }
+    if (count < SECRETS_MAX)
+        return RESULT_OK;
+    err_set(err, "%s holds %zu secrets, and more are not taken: retire one", edit->path, count);
+    return RESULT_FAIL;
+}
+
+enum result secrets_add(const char *path, uid_t owner, const char *secret, const char *label, struct err *err)
+{
+    time_t now = time(NULL);
+    char made[SECRETS_TIME_BYTES], *line;
+    struct edit edit;
+    struct tm utc;
+    enum result result = open_edit(&edit, path, owner, err);
+
+    if (result == RESULT_OK)
+        result = check_label(&edit, label, err);
+    if (result == RESULT_OK) {
+        strftime(made, sizeof made, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+        if (asprintf(&line, "%s%s%s %s\n", secret, *label != '\0' ? " " : "", label, made) < 0)
+            abort();
+        result = rewrite(&edit, 0, line, err);
+        explicit_bzero(line, strlen(line));
+        free(line);
+    }
+    close_edit(&edit);
+    return result;
+}
+
+/* ---- removing ---- */
+
+/* "one (X9f-...), two (a1B2...)" */
+static void list(const struct secrets *secrets, char *text, size_t room)
+{
+    size_t length = 0;
+
+    *text = '\0';
+    for (size_t i = 0; i < secrets_count(secrets) && length < room; i++) {
+        struct secrets_about about;
+
+        secrets_tell(secrets, i, &about);
+        length += (size_t)snprintf(text + length, room - length, "%s%s (%s...)", i > 0 ? ", " : "",
+                                   *about.label != '\0' ? about.label : "no label", about.shown);
+    }
+}
+
+/* Whether WHICH is the first characters that are shown, perhaps with the dots behind them. */
+static int begins_alike(const char *shown, const char *which)
+{
+    return strncmp(shown, which, SECRETS_SHOWN) == 0 &&
+           (which[SECRETS_SHOWN] == '\0' || strcmp(which + SECRETS_SHOWN, "...") == 0);
+}
+
+/* The one that is meant: by its label, else by its first characters. */
+static enum result find(const struct secrets *secrets, const char *which, struct secrets_about *found, struct err *err)
+{
+    size_t by_label = 0, by_start = 0;
+    struct secrets_about about, start;
+    char all[700];
+
+    for (size_t i = 0; i < secrets_count(secrets); i++) {
+        secrets_tell(secrets, i, &about);
+        if (*which != '\0' && strcmp(about.label, which) == 0 && by_label++ == 0)
+            *found = about;
+        if (begins_alike(about.shown, which) && by_start++ == 0)
+            start = about;
+    }
+    if (by_label == 0 && by_start == 1)
+        *found = start;
+    if (by_label == 1 || (by_label == 0 && by_start == 1))
+        return RESULT_OK;
+    list(secrets, all, sizeof all);
+    if (by_label > 1 || by_start > 1)
+        err_set(err, "%s is more than one: %s; take the other of the two names, or edit the file", which, all);
+    else
+        err_set(err, "there is no secret of that label or beginning; there are: %s", all);
+    return RESULT_FAIL;
+}
+
+enum result secrets_remove(const char *path, const char *which, int force, char name[SECRETS_NAME_BYTES],
+                           struct err *err)
+{
+    struct secrets_about about;
+    struct edit edit;
+    enum result result = open_edit(&edit, path, geteuid(), err);
+    int last = edit.secrets != NULL && secrets_count(edit.secrets) == 1;
+
+    if (result == RESULT_OK && (edit.secrets == NULL || secrets_count(edit.secrets) == 0)) {
+        err_set(err, "%s holds no URL secret", path);
+        result = RESULT_FAIL;
+    }
+    if (result == RESULT_OK)
+        result = find(edit.secrets, which, &about, err);
+    if (result == RESULT_OK && last && !force) {
+        err_set(err, "it is the last one: without it every event is refused; make another first (candhook url new), or "
+                     "say --force");
+        result = RESULT_FAIL;
+    }
+    if (result == RESULT_OK) {
+        memcpy(name, about.name, SECRETS_NAME_BYTES);
+        result = rewrite(&edit, about.line, last ? SECRETS_NONE "\n" : "", err);
+    }
+    close_edit(&edit);
+    return result;
+}

@@ -1,0 +1,227 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * candhook api: one call of the canD API with the bot token of a community, which is fetched from the database: it
+ * stands in no argv, in no environment and in nothing that is printed.
+ */
+#include <config.h>
+
+#include "api.h"
+#include "session.h"
+#include "verb.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define TIMEOUT_MS 30000L
+#define DATA_MAX_BYTES (64 * 1024 * 1024)
+
+struct options {
+    const char *method, *path, *community, *profile, *data;
+    int include;
+};
+
+static const struct argp_option option_table[] = {
+    {"community", 'c', "ID", 0, "The community: its bot token, and x-can-community-id ($CANDHOOK_ORIGIN_COMMUNITY_ID)",
+     0},
+    {"profile", 'p', "ID", 0, "Send x-can-profile-id", 0},
+    {"data", 'd', "JSON", 0, "Send this body; - is stdin, @FILE a file", 0},
+    {"include", 'i', NULL, 0, "Say the answer's status on stderr, also when it is one of success", 0},
+    {NULL, 0, NULL, 0, NULL, 0},
+};
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    struct options *options = state->input;
+
+    if (key == 'c')
+        options->community = text;
+    else if (key == 'p')
+        options->profile = text;
+    else if (key == 'd')
+        options->data = text;
+    else if (key == 'i')
+        options->include = 1;
+    else if (key == ARGP_KEY_ARG && options->method == NULL)
+        options->method = text;
+    else if (key == ARGP_KEY_ARG && options->path == NULL)
+        options->path = text;
+    else if (key == ARGP_KEY_ARG)
+        argp_error(state, "METHOD and PATH are enough; a body goes into --data");
+    else if (key == ARGP_KEY_END && options->path == NULL)
+        argp_usage(state);
+    else if (key == ARGP_KEY_END && (options->community == NULL || *options->community == '\0'))
+        argp_error(state, "whose bot token? Give --community ID");
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static const struct argp argp = {
+    option_table,
+    parse_option,
+    "METHOD PATH",
+    "Calls the canD API with the bot token of a community, and prints the answer's body.\v"
+    "For instance: candhook api GET /products/CP:AK290DKFJD --community G00O7NKV9M\n"
+    "The token comes from the database and is shown nowhere. A handler of kind exec need not give --community.\n"
+    "Exit status: 0 when the answer is 2xx; 1 when it is not, and the status is said on stderr; 65 when the community "
+    "has no valid bot token; 69 when there was no answer, or no database; 64 for wrong usage. An answer of 401 marks "
+    "the "
+    "token as invalid.",
+    NULL,
+    NULL,
+    NULL};
+
+/* The body to send: a text, stdin or a file, allocated. NULL with errno. */
+static char *read_data(const char *data)
+{
+    FILE *file = strcmp(data, "-") == 0 ? stdin : *data == '@' ? fopen(data + 1, "rb") : NULL;
+    size_t size = 0, room = 65536;
+    char *text;
+
+    if (file == NULL)
+        return *data == '@' ? NULL : strdup(data);
+    text = malloc(room);
+    while (text != NULL && (size += fread(text + size, 1, room - size - 1, file)) == room - 1 && room < DATA_MAX_BYTES)
+        text = realloc(text, room *= 2);
+    if (text == NULL)
+        abort();
+    text[size] = '\0';
+    if (file != stdin)
+        fclose(file);
+    if (size < room - 1 && strlen(text) == size)
+        return text;
+    errno = size < room - 1 ? EILSEQ : EFBIG;
+    free(text);
+    return NULL;
+}
+
+/* Prints the body, the token masked wherever the API repeats it. On a terminal nothing is let loose that steers it. */
+static void print_body(const struct http_answer *answer, const char *token)
+{
+    const char *at = answer->body, *end = at + answer->body_length;
+    int terminal = isatty(STDOUT_FILENO);
+
+    while (at < end) {
+        const char *secret = memmem(at, (size_t)(end - at), token, strlen(token));
+        const char *stop = secret != NULL ? secret : end;
+
+        for (; at < stop; at++)
+            putchar(terminal && ((*at >= 0 && *at < ' ' && *at != '\n' && *at != '\t') || *at == 0x7f) ? '?' : *at);
+        if (secret == NULL)
+            break;
+        fputs("[token]", stdout);
+        at += strlen(token);
+    }
+    if (answer->body_length > 0 && end[-1] != '\n')
+        putchar('\n');
+}
+
+/* The API does not know the token: it is of no use to anybody any more. */
+static void refuse(const char *verb, struct store *store, const char *community, const char *stored_at)
+{
+    struct err err;
+    int refused;
+
+    if (store_connect(store, 1, &err) != RESULT_OK ||
+        store_refuse_bot_token(store, community, stored_at, &refused, &err) != RESULT_OK)
+        fprintf(stderr, "%s: the API refused the bot token of %s, which could not be recorded: %s\n", verb, community,
+                err.text);
+    else if (refused)
+        fprintf(stderr,
+                "%s: the API refused the bot token of %s: it is marked as invalid; what needs it waits until `candhook "
+                "token set %s`\n",
+                verb, community, community);
+    else
+        fprintf(stderr, "%s: the API refused the bot token of %s; another one has been stored since: try again\n", verb,
+                community);
+}
+
+/* Calls with the token. Returns the exit status. */
+static int call(const char *verb, const char *base, const struct options *options, struct api_request *request,
+                struct store *store, const char *stored_at)
+{
+    struct http *http = http_new();
+    struct http_answer answer;
+    struct err err;
+    enum result result = api_call(http, base, request, &answer, &err);
+    int good = result == RESULT_OK && answer.status >= 200 && answer.status < 300;
+
+    http_free(http);
+    if (result != RESULT_OK) {
+        fprintf(stderr, "%s: %s\n", verb, err.text);
+        return result == RESULT_RETRY ? EX_UNAVAILABLE : EX_USAGE;
+    }
+    if (!good || options->include)
+        fprintf(stderr, "HTTP %d%s%s\n", answer.status, *answer.reason != '\0' ? " " : "", answer.reason);
+    print_body(&answer, request->bot_token);
+    if (answer.status == 401)
+        refuse(verb, store, options->community, stored_at);
+    http_answer_free(&answer);
+    if (fflush(stdout) != 0) {
+        fprintf(stderr, "%s: cannot print the answer: %s\n", verb, strerror(errno));
+        return EX_IOERR;
+    }
+    return good ? 0 : 1;
+}
+
+/* Fetches the token and calls. Returns the exit status. */
+static int call_with_token(const char *verb, const struct options *options, const char *body)
+{
+    struct api_request request = {.method = options->method,
+                                  .path = options->path,
+                                  .body = body,
+                                  .community_id = options->community,
+                                  .profile_id = options->profile,
+                                  .timeout_ms = TIMEOUT_MS};
+    struct conf *conf;
+    struct store *store;
+    struct err err;
+    char *token, *stored_at;
+    enum result result;
+    int status = session_store(verb, 1, &conf, &store);
+
+    if (status != 0)
+        return status;
+    result = store_bot_token(store, options->community, &token, &stored_at, &err);
+    store_disconnect(store); /* the API may take its time, and connections are dear */
+    if (result != RESULT_OK) {
+        status = session_fail(verb, result, &err);
+    } else if (token == NULL) {
+        fprintf(stderr, "%s: there is no valid bot token of %s: `candhook token set %s` stores one\n", verb,
+                options->community, options->community);
+        status = EX_DATAERR;
+    } else {
+        request.bot_token = token;
+        status = call(verb, conf->api_url, options, &request, store, stored_at);
+    }
+    if (token != NULL)
+        explicit_bzero(token, strlen(token));
+    free(token);
+    free(stored_at);
+    store_free(store);
+    conf_free(conf);
+    return status;
+}
+
+int verb_api(int argc, char **argv)
+{
+    struct options options = {.community = conf_default_community()};
+    char *body = NULL;
+    int status;
+
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (options.data != NULL && (body = read_data(options.data)) == NULL) {
+        fprintf(stderr, "%s: cannot read the body from %s: %s\n", argv[0],
+                *options.data == '@' ? options.data + 1 : "stdin", strerror(errno));
+        return EX_DATAERR;
+    }
+    status = call_with_token(argv[0], &options, body);
+    free(body);
+    return status;
+}
