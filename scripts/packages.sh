@@ -29,9 +29,11 @@ packages_test='
 apache2-bin
 libapache2-mod-fcgid
 fcgiwrap
+pgbouncer
 spawn-fcgi
 clang
 libclang-rt-dev|libclang-rt-1[4-9]-dev
+nodejs
 xz-utils
 '
 

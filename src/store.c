@@ -6,6 +6,8 @@
  */
 #include <config.h>
 
+#include "store.h"
+
 #include "store_inside.h"
 
 #include <stdlib.h>

@@ -83,6 +83,6 @@ $rig->write_file('secrets', "# none yet\n");
 ($status, $answer, $words) = cgi($rig->event);
 is $status, 78, 'without a secret it refuses to serve';
 answers($answer, 503, 'with 503');
-like $words . $rig->read_file('log/candhook.log'), qr{secrets.*/dev/urandom}s, 'and says how to make one';
+like $words . $rig->read_file('log/candhook.log'), qr{secrets.*candhook url new}s, 'and says how to make one';
 
 done_testing;

@@ -5,6 +5,7 @@
 use v5.36;
 use Test::More;
 use Rig;
+use Rig::Cand;
 
 my $rig = Rig->new;
 my $origin = 'G00O7NKV9M';
@@ -23,7 +24,8 @@ sub outcomes ($handler) {
 
 # ---- installed as told ----
 $rig->cluster;
-$rig->conf;
+my $api = Rig::Cand->api($rig, tokens => [$token]);
+$rig->conf(api_url => $api->url);
 $rig->schema;
 install_sql($_) for qw(product_created.sql product_voted_points.sql);
 $rig->make_folder('handlers');
@@ -93,6 +95,28 @@ is $rig->sql('select count(*), sum(points) from points.award'), '1|50', 'votes w
 is $rig->sql("select count(*) from candhook.outcome where result not in ('ok') and handler <> 'look at product'"), 0,
   'no handler failed';
 unlike $rig->sql('select coalesce(string_agg(detail, $$ $$), $$$$) from candhook.outcome'), qr/\Q$token/, 'no outcome shows the token';
+
+# ---- a program, and a web service ----
+open my $script, '<:raw', Rig::source_path('examples/exec/product_created.sh') or die "product_created.sh: $!\n";
+# The programs of the rig are not where they are installed.
+$rig->write_file('handlers/product_created.sh', (do { local $/; <$script> }) =~ s/^set -u$/set -u\nPATH=$rig->{dir}\/bin:\$PATH/mr, 0755);
+$rig->sql(q{select candhook.add_handler('ask for product', 'MOIM', 'product.created', 'exec', 'product_created.sh', needs_token => true)});
+$rig->post($rig->path, $rig->event(payload => { id => 'CP:77' }));
+$rig->wait_until(sub { outcomes('ask for product') }, 'the script has run');
+like outcomes('ask for product'), qr/^ok: product CP:77 in $origin, attempt 1: \d+ bytes$/, 'the script asks the API';
+SKIP: {
+    skip 'node is not installed', 1 if !$rig->have('node');
+    open my $module, '<:raw', Rig::source_path('examples/http/webhook.mjs') or die "webhook.mjs: $!\n";
+    $rig->write_file('webhook.mjs', do { local $/; <$module> });
+    my $pid = $rig->spawn('node', { env => { PORT => 0, CAND_API => $api->url } }, 'node', "$rig->{dir}/webhook.mjs");
+    $rig->wait_until(sub { $rig->read_file('log/node.log') =~ /listening on port \d+/ }, 'the service listens');
+    my ($port) = $rig->read_file('log/node.log') =~ /listening on port (\d+)/;
+    $rig->sql(qq{select candhook.add_handler('web service', 'MOIM', 'product.created', 'http', 'http://localhost:$port/webhook', needs_token => true)});
+    $rig->post($rig->path, $rig->event(payload => { id => 'CP:78' }));
+    $rig->wait_until(sub { outcomes('web service') }, 'the service was asked');
+    like outcomes('web service'), qr/^ok: HTTP 200 OK: product CP:78, event [0-9a-f-]{36}$/, 'the service asks the API';
+    $rig->stop($pid);
+}
 
 # ---- in any order, at the same moment: the functions themselves, under the role they run under ----
 sub event_row ($n, $type, $profile, $payload) {

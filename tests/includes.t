@@ -56,8 +56,8 @@ like $needed, qr/NEEDED.*libfcgi/, 'candhook.fcgi is linked with libfcgi';
 unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl';
 
 # ---- the environment ----
-# fcgi.c and cgi.c: the variables of a CGI request and of the process manager are their input.
-my %reads_environment = map { $_ => 1 } qw(src/conf.c src/cgi.c src/fcgi.c);
+# responder.c, fcgi.c and cgi.c: the variables of a CGI request and of the process manager are their input.
+my %reads_environment = map { $_ => 1 } qw(src/conf.c src/responder.c src/cgi.c src/fcgi.c);
 is_deeply [ grep { !$reads_environment{$_} && $code{$_} =~ /\b(?:secure_)?getenv\s*\(/ } @sources ], [],
   'settings are read from the environment in conf.c alone';
 

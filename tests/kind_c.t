@@ -240,6 +240,7 @@ is $rig->sql("select string_agg(result || coalesce(' ' || left(detail, 1), ''), 
   'ok a,ok b,ok c,failed t,failed t', 'a crash takes no neighbour of its batch along';
 
 # ---- files ----
+$rig->start_worker('worker again');
 compile('writable.so', "#include <candhook/handler.h>\nenum candhook_result f(const struct candhook_call *c) { (void)c; return CANDHOOK_OK; }\n");
 chmod 0777, "$dir/handlers/writable.so";
 send_event($_) for 'absent', 'no function', 'writable';

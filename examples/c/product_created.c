@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A handler of kind c: looks at a new product and at the bot token of its origin community. Put your call of canD's API
- * where the comment says.
+ * A handler of kind c, the documentation's example: asks the canD API for a new product, with the bot token of its
+ * origin community. Put what you want to do with the product where the comment says.
  *
  * Build:    cc -shared -fPIC $(pkg-config --cflags candhook) -o product_created.so product_created.c
  * Install:  install -m 755 product_created.so $(pkg-config --variable=handlerdir candhook)
@@ -15,24 +15,30 @@
  * another name and rename it (mv), so that none is loaded half written.
  */
 #include <candhook/handler.h>
+#include <stdio.h>
 
 candhook_handler product_created;
 
 enum candhook_result product_created(const struct candhook_call *call)
 {
-    const struct candhook_functions *candhook = call->functions;
-    const char *product = candhook->payload(call, "id");
+    const char *product = candhook_payload(call, "id");
+    const struct candhook_response *answer;
+    char path[300];
 
     if (product == NULL)
-        return candhook->answer(call, CANDHOOK_FAILED, "the payload has no id");
-    if (call->origin_community_id == NULL || call->bot_token == NULL)
-        return candhook->answer(call, CANDHOOK_FAILED, "there is no bot token to ask for product %s with", product);
+        return candhook_answer(call, CANDHOOK_FAILED, "the payload has no id");
+    snprintf(path, sizeof path, "/products/%s", product);
+    answer = candhook_api(call, "GET", path, NULL);
+    if (answer->status == 404)
+        return candhook_answer(call, CANDHOOK_OK, "product %s is gone already", product);
+    if (answer->error != NULL)
+        return candhook_answer(call, CANDHOOK_RETRY, "%s", answer->error);
 
     /*
-     * GET https://api.cand.xyz/products/PRODUCT with the headers `authorization: Bearer BOT_TOKEN` and
-     * `x-can-community-id: ORIGIN_COMMUNITY_ID` would come here: CANDHOOK_RETRY when the API cannot be reached. This
-     * may be called again for an event whose attempt was lost, so what it changes elsewhere should depend on event_id.
+     * Here is the product: candhook_value(call, answer->body, "name") and so on. This may be called again for an event
+     * whose attempt was lost, so what it changes elsewhere should depend on event_id.
      */
-    return candhook->answer(call, CANDHOOK_OK, "product %s of %s in %s, attempt %d", product,
-                            call->profile_id ? call->profile_id : "nobody", call->origin_community_id, call->attempt);
+    return candhook_answer(call, CANDHOOK_OK, "product %s of %s in %s, attempt %d",
+                           candhook_value(call, answer->body, "id"), call->profile_id ? call->profile_id : "nobody",
+                           call->origin_community_id, call->attempt);
 }

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: ISC
+#
+# candhook forward: recorded events to a local server, once each and in order; only some of them; those to come; a server
+# that is down.
+use v5.36;
+use Test::More;
+use HandlerRig;
+use Rig::Cand;
+
+my $rig = HandlerRig->new;
+my $shop = Rig::Cand->service($rig);
+my $to = $shop->url . '/webhook?x=1';
+my @ids = ((map { $rig->event_of('product.created', payload => { id => $_ }) } 1 .. 3), $rig->event_of('member.joined', payload => { id => 4 }));
+sub forward (@arguments) { return $rig->candhook('forward', '--to', $to, @arguments) }
+sub sent { return [ map { JSON::PP::decode_json($_->{body})->{payload}{id} } $shop->requests ] }
+
+my ($status, $out, $err) = forward('--since', '1h');
+is $status, 0, 'all of the last hour';
+is_deeply sent(), [ 1 .. 4 ], 'in order';
+is_deeply [ $out =~ /^\S+Z  MOIM:\S+  (\S+)  200 OK  \d+ ms$/mg ], \@ids, 'each with its answer';
+like $err, qr/4 of 4 were taken/, 'and a sum';
+my ($got) = $shop->requests;
+is "$got->{method} $got->{target} $got->{headers}{'content-type'}", 'POST /webhook?x=1 application/json', 'as canD would';
+is_deeply JSON::PP::decode_json($got->{body}), JSON::PP::decode_json($rig->event(payload => { id => 1 })), 'the same JSON value';
+is $rig->sql('select count(*) from candhook.delivery') , 0, 'no handler is concerned';
+
+$shop->clear;
+forward('--since', '1h', '--type', 'product.*');
+is_deeply sent(), [ 1 .. 3 ], 'of a type';
+$shop->clear;
+is +(forward('--since', '1h', '--module', 'ZINE'))[0], 0, 'of a module';
+is_deeply sent(), [], 'that has none';
+$shop->on({ status => [ 200, 500, 200 ] });
+($status, $out, $err) = forward('--since', '2d', '--type', 'product.created');
+is $status, 1, 'an answer that is none of success';
+like $err, qr/2 of 3 were taken/, 'is counted';
+is +(forward())[0], 64, 'which events?';
+is +(forward('--since', $_))[0], 64, "no time: $_" for qw(1 1w h -1h 1hh);
+is +($rig->candhook('forward', '--since', '1h'))[0], 64, 'where to?';
+is +($rig->candhook('forward', '--to', 'ftp://x/', '--since', '1h'))[0], 64, 'not to there';
+$shop->stop;
+($status, $out, $err) = forward('--since', '1h');
+is $status, 69, 'nobody answers';
+unlike $err, qr/webhook/, 'and the path is not shown';
+
+# ---- those to come ----
+$shop->start->clear->on;
+my $pid = $rig->spawn('forward', $rig->program('candhook'), 'forward', '--to', $to, '--follow', '--type', 'product.*');
+$rig->wait_until(sub { $rig->sql(q{select count(*) from pg_stat_activity where query like '%candhook.events%'}) }, 'it looks');
+$rig->event_of('product.voted', payload => { id => 10 });
+$rig->event_of('member.joined', payload => { id => 11 });
+$rig->wait_until(sub { $shop->count >= 1 }, 'a new one comes');
+# One that is recorded late: its id is of some seconds ago.
+my $late = HandlerRig::new_id();
+my $time = sprintf '%012x', hex($late =~ s/-//gr =~ s/^(.{12}).*/$1/r) - 3000;
+$late = substr($time, 0, 8) . '-' . substr($time, 8, 4) . substr $late, 13;
+my $body = $rig->event(type => 'product.late', payload => { id => 9 });
+$rig->sql("select count(*) from candhook.record('{}', '{}', array['$late']::uuid[], array[convert_to('$body', 'UTF8')], array[null])");
+$rig->wait_until(sub { $shop->count >= 2 }, 'one that was recorded late comes, too');
+$shop->stop;
+$rig->event_of('product.voted', payload => { id => 12 });
+$rig->wait_until(sub { $rig->read_file('log/forward.log') =~ /I try the same event again/ }, 'it says that nobody answers');
+$shop->start;
+$rig->wait_until(sub { $shop->count >= 3 }, 'and sends it when somebody does');
+$rig->event_of('product.voted', payload => { id => 13 });
+$rig->wait_until(sub { $shop->count >= 4 }, 'and goes on');
+is_deeply sent(), [ 10, 9, 12, 13 ], 'each once';
+kill INT => $pid;
+is $rig->wait_pid($pid, 30), 0, 'until Ctrl-C';
+$rig->forget($pid);
+like $rig->read_file('log/forward.log'), qr/4 of 4 were taken/, 'with a sum';
+done_testing;

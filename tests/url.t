@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: ISC
+#
+# candhook url: secrets are made, listed and retired; a responder sees it at once; none is shown twice, and none is lost
+# when two are made at the same time.
+use v5.36;
+use Test::More;
+use Rig;
+
+my $rig = Rig->new;
+my $dir = $rig->{dir};
+$rig->conf(database => 'host=/nowhere', base_url => 'https://your.site/candhook/');
+unlink "$dir/secrets";
+my ($status, $out, $err);
+sub url (@arguments) { ($status, $out, $err) = $rig->candhook('url', @arguments); return $status }
+
+is url('new', '--label', 'first'), 0, 'the first one makes the file';
+my ($secret) = $out =~ m{^https://your\.site/candhook/([A-Za-z0-9_-]{43})\n$} or diag $out;
+ok $secret, 'the URL, with 256 bits';
+is sprintf('%o', (stat "$dir/secrets")[2] & 07777), '600', 'closed to others';
+like $rig->read_file('secrets'), qr/^\Q$secret\E first \d{4}-\d\d-\d\dT[\d:]+Z$/m, 'a line in the file';
+$rig->responder;
+$rig->nginx;
+is $rig->post("/candhook/$secret", $rig->event)->{status}, 200, 'a responder knows it';
+
+is url('new', '--label', 'second'), 0, 'another';
+my ($other) = $out =~ m{/candhook/(\S+)};
+$rig->wait_until(sub { $rig->post("/candhook/$other", $rig->event)->{status} == 200 }, 'it is live without a restart');
+is $rig->post("/candhook/$secret", $rig->event)->{status}, 200, 'and so is the first';
+is url('new', '--label', 'second'), 65, 'a label twice';
+like $err, qr/label second already/, 'is refused';
+is url('new', '--label', 'no blanks'), 64, 'no label';
+is url('new'), 0, 'one without a label';
+my ($third) = $out =~ m{/candhook/(\S+)};
+
+is url('list'), 0, 'the list';
+unlike $out, qr/\Q$_\E/, 'shows no secret whole' for $secret, $other, $third;
+like $out, qr/^first\s+\Q${\substr $secret, 0, 4}\E\.\.\.\s+\d{4}-\S+Z\s+\d{4}-\S+Z$/m, 'label, beginning, when it was made and used';
+like $out, qr/^\(no label\)\s+\Q${\substr $third, 0, 4}\E\.\.\.\s+\S+\s+never$/m, 'or never';
+
+is url('retire', 'nobody'), 65, 'one that is not there';
+like $err, qr/there are: first \(.*second \(/, 'lists those that are';
+is url('retire', 'first'), 0, 'by its label';
+$rig->wait_until(sub { $rig->post("/candhook/$secret", $rig->event)->{status} == 404 }, 'it is dead without a restart');
+is $rig->post("/candhook/$other", $rig->event)->{status}, 200, 'the other lives';
+is url('retire', substr $third, 0, 4), 0, 'by its beginning';
+is url('retire', 'second'), 65, 'not the last one';
+like $err, qr/last one.*--force/, 'unless it is meant';
+is url('retire', 'second', '--force'), 0, 'it is';
+$rig->wait_until(sub { $rig->post("/candhook/$other", $rig->event)->{status} == 404 }, 'then nothing is taken');
+like $rig->read_file('secrets'), qr/^none$/m, 'and the file says that it is meant';
+
+# ---- by hand, and at the same time ----
+$rig->write_file('secrets', "# mine\nabcdefghijklmnop  hand\n");
+my @pids = map { $rig->spawn("new-$_", $rig->program('candhook'), 'url', 'new', '--label', "label-$_") } 1 .. 6;
+for my $pid (@pids) {
+    is $rig->wait_pid($pid, 60), 0, 'one of six at once';
+    $rig->forget($pid);
+}
+my $text = $rig->read_file('secrets');
+is scalar(() = $text =~ /^\S{43} label-\d /mg), 6, 'all are there';
+like $text, qr/^# mine\nabcdefghijklmnop  hand\n/, 'and what a person wrote';
+is_deeply [ glob "$dir/secrets.*" ], [], 'nothing else is left';
+is url('list'), 0, 'the list';
+like $out, qr/^hand\s+abcd\.\.\.\s+not known.*short: make a new one/m, 'tells of a short one';
+chmod 0644, "$dir/secrets";
+is url('new'), 65, 'a file that others may read';
+like $err, qr/chmod 600/, 'is refused, with the remedy';
+done_testing;
