@@ -64,10 +64,10 @@ $rig->handler('ask', kind => 'exec', target => 'ask', needs_token => 'true', max
 $rig->token('another');
 $rig->event_of('ask');
 like $rig->settled('ask')->[0], qr/^ok\|.*"CP:7"/, 'it knows its community';
-$api->tokens('a third');
+$api->tokens('a-third');
 my $refused = $rig->event_of('ask');
 $rig->wait_until(sub { $rig->sql("select count(*) from candhook.held where event_id = '$refused'") == 1 }, 'a refused token holds the delivery');
-$rig->token('a third');
+$rig->token('a-third');
 $rig->settled('ask', 2);
 is $rig->results('ask', $refused)->[-1] =~ s/\|.*//r, 'ok', 'and a new one lets it go on, with all its attempts';
 done_testing;
