@@ -84,7 +84,7 @@ is $rig->sql("select result, detail ~ '^given up by ' from candhook.outcome wher
 $rig->sql('select t.put()') for 1 .. 3;
 is $rig->sql(q{select candhook.give_up(handler => 'a', received_before => now() - interval '1 hour')}), 0, 'older ones only';
 is $rig->sql(q{select candhook.give_up(handler => 'a')}), 3, 'all of a handler';
-is delivery('count(*)', 'true group by ()') || 0, 0, 'are gone';
+is $rig->sql('select count(*) from candhook.delivery '), 0, 'are gone';
 
 # ---- views ----
 $rig->clear;
@@ -196,7 +196,7 @@ $rig->sql('select t.put()') for 1 .. 4;
 my @leases = map { $rig->sql("select distinct lease from candhook.claim('w$_', 2)") } 1 .. 2;
 $one->query("begin; select count(*) from candhook.run_sql($leases[0]);");
 is $two->query("select count(*) from candhook.run_sql($leases[1]);"), 0, 'a second batch does not run beside the first';
-is delivery('count(*), max(attempt)', 'lease is null group by ()'), '2|0', 'it is given back, and not counted';
+is $rig->sql('select count(*), max(attempt) from candhook.delivery where lease is null'), '2|0', 'it is given back, and not counted';
 is $rig->sql("select count(*) from candhook.claim('x', 10)"), 0, 'nor is it claimed';
 is $rig->sql('select candhook.due_in()'), 1, 'and nobody spins';
 $one->query('commit;');
