@@ -432,7 +432,8 @@ void outside_wait(struct outside *outside, struct pollfd *fds, size_t count, int
 
     if (all == NULL)
         abort();
-    memcpy(all, fds, count * sizeof *fds);
+    if (count > 0)
+        memcpy(all, fds, count * sizeof *fds);
     for (struct run *run = outside->runs; run != NULL; run = run->next) {
         if (run->host != NULL)
             all[n++] = (struct pollfd){.fd = kind_c_descriptor(run->host), .events = POLLIN};
@@ -443,6 +444,7 @@ void outside_wait(struct outside *outside, struct pollfd *fds, size_t count, int
     if (left < 0)
         left = 0;
     http_pool_wait(outside->pool, all, n, timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
-    memcpy(fds, all, count * sizeof *fds);
+    if (count > 0)
+        memcpy(fds, all, count * sizeof *fds);
     free(all);
 }
