@@ -170,7 +170,7 @@ static int is_url(const char *value)
     size_t length = strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]");
 
     return scheme > 0 && length > 0 && (host[length] == '/' || host[length] == '\0') && is_graphic(value) &&
-           strpbrk(value, "?#") == NULL;
+           strpbrk(value, "?#\"\\") == NULL;
 }
 
 static int allows_text(enum conf_kind kind, const char *value)

@@ -112,7 +112,7 @@ static char *make_url(const char *base, const struct options *options, const cha
     return url;
 }
 
-/* Nothing in the three needs escaping in JSON but what a base may hold, which is no quote in any URL that works. */
+/* Nothing in the three needs escaping in JSON: no quote and no backslash is allowed in the base. */
 static void print(const char *base, const struct options *options)
 {
     char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32);
