@@ -164,6 +164,20 @@ for my $target (sort keys %refused) {
 }
 like $rig->settled("file $_")->[0], $refused{$_}, "file $_" for sort keys %refused;
 
+# ---- the worker is killed ----
+shell('lost', "echo \$CANDHOOK_ATTEMPT >>$dir/lost; [ \$CANDHOOK_ATTEMPT -gt 1 ] || exec sleep 1000");
+$rig->handler('lost', kind => 'exec', target => 'lost', timeout => '1 hour');
+$rig->event_of('lost');
+$rig->wait_until(sub { -s "$dir/lost" }, 'it runs');
+my $killed = $rig->worker_pid;
+my @its = $rig->children($killed);
+kill KILL => $killed;
+$rig->wait_gone($_) for $killed, @its;
+my $restarted = Rig::Process::now();
+$rig->start_worker('next worker');
+is_deeply $rig->settled('lost'), [ 'retry|attempt lost: its worker ended or its lease ran out', 'ok|' ], 'its attempt is lost, and made again';
+cmp_ok Rig::Process::now() - $restarted, '<', 12, 'before its lease has run out: the next worker of the spool gives it back';
+
 # ---- the worker is told to end ----
 shell('long', "echo \$\$ >$dir/long; sleep 1000");
 $rig->handler('long', kind => 'exec', target => 'long', timeout => '1 hour', concurrency => 1);
