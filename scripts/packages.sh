@@ -34,6 +34,7 @@ spawn-fcgi
 clang
 libclang-rt-dev|libclang-rt-1[4-9]-dev
 nodejs
+openssl
 xz-utils
 '
 

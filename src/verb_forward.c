@@ -43,7 +43,7 @@ struct forward {
     const char *verb;
     const struct options *options;
     struct store *store;
-    struct http *http;
+    struct http_pool *pool; /* not http_send: a wait for an answer ends when we are told to end */
     int64_t newest_ms;
     char (*ring)[ID_BYTES]; /* the ids that were sent, the oldest overwritten */
     size_t next;
@@ -165,10 +165,41 @@ static void remember(struct forward *forward, const char *id)
 
 /* ---- one event ---- */
 
+/* Takes out the blanks that the database puts between the parts of a JSON text; canD sends none. */
+static char *compact(const char *json)
+{
+    char *text = malloc(strlen(json) + 1), *to = text;
+    int quoted = 0;
+
+    if (text == NULL)
+        abort();
+    for (; *json != '\0'; json++) {
+        if (quoted && *json == '\\')
+            *to++ = *json++;
+        else if (*json == '"')
+            quoted = !quoted;
+        if (quoted || *json != ' ')
+            *to++ = *json;
+    }
+    *to = '\0';
+    return text;
+}
+
+/* Names from outside are not let loose on a terminal. */
+static void print_name(const char *name)
+{
+    for (; *name != '\0'; name++)
+        putchar((unsigned char)*name < ' ' || *name == 0x7f ? '?' : *name);
+}
+
 static void say_answer(const struct store_event *event, const struct http_answer *answer)
 {
-    printf("%s  %s:%s  %s  %d%s%s  %.0f ms\n", event->received_at, event->module, event->type, event->id,
-           answer->status, *answer->reason != '\0' ? " " : "", answer->reason, answer->seconds * 1000);
+    printf("%s  ", event->received_at);
+    print_name(event->module);
+    putchar(':');
+    print_name(event->type);
+    printf("  %s  %d%s%s  %.0f ms\n", event->id, answer->status, *answer->reason != '\0' ? " " : "", answer->reason,
+           answer->seconds * 1000);
     fflush(stdout);
 }
 
@@ -181,29 +212,47 @@ static void say_down(struct forward *forward, const struct err *err)
     forward->down = 1;
 }
 
-/* Sends one event; with --follow until it is answered, or we are told to end. Returns 0, or the exit status. */
-static int send_one(struct forward *forward, const struct store_event *event)
+/* Waits for the answer, or until we are told to end: RESULT_RETRY then. */
+static enum result exchange(struct forward *forward, const char *body, struct http_answer *answer, struct err *err)
 {
     const struct http_request request = {.method = "POST",
                                          .url = forward->options->to,
                                          .headers = {"Content-Type: application/json"},
-                                         .body = event->body,
-                                         .body_length = strlen(event->body),
+                                         .body = body,
+                                         .body_length = strlen(body),
                                          .timeout_ms = TIMEOUT_MS};
+    enum result result = http_pool_start(forward->pool, &request, forward, err);
+
+    if (result != RESULT_OK)
+        return result;
+    while (!signals_stop_asked()) {
+        if (http_pool_next(forward->pool, &result, answer, err) != NULL)
+            return result;
+        http_pool_wait(forward->pool, NULL, 0, -1);
+    }
+    http_pool_stop(forward->pool, forward);
+    return RESULT_RETRY;
+}
+
+/* Sends one event; with --follow until it is answered, or we are told to end. Returns 0, or the exit status. */
+static int send_one(struct forward *forward, const struct store_event *event)
+{
+    char *body = compact(event->body);
     struct http_answer answer;
     struct err err;
     enum result result;
 
-    while ((result = http_send(forward->http, &request, &answer, &err)) != RESULT_OK) {
+    while ((result = exchange(forward, body, &answer, &err)) == RESULT_RETRY && !signals_stop_asked()) {
         say_down(forward, &err);
-        if (result == RESULT_FAIL)
-            return EX_USAGE;
         if (!forward->options->follow)
-            return EX_UNAVAILABLE;
+            break;
         signals_poll(NULL, 0, LOOK_EVERY_MS);
-        if (signals_stop_asked())
-            return 0;
     }
+    free(body);
+    if (result == RESULT_FAIL)
+        say_down(forward, &err);
+    if (result != RESULT_OK)
+        return result == RESULT_FAIL ? EX_USAGE : signals_stop_asked() ? 0 : EX_UNAVAILABLE;
     forward->down = 0;
     forward->sent++;
     forward->good += answer.status >= 200 && answer.status <= 299;
@@ -315,14 +364,14 @@ int verb_forward(int argc, char **argv)
     if (!http_is_local(options.to))
         fprintf(stderr, "%s: note that the events leave this machine\n", argv[0]);
     signals_catch();
-    forward.http = http_new();
+    forward.pool = http_pool_new();
     forward.ring = calloc(REMEMBERED, sizeof *forward.ring);
     if (forward.ring == NULL)
         abort();
     status = forward_all(&forward);
     tdestroy(forward.tree, keep);
     free(forward.ring);
-    http_free(forward.http);
+    http_pool_free(forward.pool);
     store_free(forward.store);
     conf_free(conf);
     return status;

@@ -43,6 +43,25 @@ $shop->stop;
 is $status, 69, 'nobody answers';
 unlike $err, qr/webhook/, 'and the path is not shown';
 
+# ---- what a terminal must not see, and what a server should ----
+$shop->start->clear->on;
+$rig->event_of("odd.\e[31m", payload => { id => 5, a => [ 1, { b => 'c d' } ] });
+($status, $out) = forward('--since', '1h', '--type', 'odd.*');
+is $status, 0, 'a type with control characters';
+unlike $out, qr/\e/, 'is shown without them';
+unlike +($shop->requests)[0]{body} =~ s/"(?:[^"\\]|\\.)*"//gr, qr/\s/, 'the JSON is compact';
+
+# ---- Ctrl-C while an answer is awaited ----
+$shop->clear->on({ delay => 25 });
+my $impatient = $rig->spawn('impatient', $rig->program('candhook'), 'forward', '--to', $to, '--since', '1h', '--type', 'member.*');
+$rig->wait_until(sub { $shop->count == 1 }, 'it waits for an answer');
+my $told = Rig::Process::now();
+kill INT => $impatient;
+$rig->wait_pid($impatient, 30);
+$rig->forget($impatient);
+cmp_ok Rig::Process::now() - $told, '<', 15, 'and does not wait any longer';
+$shop->stop;
+
 # ---- those to come ----
 $shop->start->clear->on;
 my $pid = $rig->spawn('forward', $rig->program('candhook'), 'forward', '--to', $to, '--follow', '--type', 'product.*');
