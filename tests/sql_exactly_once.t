@@ -1,58 +1,89 @@
 # SPDX-License-Identifier: ISC
 #
-# The effect of an sql handler happens exactly once, whatever is killed: under load, the worker's main process, one of its
-# runners, or the whole database server is killed without warning, again and again, at moments that progress chooses; and
-# in the end every event has left its mark once, and nothing is left over.
+# The effect of an sql handler happens exactly once, whatever is killed between any two steps: under load, the worker with
+# all of its processes, one of its runners, or the whole database server is killed without warning, again and again. The
+# moments are chosen by the steps themselves: when events are recorded, leased, in the middle of a batch, or settled. In
+# the end every event has left its mark once, and nothing is left over.
 use v5.36;
 use Test::More;
+use POSIX ();
 use Rig;
 
 my $rig = Rig->new;
-my ($rounds, $events) = (12, 1500);
+my ($rounds, $size) = (30, 80);
 $rig->cluster;
 $rig->conf(runners => 2);
 $rig->schema;
+# Each attempt takes a moment, so that there is a middle of a batch; the sequence shows, outside of any transaction, how
+# far they are.
 $rig->sql(<<'END');
 create schema t;
-create table t.effect (event_id uuid, worker integer default pg_backend_pid());
+create table t.effect (event_id uuid);
+create sequence t.begun;
 create function t.mark(event candhook.event, bot_token text) returns text language plpgsql as $$
 begin
     insert into t.effect (event_id) values (event.id);
+    perform nextval('t.begun'), pg_sleep(0.001);
     return 'marked';
 end $$;
 grant usage on schema t to public;
 grant insert on t.effect to public;
+grant usage on t.begun to public;
 select candhook.add_handler('mark', 'MOIM', '*', 'sql', 't.mark', max_attempts => 1000, first_delay => '10 ms', max_delay => '50 ms');
 END
-$rig->responder;
+$rig->{socket} = "$rig->{dir}/candhook.sock";
+$rig->wait_for_socket($rig->spawn('responder', $rig->program('candhook.fcgi'), '--no-worker', '--listen', $rig->{socket}), $rig->{socket});
 $rig->nginx;
+my $worker;
+sub start_worker { $worker = $rig->spawn('worker', $rig->program('candhook'), 'work') }
+start_worker();
 
-my $taken = 0;
-sub marked { return eval { $rig->sql('select count(*) from t.effect') } // 0 }
-
-for my $round (1 .. $rounds) {
-    my @answers = $rig->post_many($rig->path, [ map { $rig->event(payload => { n => $_ }) } 1 .. $events / $rounds ]);
-    $taken += grep { $_ == 200 } @answers;
-    my $before = marked();
-    my $half = $taken - ($taken - $before) * rand;
-    $rig->wait_until(sub { marked() >= $half || $rig->worker_pid }, 'work goes on');
-    my $worker = $rig->worker_pid;
-    my @runners = $worker ? $rig->children($worker) : ();
-    if ($round % 3 == 0) {
-        $rig->pg_kill9;
-        $rig->pg_start;
-    } elsif ($round % 3 == 1 && $worker) {
-        kill KILL => $worker;
-        $rig->wait_gone($_) for $worker, @runners;
-    } elsif (@runners) {
-        kill KILL => $runners[ rand @runners ];
-    }
+# Posts in a process of its own, so that the killing falls into the load. Its exit status says that all were taken.
+sub post ($round) {
+    my $pid = fork // die "fork: $!\n";
+    return $pid if $pid;
+    my @answers = $rig->post_many($rig->path, [ map { $rig->event(payload => { n => "$round-$_" }) } 1 .. $size ], 10);
+    POSIX::_exit((grep { $_ != 200 } @answers) ? 1 : 0);
 }
-is $taken, $events, 'every event was taken meanwhile';
-$rig->wait_until(sub { marked() >= $taken && $rig->sql('select count(*) from candhook.delivery') == 0 }, 'all is done', 120);
-is $rig->sql('select count(*), count(distinct event_id) from t.effect'), "$taken|$taken", 'each has left its mark, once';
-is $rig->sql('select count(*) from candhook.event'), $taken, 'each is recorded, once';
+
+# The steps to kill at. Each is a number that grows or a state that comes; a round waits until it has seen it.
+my %step = (
+    recorded => sub ($before, $more) { $rig->sql('select count(*) from candhook.event') >= $before->{recorded} + $more },
+    leased   => sub ($before, $more) { $rig->sql('select count(*) from candhook.delivery where lease is not null') > 0 },
+    begun    => sub ($before, $more) { $rig->sql('select last_value from t.begun') >= $before->{begun} + $more },
+    settled  => sub ($before, $more) { $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}) >= $before->{settled} + $more }
+);
+my @steps = sort keys %step;
+my %kill = (
+    worker => sub { kill KILL => -$worker; $rig->wait_gone($worker); start_worker() },
+    runner => sub { my @runners = $rig->children($worker); kill KILL => $runners[ rand @runners ] if @runners },
+    server => sub { $rig->pg_kill9; $rig->pg_start }
+);
+my @kills = sort keys %kill;
+
+my ($missed, $all_taken) = (0, 1);
+for my $round (0 .. $rounds - 1) {
+    my ($what, $at) = ($kills[ $round % @kills ], $steps[ ($round / @kills) % @steps ]);
+    my ($recorded, $begun, $settled) = split /\|/,
+      $rig->sql(q{select (select count(*) from candhook.event), (select last_value from t.begun), (select count(*) from candhook.outcome where result = 'ok')});
+    my $before = { recorded => $recorded, begun => $begun, settled => $settled };
+    my $more = 1 + int rand $size / 2;
+    my $poster = post($round);
+    eval { $rig->wait_until(sub { $step{$at}->($before, $more) }, "$at $more", 20); 1 } or $missed++ && diag "round $round: $@";
+    $kill{$what}->();
+    waitpid $poster, 0;
+    $all_taken = 0 if $? != 0;
+}
+ok $all_taken, 'every event was taken meanwhile';
+cmp_ok $missed, '<=', 3, 'nearly all were killed in the middle of the work';
+
+my $taken = $rounds * $size;
+eval { $rig->wait_until(sub { $rig->sql('select (select count(*) from candhook.event) = ' . $taken . ' and not exists (select from candhook.delivery)') eq 't' }, 'all is done', 120); 1 }
+  or diag $@;
+is $rig->sql('select count(*) from candhook.delivery'), 0, 'no delivery is left';
+is $rig->sql('select count(*), count(distinct event_id) from t.effect'), "$taken|$taken", 'each event has left its mark, once';
+is $rig->sql(q{select count(*), count(distinct payload ->> 'n') from candhook.event}), "$taken|$taken", 'each is recorded, once';
 is $rig->sql(q{select count(*), count(distinct event_id) from candhook.outcome where result = 'ok'}), "$taken|$taken", 'and has one outcome that is ok';
 is $rig->sql(q{select count(*) from candhook.outcome where result = 'failed'}), 0, 'and none that failed';
-note $rig->sql(q{select count(*) || ' attempts were lost' from candhook.outcome where result = 'retry'});
+cmp_ok $rig->sql(q{select count(*) from candhook.outcome where result = 'retry'}), '>', 0, 'attempts were lost, so the killing hit something';
 done_testing;
