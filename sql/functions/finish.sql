@@ -16,8 +16,9 @@ as $$
 -- and the attempt is forgiven. A delay, in seconds, is the least that a retry waits, as whoever was asked wished; a day
 -- at most.
 --
--- What this lease no longer holds is left out: somebody else has it, or it is settled. The lease is compared through
--- coalesce so that each delivery is found by its key: found by the lease, all would be compared with all.
+-- What this lease no longer holds is left out: somebody else has it, or it is settled. The lease and the handler are
+-- compared through coalesce so that each delivery is found by its key: found by the lease, all would be compared with
+-- all, and found by the handler, with all that waits for it (a plan made while the table was small would do that).
 declare
     policy candhook.handler;
     token_wait interval := '30 seconds';
@@ -38,23 +39,26 @@ begin
     end if;
 
     return query
-    with given as materialized (
-        select g.id, g.detail, g.started_at, g.finished_at, g.delay, d.received_at, d.origin_community_id, d.attempt,
+    with said as materialized (
+        select g.*, candhook.received_at(g.id) as received_at
+          from unnest(ids, results, details, started_at, finished_at, delays)
+               as g (id, result, detail, started_at, finished_at, delay)
+    ), given as materialized (
+        select g.id, g.detail, g.started_at, g.finished_at, g.delay, g.received_at, d.origin_community_id, d.attempt,
                t.token,
                case when g.result = 'ok' then 'ok'
                     when policy.needs_token and t.valid is not true then 'held'
                     when g.result = 'retry' and d.attempt - d.forgiven < policy.max_attempts then 'retry'
                     else 'failed' end as verdict
-          from unnest(ids, results, details, started_at, finished_at, delays)
-               as g (id, result, detail, started_at, finished_at, delay)
+          from said g
           join candhook.delivery d
-            on d.received_at = candhook.received_at(g.id) and d.event_id = g.id and d.handler = policy.name
+            on d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
           left join candhook.bot_token t on t.origin_community_id = d.origin_community_id
          where coalesce(d.lease, 0) = finish.lease
     ), settled as (
         delete from candhook.delivery d
          using given g
-         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name
+         where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
            and coalesce(d.lease, 0) = finish.lease
            and g.verdict in ('ok', 'failed')
         returning g.*
@@ -67,7 +71,7 @@ begin
                                else greatest(candhook.backoff(d.attempt - d.forgiven, policy),
                                              least(coalesce(g.delay, 0), 86400) * interval '1 second') end
           from given g
-         where d.received_at = g.received_at and d.event_id = g.id and d.handler = policy.name
+         where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
            and coalesce(d.lease, 0) = finish.lease
            and g.verdict in ('retry', 'held')
         returning g.*

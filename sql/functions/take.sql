@@ -11,6 +11,8 @@ as $$
 --
 -- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs (heads).
 --
+-- What was picked is found again by its key, for which the handler is compared through coalesce: see finish.
+--
 -- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its
 -- outcome row here, and counts: when it was the last attempt, the delivery is settled.
 declare
@@ -47,14 +49,14 @@ begin
         delete from candhook.delivery d
          using picked p
          where p.spent
-           and d.received_at = p.received_at and d.event_id = p.event_id and d.handler = p.handler
+           and d.received_at = p.received_at and d.event_id = p.event_id and coalesce(d.handler, '') = p.handler
     )
     update candhook.delivery d
        set lease = number, worker = take.worker, attempt = d.attempt + 1, held = false,
            due_at = right_now + interval '15 seconds'
       from picked p
      where not p.spent
-       and d.received_at = p.received_at and d.event_id = p.event_id and d.handler = p.handler;
+       and d.received_at = p.received_at and d.event_id = p.event_id and coalesce(d.handler, '') = p.handler;
 
     -- The event was dropped, with its month: nothing is left to handle, nor to tell about.
     delete from candhook.delivery d
