@@ -54,6 +54,9 @@ declare
                            'candhook.due_in(text[], text[]), candhook.maintain()',
         'candhook_worker', 'execute on function candhook.bot_token(text), candhook.refuse_bot_token(text, timestamptz), '
                            'candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
+        'candhook_worker', 'execute on function candhook.status(), candhook.diagnose(), candhook.probe(timestamptz, text)',
+        'candhook_reader', 'execute on function candhook.status(), candhook.diagnose(), candhook.probe(timestamptz, text)',
+        'candhook_admin', 'execute on function candhook.status(), candhook.diagnose(), candhook.probe(timestamptz, text)',
         'candhook_handler', 'usage on schema candhook',
         'candhook_reader', 'usage on schema candhook',
         'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '

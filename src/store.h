@@ -177,4 +177,33 @@ MUST_CHECK enum result store_wanted(struct store *store,
                                     void (*seen)(void *context, const char *module, const char *type), void *context,
                                     struct err *err);
 
+/* What the database tells of itself: a name and a value, in an area, and there perhaps of something with a name. */
+struct store_fact {
+    const char *area, *name, *key, *value;
+};
+struct store_facts {
+    struct store_fact *facts;
+    size_t count;
+    void *memory; /* what the texts live in */
+};
+
+/* candhook.status: values are JSON. To be freed by store_free_facts. */
+MUST_CHECK enum result store_status(struct store *store, struct store_facts *facts, struct err *err);
+
+/* candhook.diagnose: area is its item, value its detail, key is empty. To be freed by store_free_facts. */
+MUST_CHECK enum result store_diagnose(struct store *store, struct store_facts *facts, struct err *err);
+void store_free_facts(struct store_facts *facts);
+
+/* The value of the first fact of AREA with KEY, "" when there is none. */
+const char *store_find_fact(const struct store_facts *facts, const char *area, const char *key);
+
+/* What became of the marked event with the payload id ID, received at SINCE_MS (milliseconds since 1970) or later. */
+struct store_probe {
+    int recorded;
+    unsigned long failed, unfinished; /* outcomes that are not good; deliveries */
+    char outcomes[512];               /* "" while there is none */
+};
+MUST_CHECK enum result store_probe(struct store *store, int64_t since_ms, const char *id, struct store_probe *probe,
+                                   struct err *err);
+
 #endif

@@ -10,10 +10,12 @@
 int verb_api(int argc, char **argv);
 int verb_authorize_url(int argc, char **argv);
 int verb_check_config(int argc, char **argv);
+int verb_doctor(int argc, char **argv);
 int verb_forward(int argc, char **argv);
 int verb_init(int argc, char **argv);
 int verb_scopes(int argc, char **argv);
 int verb_send(int argc, char **argv);
+int verb_status(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_token(int argc, char **argv);
 int verb_url(int argc, char **argv);

@@ -1,0 +1,112 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What `candhook status` and `candhook doctor` ask of the schema.
+ */
+#include <config.h>
+
+#include "store_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char *text_at(const struct rows *rows, size_t row, int column)
+{
+    const char *text = rows_text(rows, row, column);
+
+    return text != NULL ? text : "";
+}
+
+static void make_facts(struct rows *rows, int columns, struct store_facts *facts)
+{
+    facts->count = rows_count(rows);
+    facts->memory = rows;
+    facts->facts = calloc(facts->count + 1, sizeof *facts->facts);
+    if (facts->facts == NULL)
+        abort();
+    for (size_t row = 0; row < facts->count; row++) {
+        struct store_fact *fact = &facts->facts[row];
+
+        fact->area = text_at(rows, row, 0);
+        fact->name = text_at(rows, row, 1);
+        fact->key = columns == 4 ? text_at(rows, row, 2) : "";
+        fact->value = text_at(rows, row, columns - 1);
+    }
+}
+
+void store_free_facts(struct store_facts *facts)
+{
+    rows_free(facts->memory);
+    free(facts->facts);
+    *facts = (struct store_facts){0};
+}
+
+const char *store_find_fact(const struct store_facts *facts, const char *area, const char *key)
+{
+    for (size_t i = 0; i < facts->count; i++)
+        if (strcmp(facts->facts[i].area, area) == 0 && strcmp(facts->facts[i].key, key) == 0)
+            return facts->facts[i].value;
+    return "";
+}
+
+enum result store_status(struct store *store, struct store_facts *facts, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result =
+        database_call(store->database, "select area, name, key, value from candhook.status()", &call, &rows, err);
+
+    *facts = (struct store_facts){0};
+    if (result == RESULT_OK)
+        make_facts(rows, 4, facts);
+    return result;
+}
+
+enum result store_diagnose(struct store *store, struct store_facts *facts, struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result =
+        database_call(store->database, "select item, name, detail from candhook.diagnose()", &call, &rows, err);
+
+    *facts = (struct store_facts){0};
+    if (result == RESULT_OK)
+        make_facts(rows, 3, facts);
+    return result;
+}
+
+static void write_time(int64_t ms, char *text, size_t room)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+
+    strftime(text, room, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
+}
+
+enum result store_probe(struct store *store, int64_t since_ms, const char *id, struct store_probe *probe,
+                        struct err *err)
+{
+    struct call call = {0};
+    struct rows *rows;
+    enum result result;
+    char since[32];
+
+    *probe = (struct store_probe){0};
+    write_time(since_ms, since, sizeof since);
+    call_text(&call, OID_TIMESTAMPTZ, since);
+    call_text(&call, OID_TEXT, id);
+    result = database_call(store->database, "select outcomes, failed, unfinished from candhook.probe($1, $2)", &call,
+                           &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    if (rows_count(rows) > 0) {
+        probe->recorded = 1;
+        probe->failed = strtoul(text_at(rows, 0, 1), NULL, 10);
+        probe->unfinished = strtoul(text_at(rows, 0, 2), NULL, 10);
+        snprintf(probe->outcomes, sizeof probe->outcomes, "%s", text_at(rows, 0, 0));
+    }
+    rows_free(rows);
+    return RESULT_OK;
+}

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: ISC
+#
+# candhook doctor: each of its verdicts, provoked. What cannot be had here for real (NFS, a full quota) is in
+# tests/unit/doctor_files_test.c.
+use v5.36;
+use File::Temp ();
+use Test::More;
+use Rig;
+
+my $rig = Rig->new;
+my $dir = $rig->{dir};
+my ($status, $out, $err);
+my $said = '';
+
+sub doctor (@arguments) {
+    ($status, $out, $err) = $rig->candhook('doctor', @arguments);
+    $said .= "$out$err";
+    return $status;
+}
+
+# What is wrong now, and nothing else is: a pattern, after the change; and all is well again after undoing it.
+sub wrong ($what, $pattern) {
+    is doctor('--quiet'), 1, "$what: 1";
+    like $out, qr/^WRONG  $pattern/m, 'and it says so' or diag $out;
+}
+sub well ($what = 'undone, all is well') {
+    $rig->wait_until(sub { doctor('--quiet') == 0 }, $what);
+    is $out, '', $what;
+}
+sub noted ($what, $pattern) {
+    is doctor(), 0, "$what: 0" or diag $out;
+    like $out, qr/^note   $pattern/m, 'and a note';
+}
+
+# ---- before anything is there ----
+is doctor(), 1, 'no configuration: 1';
+like $out, qr/^WRONG  configuration\s+no configuration: CANDHOOK_CONF names \S+, which is not there/, 'and it says so';
+my $good = "long-enough-secret-of-this-rig-0123456789";
+$rig->{secret} = $good;
+$rig->cluster;
+$rig->conf(base_url => 'https://your.site/candhook');
+wrong 'nothing is installed', qr/spool\s+cannot look into the spool \S+, which candhook\.fcgi makes/;
+like $out, qr/^WRONG  schema\s+.*run candhook init/m, 'no schema';
+$rig->schema;
+my $responder = $rig->responder;
+$rig->nginx;
+$rig->wait_until(sub { $rig->worker_pid }, 'a worker runs');
+
+# ---- all is well ----
+is doctor(), 0, 'all is well' or diag $out;
+is $err, '', 'no error';
+unlike $out, qr/^(?!ok  |note)/m, 'only ok and notes';
+for my $subject ('configuration', 'URL secrets', 'space', 'spool', 'log', 'database', 'clock', 'rights', 'handlers', 'worker', 'backlog') {
+    like $out, qr/^ok     \Q$subject\E /m, "$subject is ok";
+}
+like $out, qr/^note   rights\s+the user postgres is a superuser/m, 'a superuser is noted';
+unlike $out, qr/\033/, 'no colour in a file';
+is doctor('--quiet'), 0, 'quiet';
+is $out, '', 'is silent';
+is_deeply [ glob "$dir/spool/doctor*" ], [], 'nothing is left in the spool';
+
+# ---- configuration and secrets ----
+chmod 0644, "$dir/candhook.conf";
+wrong 'a configuration that others read', qr/configuration\s+\S+ has mode 0644.*chmod/;
+chmod 0600, "$dir/candhook.conf";
+$rig->conf(worker_program => '/nowhere/candhook', base_url => 'http://your.site/candhook');
+wrong 'no worker program', qr{worker_program\s+/nowhere/candhook cannot be run};
+doctor();
+like $out, qr/^note   base_url\s+.*not https/m, 'http is noted';
+$rig->conf;
+noted 'no base_url', qr/base_url\s+is not set/;
+$rig->conf(base_url => 'https://your.site/candhook');
+chmod 0640, "$dir/secrets";
+wrong 'secrets that others read', qr/URL secrets\s+\S+ has mode 0640/;
+chmod 0600, "$dir/secrets";
+$rig->write_file('secrets', "$good rig\na-guessed-secret\n");
+wrong 'a short secret', qr/URL secrets\s+\S+secrets:2: the secret that begins with a-gu has 16 characters/;
+doctor();
+like $out, qr/^note   URL secrets\s+1 of 2 have no label/m, 'one without a label';
+$rig->write_file('secrets', "none\n");
+wrong 'none', qr/URL secrets\s+.*says `none`/;
+unlink "$dir/secrets";
+wrong 'no secrets', qr/URL secrets\s+there is no file of URL secrets.*candhook url new/;
+$rig->write_file('secrets', "$good rig\n");
+well;
+
+# ---- the spool ----
+chmod 0755, "$dir/spool";
+wrong 'a spool that others may enter', qr/spool\s+.*open to other users \(mode 0755\): chmod 700/;
+chmod 0700, "$dir/spool";
+SKIP: {
+    skip 'only root can give a folder away', 6 if $> != 0;
+    chown 0, 0, "$dir/spool";
+    wrong 'a spool that is closed to us', qr/spool\s+cannot open the spool \S+: Permission denied/;
+    chmod 0755, "$dir/spool";
+    wrong 'a spool of somebody else', qr/spool\s+.*belongs to user root \(uid 0\), but this program runs as user/;
+    $rig->own("$dir/spool");
+    chmod 0700, "$dir/spool";
+    chown 0, 0, "$dir/secrets";
+    wrong 'secrets of somebody else', qr/URL secrets\s+(?:cannot open \S+: Permission denied|\S+ belongs to root)/;
+    $rig->own("$dir/secrets");
+}
+mkdir "$dir/spool/damaged" or die;
+$rig->write_file('spool/damaged/x.1', 'x');
+$rig->own("$dir/spool/damaged");
+wrong 'what the disk lost', qr/damaged\s+\S+damaged holds 1 files/;
+unlink "$dir/spool/damaged/x.1";
+$rig->conf(base_url => 'https://your.site/candhook', min_free => '1024G');
+doctor();
+my ($free) = `df --output=avail -B1 '$dir'` =~ /(\d+)\s*$/;
+SKIP: {
+    skip 'this disk has a terabyte free', 1 if $free > 1 << 40;
+    like $out, qr/^WRONG  space\s+.*less than min_free.*503/m, 'less space than min_free';
+}
+my $most = int($free * 0.7 / (1 << 20));
+$rig->conf(base_url => 'https://your.site/candhook', min_free => "${most}M");
+noted 'not much more than min_free', qr/space\s+.*with less than min_free/;
+$rig->conf(base_url => 'https://your.site/candhook');
+
+# ---- tmpfs ----
+SKIP: {
+    my $memory = '/dev/shm';
+    my ($type) = `stat -f -c %T $memory 2>/dev/null` =~ /(\S+)/;
+    skip '/dev/shm is no tmpfs', 2 if ($type // '') ne 'tmpfs' || !-w $memory;
+    my $spool = File::Temp::mkdtemp("$memory/ch.XXXXXX");
+    chmod 0700, $spool;
+    $rig->own($spool);
+    $rig->conf(base_url => 'https://your.site/candhook', spool => $spool);
+    doctor();
+    like $out, qr/^note   spool\s+\Q$spool\E lies on tmpfs, in memory/m, 'a spool in memory';
+    like $out, qr{^note   worker\s+neither a worker nor a responder.*\*/5 \* \* \* \* CANDHOOK_CONF=\Q$dir\E/candhook.conf \Q$dir\E/bin/candhook work --once$}m, 'and nobody works on it: the line for cron';
+    rmdir $spool or diag "$spool: $!";
+    $rig->conf(base_url => 'https://your.site/candhook');
+}
+
+# ---- the log ----
+$rig->conf(base_url => 'https://your.site/candhook', log => "$dir/nowhere/candhook.log");
+wrong 'a log without a folder', qr/log\s+\S+ cannot be written/;
+$rig->conf(base_url => 'https://your.site/candhook');
+
+# ---- handlers ----
+$rig->sql('create schema app');
+$rig->sql(q{create function app.fine(event candhook.event, bot_token text) returns text language sql as $$ select 'done' $$});
+$rig->sql(q{insert into candhook.handler (name, module, type, kind, target) values ('fine', 'MOIM', 'a', 'sql', 'app.fine')});
+wrong 'an sql handler that may not run', qr/handlers\s+fine: candhook_handler may not call app\.fine\(candhook\.event,text\): grant usage on schema app to candhook_handler; grant execute/;
+$rig->sql('grant usage on schema app to candhook_handler');
+well 'granted, all is well';
+$rig->sql('alter function app.fine(candhook.event, text) rename to gone');
+wrong 'an sql handler whose function is gone', qr/handlers\s+fine: there is no function app\.fine/;
+$rig->sql(q{delete from candhook.handler});
+$rig->sql(q{insert into candhook.handler (name, module, type, kind, target) values ('c', 'MOIM', 'a', 'c', 'c.so:f'), ('exec', 'MOIM', 'a', 'exec', 'program')});
+wrong 'a c handler without a file', qr/handlers\s+c: cannot find \S+c\.so/;
+like $out, qr/^WRONG  handlers\s+exec: cannot find \S+program/m, 'an exec handler without one';
+$rig->write_file('handlers/c.so', 'x', 0666);
+$rig->write_file('handlers/program', 'x', 0600);
+wrong 'a c handler that others may write', qr/handlers\s+c: refused \S+c\.so/;
+like $out, qr/^WRONG  handlers\s+exec: \S+program is not executable/m, 'an exec handler that is no program';
+chmod 0644, "$dir/handlers/c.so";
+chmod 0755, "$dir/handlers/program";
+well;
+$rig->sql(q{delete from candhook.handler});
+
+# ---- what people may want to know ----
+$rig->sql(q{create function app.bad(event candhook.event, bot_token text) returns text language plpgsql as $$ begin raise exception 'no'; end $$});
+$rig->sql(q{insert into candhook.handler (name, module, type, kind, target, max_attempts) values ('bad', 'MOIM', 'bad', 'sql', 'app.bad', 1)});
+$rig->sql(q{insert into candhook.handler (name, module, type, kind, target, needs_token) values ('needs', 'MOIM', 'held', 'sql', 'app.bad', true)});
+$rig->sql(q{insert into candhook.handler (name, module, type, kind, target, enabled) values ('off', 'MOIM', 'held', 'sql', 'app.bad', false)});
+is $rig->post($rig->path, $_)->{status} , $_ eq 'x' ? 400 : 200, 'an event' for $rig->event(type => 'bad'), $rig->event(type => 'held'), $rig->event(type => 'nobody'), 'x';
+$rig->wait_until(sub { doctor() == 0 && $out =~ /^note   failed/m && $out =~ /^note   held/m && $out =~ /^note   malformed/m && $out =~ /^note   unhandled/m }, 'it is noted');
+like $out, qr/^note   failed\s+handler bad failed 1 times/m, 'what failed';
+like $out, qr/^note   held\s+1 deliveries wait for a bot token of G00O7NKV9M/m, 'what is held';
+like $out, qr/^note   malformed\s+1 bodies/m, 'what was malformed';
+like $out, qr/^note   unhandled\s+1 events MOIM:nobody/m, 'what nobody handles';
+like $out, qr/^note   paused\s+1 deliveries wait for the handler off/m, 'what is paused';
+
+# ---- the database ----
+sub version ($number) {
+    $rig->sql("create or replace function candhook.version() returns integer language sql immutable as \$\$ select $number \$\$");
+}
+version(99);
+wrong 'another schema', qr/schema\s+the schema candhook has version 99/;
+version(1);
+$rig->wait_until(sub { $rig->worker_pid }, 'a worker runs again');
+$rig->sql('create role plain login; create role works login; grant candhook_worker to works');
+$rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(user => 'plain'));
+wrong 'no rights at all', qr/schema\s+.*permission denied for schema candhook/;
+$rig->sql('grant candhook_reader to plain');
+wrong 'too few rights', qr/rights\s+the user plain may not call candhook\.\S+ and others, so no worker can work: grant candhook_worker to "plain"/;
+$rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(user => 'works'));
+is doctor(), 0, 'candhook_worker is enough' or diag $out;
+unlike $out, qr/superuser/, 'and no superuser';
+$rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(options => '-c default_transaction_read_only=on'));
+wrong 'a standby', qr/database\s+it is read-only/;
+$rig->conf(base_url => 'https://your.site/candhook', database => "host=$dir/nowhere dbname=candhook");
+wrong 'no database', qr/database\s+.*Events wait in the spool meanwhile/;
+$rig->conf(base_url => 'https://your.site/candhook');
+my ($partition) = $rig->sql(q{select inhrelid::regclass from pg_inherits where inhparent = 'candhook.event'::regclass and pg_get_expr((select relpartbound from pg_class where oid = inhrelid), inhrelid) like '%FROM (''' || to_char(date_trunc('month', now() at time zone 'UTC') + interval '1 month', 'YYYY-MM-DD') || '%'});
+ok $partition, 'there is a partition of the next month';
+$rig->sql("drop table $partition");
+wrong 'no partition of the next month', qr/partitions\s+table event: \d{4}-\d\d has none/;
+$rig->sql('select candhook.maintain()');
+well;
+
+# ---- the clocks: the server's is only a function of the schema to us ----
+my $diagnose = $rig->sql(q{select pg_get_functiondef('candhook.diagnose'::regproc)});
+$rig->sql($diagnose =~ s/clock_timestamp\(\)\)/clock_timestamp() - interval '10 seconds')/r);
+noted 'clocks some seconds apart', qr/clock\s+.* are (?:9|10) s apart/;
+$rig->sql($diagnose =~ s/clock_timestamp\(\)\)/clock_timestamp() + interval '1 hour')/r);
+wrong 'clocks far apart', qr/clock\s+.*NTP/;
+$rig->sql($diagnose);
+well;
+
+# ---- the worker ----
+$rig->candhook_ok('stop');
+wrong 'a stopped worker', qr/worker\s+a person ran candhook stop/;
+is $rig->post($rig->path, $rig->event(type => 'late'))->{status}, 200, 'an event that waits';
+$rig->sql(q{insert into candhook.delivery (event_id, received_at, handler, attempt, due_at) select id, received_at, 'bad', 100, now() - interval '1 hour' from candhook.event limit 1});
+wrong 'a delivery that could run', qr/backlog\s+a delivery could have run for 60 min/;
+unlink "$dir/spool/stopped";
+$rig->wait_until(sub { $rig->worker_pid }, 'a worker runs again');
+well;
+$rig->stop($responder);
+$rig->candhook_ok('stop');
+unlink "$dir/spool/stopped";
+noted 'neither worker nor responder', qr/worker\s+neither/;
+$responder = $rig->responder(env => {});
+rename "$dir/bin/candhook", "$dir/bin/real" or die;
+$rig->stop($rig->worker_pid) if $rig->worker_pid;
+{
+    my ($code, $text) = $rig->run({}, "$dir/bin/real", 'doctor', '--quiet');
+    is $code, 1, 'a responder without a worker: 1';
+    like $text, qr/^WRONG  worker\s+none runs, though a responder does \(process \d+\)/m, 'and it says so';
+}
+rename "$dir/bin/real", "$dir/bin/candhook" or die;
+
+# ---- the probe ----
+$rig->wait_until(sub { $rig->worker_pid }, 'a worker runs again', 90);
+my $url = "http://127.0.0.1:$rig->{port}" . $rig->path;
+is doctor('--url', $url), 0, 'a probe' or diag $out;
+like $out, qr/^ok     wrong secret\s+is answered with 404$/m, 'a wrong secret';
+like $out, qr/^ok     event\s+answered with 200 in \d+\.\d\d s$/m, 'an event';
+like $out, qr/^ok     recording\s+took \d+\.\d\d s$/m, 'its recording';
+like $out, qr/^ok     outcome\s+unhandled, after \d+\.\d\d s$/m, 'its outcome';
+like $out, qr/^ok     large event\s/m, 'a large one';
+$rig->wait_until(sub { $rig->sql(q{select count(*) from candhook.event where module = 'candhook' and type = 'doctor.probe'}) == 2 }, 'both are events');
+doctor();
+unlike $out, qr/doctor\.probe/, 'which are not noted as unhandled';
+is +($rig->candhook('doctor', '--url', '-', { stdin => "$url\n" }))[0], 0, 'the URL from stdin';
+is +($rig->candhook('doctor', '--probe', { env => { CANDHOOK_URL => $url } }))[0], 0, 'from the environment';
+$rig->conf(base_url => "http://127.0.0.1:$rig->{port}/candhook/");
+is doctor('--probe'), 0, 'and from base_url and the file' or diag $out;
+is doctor('--probe', '--quiet'), 0, 'quiet';
+is $out, '', 'is silent';
+$rig->sql(q{insert into candhook.handler (name, module, type, kind, target, max_attempts) values ('all', '*', '*', 'sql', 'app.bad', 1)});
+doctor('--url', $url);
+like $out, qr/^note   outcome\s+all failed: a handler for all events/m, 'a handler that takes all, and fails';
+$rig->sql(q{delete from candhook.handler where name = 'all'});
+wrong_probe("http://127.0.0.1:$rig->{port}/candhook/not-a-secret-of-this-one", qr/event\s+is answered with 404: the URL's last segment is no secret of this installation/);
+wrong_probe("http://127.0.0.1:$rig->{port}/elsewhere/$good", qr/event\s+is answered with 404: the web server does not hand this path/);
+wrong_probe('http://127.0.0.1:1/candhook/' . $good, qr{wrong secret\s+.*http://127\.0\.0\.1:1});
+wrong_probe('ftp://somewhere/x', qr/URL\s/);
+is +($rig->candhook('doctor', '--url', '-'))[0], 1, 'no URL after all';
+{
+    my $conf = $rig->read_file('nginx/fastcgi.conf');
+    $rig->stop($rig->{nginx});
+    # A front with a limit of its own.
+    $rig->write_file('nginx/fastcgi.conf', $conf =~ s/client_max_body_size\s+\S+;/client_max_body_size 100k;/r);
+    $rig->with_port('log/nginx.log', sub ($port) {
+        $rig->write_file('nginx/nginx.conf', $rig->read_file('nginx/nginx.conf') =~ s/listen 127\.0\.0\.1:\d+/listen 127.0.0.1:$port/r);
+        return $rig->{nginx} = $rig->spawn('nginx', $rig->nginx_command);
+    });
+    wrong_probe("http://127.0.0.1:$rig->{port}" . $rig->path, qr/large event\s+a body of more than 128 KiB is answered with 413: mod_fcgid.*FcgidMaxRequestLen/);
+    unlike $out, qr/^WRONG  event/m, 'while a small one is taken';
+    $rig->candhook_ok('stop');
+    $url = "http://127.0.0.1:$rig->{port}" . $rig->path;
+    wrong_probe($url, qr/recording\s+the event was answered with 200, and is not in this database after 15 s/);
+    $rig->stop($responder);
+    wrong_probe($url, qr/event\s+is answered with 502: candhook\.fcgi does not run/);
+}
+
+sub wrong_probe ($where, $pattern) {
+    is doctor('--url', $where), 1, 'a probe that fails: 1';
+    like $out, qr/^WRONG  $pattern/m, 'and it says why' or diag $out;
+}
+
+unlike $said, qr/\Q$good\E/, 'no secret was shown';
+is +($rig->candhook('doctor', 'extra'))[0], 64, 'an argument too many';
+done_testing;
