@@ -57,6 +57,12 @@ may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from ca
   q{drop table candhook.event}, q{drop function candhook.claim(text, integer, text[], text[])}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select nextval('candhook.lease')},
   q{select candhook.make_partition('event', '2030-01-01')}, q{select candhook.park(1)}, q{select * from candhook.record_batch('{}', '{}', '{}')}, q{set role candhook_admin};
 
+# ---- status and doctor: everybody but handlers and strangers ----
+for my $function ('candhook.status()', 'candhook.diagnose()', q{candhook.probe(now(), 'x')}) {
+    may $_ => "select count(*) >= 0 from $function", 't' for qw(worker reader admin);
+    may_not $_ => "select * from $function" for qw(handler nobody);
+}
+
 # ---- handler: nothing of ours ----
 may handler => q{select candhook.received_at('019ab1c2-d3e4-7000-8000-000000000001') is null}, 'f';
 may handler => q{select candhook.body(row('019ab1c2-d3e4-7000-8000-000000000001', now(), 'M', 't', null, null, null, null, '{}', null)::candhook.event)->>'module'}, 'M';
