@@ -352,6 +352,67 @@ static void check_match(void)
     secrets_free(secrets);
 }
 
+/* ---- what may be told of them ---- */
+
+static void check_telling(void)
+{
+    struct secrets *secrets = load(NEW " shop 2026-01-31T12:00:00Z\n" OLD " 2026-01-31T12:00:00.123+01:00\n");
+    struct secrets_about about;
+
+    must(secrets != NULL, "load");
+    secrets_tell(secrets, 0, &about);
+    is_text(about.label, "shop", "its label");
+    is_text(about.made, "2026-01-31T12:00:00Z", "when it was made");
+    is_text(about.shown, "new-", "its first characters");
+    is_text(about.name, "shop=new-", "its name");
+    ok(about.length == strlen(NEW) && about.line == 1, "its length and line");
+    secrets_tell(secrets, 1, &about);
+    is_text(about.label, "", "a time is no label");
+    is_text(about.made, "2026-01-31T12:00:00.123+01:00", "but a time");
+    is_text(about.name, "=old-", "a name without a label");
+    is_text(secrets_text(secrets, 1), OLD, "the secret itself");
+    secrets_free(secrets);
+}
+
+static void check_use(void)
+{
+    struct secrets *secrets = load(NEW " shop\n" OLD " shop\n");
+    char name[SECRETS_NAME_BYTES];
+    const char *first, *second;
+
+    must(secrets != NULL, "load");
+    first = secrets_match(secrets, "/" NEW);
+    second = secrets_match(secrets, "/" OLD);
+    ok(secrets_note_use(secrets, first, 1000, name), "the first use is to be written down");
+    is_text(name, "shop=new-", "under its name");
+    ok(!secrets_note_use(secrets, first, 60999, name), "within a minute no other");
+    ok(secrets_note_use(secrets, second, 60999, name) && strcmp(name, "shop=old-") == 0,
+       "one of the same label is another secret");
+    ok(secrets_note_use(secrets, first, 61000, name), "after a minute again");
+    ok(!secrets_note_use(secrets, "shop", 999999, name), "what is no secret's label is not noted");
+    secrets_free(secrets);
+}
+
+static void check_none(void)
+{
+    struct secrets *secrets = load("# all retired\n none \n");
+    struct err err;
+
+    ok(secrets != NULL && secrets_count(secrets) == 0, "none, on purpose");
+    must(secrets != NULL, "load");
+    ok(!matches(secrets, "none"), "and `none` is no secret");
+    write_to(file, NEW "\n");
+    ok(secrets_refresh(secrets, &err) == RESULT_OK && matches(secrets, NEW), "until there is one again");
+    write_to(file, "none\n");
+    ok(secrets_refresh(secrets, &err) == RESULT_OK && !matches(secrets, NEW), "and none again: the old one is gone");
+    secrets_free(secrets);
+    write_to(file, "# nothing\n");
+    secrets = NULL;
+    ok(secrets_load_any(&secrets, file, &err) == RESULT_OK && secrets_count(secrets) == 0,
+       "for people an empty file is fine");
+    secrets_free(secrets);
+}
+
 int main(void)
 {
     const char *temp = getenv("TMPDIR");
@@ -369,6 +430,9 @@ int main(void)
     check_rotation();
     check_faults_while_running();
     check_match();
+    check_telling();
+    check_use();
+    check_none();
     secrets_free(NULL);
     unlink(file);
     ok(rmdir(folder) == 0, "nothing is left");
