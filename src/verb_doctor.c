@@ -78,8 +78,8 @@ static const struct argp argp = {
 
 /* ---- saying ---- */
 
-static void say(const struct doctor *doctor, const char *word, const char *colour, const char *subject,
-                const char *format, va_list args)
+__attribute__((format(printf, 5, 0))) static void say(const struct doctor *doctor, const char *word, const char *colour,
+                                                      const char *subject, const char *format, va_list args)
 {
     printf("%s%-6s%s %-14s ", doctor->colour ? colour : "", word, doctor->colour ? "\033[0m" : "", subject);
     vprintf(format, args);
