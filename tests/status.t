@@ -110,6 +110,13 @@ $rig->candhook_ok('work', '--once');
 is json()->{spool}{events}, 0, 'all is recorded';
 is status(), 0, 'healthy again';
 
+# ---- recorded, and still in the segment that is being written ----
+is $rig->post($rig->path, $rig->event(type => 'c'))->{status}, 200, 'an event';
+$rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 7 }, 'it is recorded');
+my @segments = glob "$dir/spool/*.seg";
+is json()->{spool}{events}, 0, 'what is recorded does not count, though its segment is there';
+cmp_ok scalar(@segments), '>=', 1, 'as it is';
+
 # ---- rights ----
 for my $role (qw(worker reader admin)) {
     $rig->sql("create role my_$role login; grant candhook_$role to my_$role");
