@@ -278,9 +278,13 @@ static enum result settle(struct outside *outside, struct run *run, struct err *
     for (size_t i = 0; i < run->begun && result == RESULT_OK; i++) {
         if (run->attempts[i].state != ATTEMPT_ENDED)
             continue;
-        outcomes[count++] = run->attempts[i].outcome;
-        if (run->attempts[i].token_refused)
+        outcomes[count] = run->attempts[i].outcome;
+        if (run->attempts[i].token_refused) {
+            if (strcmp(outcomes[count].result, "failed") == 0)
+                outcomes[count].result = "retry"; /* it has not failed for good: there may be a new token by now */
             result = refuse_token(outside, &run->attempts[i], err);
+        }
+        count++;
     }
     if (count > 0 && result == RESULT_OK)
         result = store_finish(outside->store, run->lease.number, outcomes, count, outcome_say,
