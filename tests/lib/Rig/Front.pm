@@ -237,9 +237,11 @@ sub parse_answer ($text) {
     return { status => $status // 0, reason => $reason // '', headers => \%headers, body => $body // '' };
 }
 
-# Posts the bodies with so many connections at a time. Returns the statuses, in the order of the bodies.
-sub post_many ($self, $target, $bodies, $at_a_time = 20) {
+# Posts the bodies with so many connections at a time. Returns the statuses, in the order of the bodies. Options: answered
+# => [N, sub], called when N answers have come; unanswered => seconds after which what has no answer gets the status 0.
+sub post_many ($self, $target, $bodies, $at_a_time = 20, %option) {
     my (@status, %open);
+    my ($at, $do) = @{ $option{answered} // [] };
     my $next = 0;
     my $select = IO::Select->new;
 
@@ -252,7 +254,13 @@ sub post_many ($self, $target, $bodies, $at_a_time = 20) {
             $select->add($socket);
         }
         # mod_fcgid answers 500 after its IOTimeout of 40 s when the program ended under a request.
-        my @ready = $select->can_read(60) or die "no answer in 60 s\n";
+        my @ready = $select->can_read($option{unanswered} // 60);
+        if (!@ready) {
+            die "no answer in 60 s\n" if !defined $option{unanswered};
+            $status[ $open{ fileno $_ }{at} ] = 0 for $select->handles;
+            $select->remove($select->handles);
+            %open = ();
+        }
         for my $socket (@ready) {
             my $one = $open{ fileno $socket };
             next if sysread $socket, $one->{text}, 65536, length $one->{text};
@@ -260,6 +268,7 @@ sub post_many ($self, $target, $bodies, $at_a_time = 20) {
             delete $open{ fileno $socket };
             $select->remove($socket);
             close $socket;
+            $do->() if defined $at && --$at == 0;
         }
     }
     return @status;
