@@ -12,42 +12,53 @@
 #include "clock.h"
 #include "outcome.h"
 #include "signals.h"
+#include "text.h"
 
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define BATCH 64
+#define FIRST_BATCH 64
+#define MIN_BATCH 16
+#define MAX_BATCH 512
+#define BATCH_MS 200   /* a batch is as many as took about so long lately */
 #define ALONE_MS 10000 /* so long one event after the other is run; the rest of the batch is given back then */
 
 static const char *const kinds[] = {"sql"};
 
-static void *name_of(const struct store_lease *lease)
+/* One batch: whose it is, and how many of it have an outcome. */
+struct run {
+    const struct store_lease *lease;
+    size_t outcomes;
+};
+
+static void see(void *context, const char *event_id, const char *result, const char *detail)
 {
-    return (void *)(uintptr_t)lease->handler;
+    struct run *run = context;
+
+    run->outcomes++;
+    outcome_say((void *)(uintptr_t)run->lease->handler, event_id, result, detail);
 }
 
 /* Runs one delivery in a transaction of its own; when that fails as a whole, the attempt failed. */
-static enum result run_alone(struct store *store, const struct store_lease *lease, const char *event_id,
-                             struct err *err)
+static enum result run_alone(struct store *store, struct run *run, const char *event_id, struct err *err)
 {
     struct store_outcome outcome = {.event_id = event_id, .result = "retry", .started_ms = (uint64_t)clock_real_ms()};
-    enum result result = store_run_sql(store, lease, event_id, lease->timeout_ms, outcome_say, name_of(lease), err);
+    enum result result = store_run_sql(store, run->lease, event_id, run->lease->timeout_ms, see, run, err);
 
     if (result != RESULT_FAIL)
         return result;
     outcome.detail = err->text;
     outcome.finished_ms = (uint64_t)clock_real_ms();
-    return store_finish(store, lease->number, &outcome, 1, outcome_say, name_of(lease), err);
+    return store_finish(store, run->lease->number, &outcome, 1, see, run, err);
 }
 
-static enum result run(struct store *store, const struct store_lease *lease, struct err *err)
+static enum result run_batch(struct store *store, struct run *run, struct err *err)
 {
+    const struct store_lease *lease = run->lease;
     int64_t until;
     enum result result = RESULT_FAIL;
 
     if (lease->count > 1)
-        result = store_run_sql(store, lease, NULL, lease->timeout_ms, outcome_say, name_of(lease), err);
+        result = store_run_sql(store, lease, NULL, lease->timeout_ms, see, run, err);
     if (result != RESULT_FAIL)
         return result;
     until = clock_monotonic_ms() + ALONE_MS;
@@ -56,38 +67,52 @@ static enum result run(struct store *store, const struct store_lease *lease, str
             return store_give_back(store, lease->number, NULL, 0, err);
         if (i > 0 && (result = store_renew(store, lease->number, err)) != RESULT_OK)
             return result;
-        result = run_alone(store, lease, lease->deliveries[i].event_id, err);
+        result = run_alone(store, run, lease->deliveries[i].event_id, err);
         if (result != RESULT_OK)
             return result;
     }
     return RESULT_OK;
 }
 
-enum result kind_sql_step(struct store *store, const char *worker, const char *const *busy, size_t busy_count,
-                          size_t *ran, char **handler, struct err *err)
+/* How many to claim next: at this pace as many as BATCH_MS hold, at most twice as many as now. */
+static int next_batch(int batch, size_t outcomes, int64_t took_ms)
+{
+    int64_t next = took_ms > 0 ? (int64_t)outcomes * BATCH_MS / took_ms : MAX_BATCH;
+
+    next = next > 2 * batch ? 2 * batch : next;
+    return next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
+}
+
+enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t busy_count, size_t *ran, char **handler,
+                          struct err *err)
 {
     const struct store_share share = {kinds, 1, busy, busy_count};
     struct store_lease lease;
-    enum result result = store_claim(store, worker, BATCH, &share, &lease, err);
+    struct run run = {.lease = &lease};
+    enum result result;
 
     *ran = 0;
     *handler = NULL;
+    if (sql->batch == 0)
+        sql->batch = FIRST_BATCH;
+    result = store_claim(sql->store, sql->worker, sql->batch, &share, &lease, err);
     if (result != RESULT_OK)
         return result;
     *ran = lease.count;
     if (lease.count > 0) {
-        *handler = strdup(lease.handler);
-        if (*handler == NULL)
-            abort();
-        result = run(store, &lease, err);
+        int64_t began = clock_monotonic_ms();
+
+        *handler = text_copy(lease.handler);
+        result = run_batch(sql->store, &run, err);
+        sql->batch = next_batch(sql->batch, run.outcomes, clock_monotonic_ms() - began);
     }
     store_free_lease(&lease);
     return result;
 }
 
-enum result kind_sql_due_in(struct store *store, const char *const *busy, size_t busy_count, int *ms, struct err *err)
+enum result kind_sql_due_in(struct kind_sql *sql, const char *const *busy, size_t busy_count, int *ms, struct err *err)
 {
     const struct store_share share = {kinds, 1, busy, busy_count};
 
-    return store_due_in(store, &share, ms, err);
+    return store_due_in(sql->store, &share, ms, err);
 }

@@ -37,6 +37,7 @@ struct runner {
     const struct runner_post *post;
     struct store *store;
     struct outside *outside; /* NULL: this one runs sql */
+    struct kind_sql sql;
     struct slow slow[SLOW_MAX];
     size_t slow_count;
 };
@@ -110,7 +111,7 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
     int64_t began = clock_monotonic_ms();
     char *handler;
     int ms;
-    enum result result = kind_sql_step(runner->store, runner->post->name, busy, busy_count, &ran, &handler, err);
+    enum result result = kind_sql_step(&runner->sql, busy, busy_count, &ran, &handler, err);
 
     if (result == RESULT_OK)
         patience_rest(patience, "handling");
@@ -124,7 +125,7 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
         signals_poll(NULL, 0, 0); /* lets a signal in */
         return RESULT_OK;
     }
-    result = kind_sql_due_in(runner->store, busy, busy_count, &ms, err);
+    result = kind_sql_due_in(&runner->sql, busy, busy_count, &ms, err);
     if (result == RESULT_OK && !store_take_notifications(runner->store)) /* one may have come beside an answer */
         (void)wait_for_word(runner, ms >= 0 && ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
     return result;
@@ -177,6 +178,7 @@ void runner_main(const struct conf *conf, const struct runner_post *post)
     struct runner runner = {.conf = conf, .post = post, .store = store_new(conf->database)};
     struct patience patience = {0};
 
+    runner.sql = (struct kind_sql){.store = runner.store, .worker = post->name};
     if (post->outside)
         runner.outside = outside_new(conf, runner.store, post->name);
     while (!signals_stop_asked()) {

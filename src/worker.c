@@ -285,11 +285,10 @@ static void work(struct worker *worker)
 }
 
 /* One step of the handlers, all in this process. *RAN is how many sql deliveries, *WORK whether others run. */
-static enum result handle_step(struct worker *worker, const char *name, struct outside *outside, size_t *ran, int *work,
-                               struct err *err)
+static enum result handle_step(struct kind_sql *sql, struct outside *outside, size_t *ran, int *work, struct err *err)
 {
     char *handler;
-    enum result result = kind_sql_step(worker->store, name, NULL, 0, ran, &handler, err);
+    enum result result = kind_sql_step(sql, NULL, 0, ran, &handler, err);
 
     free(handler);
     if (result == RESULT_OK)
@@ -303,6 +302,7 @@ static enum result work_once(struct worker *worker, struct err *err)
     char name[128];
     size_t recorded = 0, ran = 0;
     int work = 0;
+    struct kind_sql sql = {.store = worker->store, .worker = name};
     int64_t until = clock_monotonic_ms() + ONCE_SECONDS * 1000;
     struct outside *outside;
     enum result result;
@@ -316,7 +316,7 @@ static enum result work_once(struct worker *worker, struct err *err)
         if (result == RESULT_OK && recorded > 0)
             outside_look(outside);
         if (result == RESULT_OK)
-            result = handle_step(worker, name, outside, &ran, &work, err);
+            result = handle_step(&sql, outside, &ran, &work, err);
         if (result == RESULT_OK && work && recorded == 0 && ran == 0)
             outside_wait(outside, NULL, 0, TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in */

@@ -101,6 +101,24 @@ is $rig->claim, '', 'after the last attempt nobody gets it';
 is $rig->outcomes($id), "a/1 retry\na/2 retry\na/3 failed", 'it has failed';
 is delivery('1'), '', 'and is settled';
 
+# What was lost with a whole batch of an sql handler is taken alone, lest one that kills its server takes the others along.
+for my $ordered_by ('none', 'payload id') {
+    $rig->clear;
+    $rig->handler('note', ordered_by => $ordered_by);
+    my @lost = split /\n/, $rig->sql('select t.put() from generate_series(1, 3)');
+    $rig->claim('killed');
+    $rig->sql(q{select candhook.release('killed')});
+    my $fresh = $rig->sql('select t.put()');
+    is $rig->sql(q{select count(*) from candhook.claim('w', 10)}), 1, "ordered by $ordered_by: a lost one is taken alone" for @lost;
+    is $rig->sql(q{select event_id, attempt from candhook.claim('w', 10)}), "$fresh|1", 'others are not held up by them, nor taken along';
+}
+$rig->clear;
+$rig->handler('a', @c);
+$rig->sql('select t.put() from generate_series(1, 3)');
+$rig->claim('killed');
+$rig->sql(q{select candhook.release('killed')});
+is $rig->sql(q{select count(*) from candhook.claim('w', 10)}), 3, 'of other kinds, which do not share a process, all are taken again';
+
 # A lease that lost some of what it held finishes the rest.
 $rig->clear;
 $rig->handler('a', @c);

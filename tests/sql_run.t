@@ -210,6 +210,18 @@ for my $one (@ids) {
 }
 is $rig->sql(q{select string_agg(result, ' ' order by event_id) from candhook.outcome}), 'ok retry ok', 'one by one, only the slow one has to be tried again';
 
+# ---- a batch that takes long is cut short ----
+$rig->sql(q{create function t.slow(event candhook.event, bot_token text) returns text language plpgsql as $$
+    begin
+        perform pg_sleep(0.6);
+        return 'slow';
+    end $$});
+$rig->clear;
+$rig->handler('slow');
+my ($first, $rest) = split /\n/, $rig->sql('select t.put() from generate_series(1, 2)');
+is $rig->sql('select event_id from candhook.run_sql(' . $rig->claim . ')'), $first, 'after half a second no other is begun';
+is $rig->sql('select event_id, attempt, lease is null, candhook.due_in() from candhook.delivery'), "$rest|0|t|0", 'the rest is given back at once, uncounted';
+
 # ---- killed between any two steps ----
 $rig->clear;
 $rig->handler('note', max_attempts => 100, first_delay => '0 s');

@@ -6,6 +6,7 @@ returns table (lease bigint, handler text, kind text, target text, timeout_ms in
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_hashjoin = off
@@ -39,16 +40,17 @@ begin
 
     for round in 1 .. 32 loop
         right_now := clock_timestamp();
-        select h as handler, oldest.due_at into best
+        select h as handler, oldest.due_at, oldest.lost into best
           from candhook.handler h
          cross join lateral (
-               (select d.due_at from candhook.delivery d
+               (select d.due_at, d.lease is not null as lost from candhook.delivery d
                  where h.ordered_by = 'none' and d.handler = h.name and d.due_at <= right_now
                  order by d.due_at limit 1)
                union all
-               (select min(d.due_at) from candhook.heads(h.name) d
-                 where h.ordered_by <> 'none' and d.due_at <= right_now)) oldest
-         where h.enabled and h.kind = any (kinds) and h.name <> all (tried) and oldest.due_at is not null
+               (select d.due_at, d.lost from candhook.heads(h.name) d
+                 where h.ordered_by <> 'none' and d.due_at <= right_now
+                 order by d.due_at limit 1)) oldest
+         where h.enabled and h.kind = any (kinds) and h.name <> all (tried)
          order by oldest.due_at
          limit 1;
         if not found then
@@ -66,7 +68,10 @@ begin
                       and not pg_try_advisory_xact_lock(hashtext('candhook.claim'), hashtext(chosen.name));
         continue when chosen.kind = 'sql' and not candhook.slot(chosen.name, chosen.concurrency);
 
-        number := candhook.take(chosen, claim.worker, batch, best.due_at, right_now);
+        -- What was lost with its whole batch is taken alone the next time: one that brings the server down must not take
+        -- the others along until their attempts are used up. Other kinds run in processes of their own.
+        number := candhook.take(chosen, claim.worker, case when chosen.kind = 'sql' and best.lost then 1 else batch end,
+                                case when chosen.kind = 'sql' then best.lost end, best.due_at, right_now);
         if chosen.needs_token then
             parked := parked + candhook.park(number);
         end if;
@@ -83,7 +88,7 @@ begin
                  from candhook.event e
                  left join candhook.bot_token t
                    on chosen.needs_token and t.valid and t.origin_community_id = e.origin_community_id
-                where e.received_at = d.received_at and e.id = d.event_id) x on chosen.kind <> 'sql'
+                where chosen.kind <> 'sql' and e.received_at = d.received_at and e.id = d.event_id) x on true
          where d.lease = number
            -- A token that went since park looked: the handler must not get null, so the lease runs out.
            and (chosen.kind = 'sql' or not chosen.needs_token or x.token is not null)

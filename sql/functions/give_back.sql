@@ -2,6 +2,7 @@ create or replace function candhook.give_back(lease bigint, ids uuid[] default n
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 -- Gives back what a lease still holds and what has not been begun (with `ids`, only these events): due at once, and the

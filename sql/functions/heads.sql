@@ -1,7 +1,8 @@
 create or replace function candhook.heads(handler text)
-returns table (received_at timestamptz, event_id uuid, order_key text, due_at timestamptz)
+returns table (received_at timestamptz, event_id uuid, order_key text, due_at timestamptz, lost boolean)
 language sql security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_sort = off
 as $$
@@ -12,7 +13,7 @@ as $$
 -- due_at is when that lease ends. A lease that has run out counts as long as its delivery is locked: run_sql is at it.
 -- What runs is found by the index of leases (no sort is allowed), since among what waits it is rare.
 with recursive head as (
-    (select d.received_at, d.event_id, d.order_key, d.due_at
+    (select d.received_at, d.event_id, d.order_key, d.due_at, d.lease is not null as lost
        from candhook.delivery d
       where d.handler = $1 and d.order_key is not null
       order by d.order_key, d.received_at, d.event_id
@@ -21,7 +22,7 @@ with recursive head as (
     select n.*
       from head h
      cross join lateral (
-           select d.received_at, d.event_id, d.order_key, d.due_at
+           select d.received_at, d.event_id, d.order_key, d.due_at, d.lease is not null as lost
              from candhook.delivery d
             where d.handler = $1 and d.order_key > h.order_key
             order by d.order_key, d.received_at, d.event_id
@@ -43,9 +44,10 @@ with recursive head as (
      where not exists (select from lost o where o.received_at = l.received_at and o.event_id = l.event_id)
      group by l.order_key
 )
-select h.received_at, h.event_id, h.order_key, greatest(h.due_at, r.until)
+select h.received_at, h.event_id, h.order_key, greatest(h.due_at, r.until), h.lost
   from head h
   left join running r on r.order_key = h.order_key
 $$;
 comment on function candhook.heads(text) is
-    'the first delivery of each order_key of a handler, and when it may begin; a part of candhook.claim';
+    'the first delivery of each order_key of a handler, when it may begin, and whether its last attempt was lost or still '
+    'runs; a part of candhook.claim';

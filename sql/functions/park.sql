@@ -2,6 +2,7 @@ create or replace function candhook.park(lease bigint)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 -- Gives back what a lease holds without the bot token that its handler needs: no attempt, no outcome, not counted. It
 -- is looked at again after half the event's age, within 30 seconds to an hour; storing the token releases it at once

@@ -2,6 +2,7 @@ create or replace function candhook.place(lease bigint)
 returns boolean
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 -- Takes a place (slot) of the handler whose deliveries this lease holds; a lease that holds nothing needs none.

@@ -4,6 +4,7 @@ returns table (kind text, id uuid, module text, type text, detail text, events b
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off

@@ -2,6 +2,7 @@ create or replace function candhook.renew(lease bigint)
 returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 -- The worker is still at it: 15 more seconds. Returns how many deliveries the lease still holds.

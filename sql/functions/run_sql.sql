@@ -10,6 +10,8 @@ as $$
 -- for at the commit it would be too late; then their modes are put back for the next event. An error that cannot be
 -- caught (statement_timeout) hits the whole call: the caller then goes on with one event a transaction.
 --
+-- After half a second the rest of the batch is given back uncounted: claim knows no handler's pace, and others wait.
+--
 -- Invoker's rights and the session's search_path, since this calls functions of users; they run as handler_role().
 -- What they may have set is put back after each: role, search_path and time limits.
 declare
@@ -18,6 +20,7 @@ declare
     old_statement_timeout constant text := current_setting('statement_timeout');
     old_lock_timeout constant text := current_setting('lock_timeout');
     new_role constant text := candhook.handler_role();
+    until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
     call text;
     restore text;
     job record;
@@ -43,6 +46,7 @@ begin
     end if;
 
     for job in select * from candhook.leased(run_sql.lease, one) loop
+        exit when cardinality(ids) > 0 and clock_timestamp() > until;
         if call is null then
             select format('select %I.%I($1, $2)', n.nspname, p.proname) into call
               from pg_catalog.pg_proc p
@@ -94,6 +98,9 @@ begin
     select f.event_id, f.result, f.detail
       from candhook.finish(run_sql.lease, ids, words, details, starts, ends) f
      order by array_position(ids, f.event_id);
+    if one is null then
+        perform candhook.give_back(run_sql.lease);
+    end if;
 end
 $$;
 comment on function candhook.run_sql(bigint, uuid) is

@@ -1,13 +1,15 @@
-create or replace function candhook.take(chosen candhook.handler, worker text, batch integer,
+create or replace function candhook.take(chosen candhook.handler, worker text, batch integer, lost boolean,
                                          first_due timestamptz, right_now timestamptz)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 -- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns the
--- number of the lease. A part of claim, which knows since when the first of them is due: before that the index holds
--- only what is gone and not cleaned up yet, and need not be walked through twice.
+-- number of the lease. With `lost` only those whose last attempt was lost, with false only others. A part of claim, which
+-- knows since when the first of them is due: before that the index holds only what is gone and not cleaned up yet, and
+-- need not be walked through twice.
 --
 -- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs (heads).
 --
@@ -23,6 +25,7 @@ begin
                d.lease is not null and d.attempt - d.forgiven >= chosen.max_attempts as spent
           from candhook.delivery d
          where chosen.ordered_by = 'none' and d.handler = chosen.name and d.due_at between first_due and right_now
+           and (d.lease is not null) = coalesce(take.lost, d.lease is not null)
          order by d.due_at
          limit batch
            for update skip locked
@@ -33,6 +36,8 @@ begin
           join candhook.delivery d
             on d.received_at = h.received_at and d.event_id = h.event_id and d.handler = chosen.name
          where chosen.ordered_by <> 'none' and h.due_at <= right_now and d.due_at <= right_now
+           and (d.lease is not null) = coalesce(take.lost, d.lease is not null)
+         order by h.due_at
          limit batch
            for update of d skip locked
     ), picked as (
@@ -66,5 +71,5 @@ begin
     return number;
 end
 $$;
-comment on function candhook.take(candhook.handler, text, integer, timestamptz, timestamptz) is
+comment on function candhook.take(candhook.handler, text, integer, boolean, timestamptz, timestamptz) is
     'leases due deliveries of a handler; returns the number of the lease; a part of candhook.claim';
