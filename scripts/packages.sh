@@ -37,6 +37,19 @@ nodejs
 openssl
 xz-utils
 '
+# The peers that bench/run measures beside us; its own code looks for npm, which some packages of nodejs bring along.
+packages_bench='
+apache2-bin
+libapache2-mod-fcgid
+fcgiwrap
+nodejs
+php-fpm|php[78].[0-9]-fpm
+php-pgsql|php[78].[0-9]-pgsql
+gunicorn
+python3-flask
+python3-psycopg2
+webhook
+'
 
 # Whether one of NAME|NAME… (each may be a pattern) is installed.
 packages_has() {
