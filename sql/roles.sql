@@ -46,7 +46,7 @@ declare
     grants constant text[] := array[
         'candhook_worker', 'usage on schema candhook',
         'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
-                           'candhook.record(uuid[], bigint[], uuid[], bytea[], text[]), '
+                           'candhook.record(uuid[], bigint[], uuid[], bytea[], text[], boolean), '
                            'candhook.claim(text, integer, text[], text[]), candhook.run_sql(bigint, uuid), '
                            'candhook.leased(bigint, uuid), candhook.place(bigint), candhook.handler_role(), '
                            'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[]), '

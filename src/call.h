@@ -14,6 +14,7 @@
 
 /* Types of PostgreSQL's catalog that we send (pg_type.dat; fixed for ever). */
 enum {
+    OID_BOOL = 16,
     OID_BYTEA = 17,
     OID_INT8 = 20,
     OID_TEXT = 25,

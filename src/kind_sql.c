@@ -74,13 +74,14 @@ static enum result run_batch(struct store *store, struct run *run, struct err *e
     return RESULT_OK;
 }
 
-/* How many to claim next: at this pace as many as BATCH_MS hold, at most twice as many as now. */
-static int next_batch(int batch, size_t outcomes, int64_t took_ms)
+/* Learns from a batch how many to claim next: as many as BATCH_MS hold at this pace, at most twice as many as now. */
+static void keep_pace(struct kind_sql *sql, size_t outcomes, int64_t took_ms)
 {
     int64_t next = took_ms > 0 ? (int64_t)outcomes * BATCH_MS / took_ms : MAX_BATCH;
 
-    next = next > 2 * batch ? 2 * batch : next;
-    return next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
+    sql->quick = next >= MAX_BATCH;
+    next = next > 2 * sql->batch ? 2 * sql->batch : next;
+    sql->batch = next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
 }
 
 enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t busy_count, size_t *ran, char **handler,
@@ -104,7 +105,7 @@ enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t 
 
         *handler = text_copy(lease.handler);
         result = run_batch(sql->store, &run, err);
-        sql->batch = next_batch(sql->batch, run.outcomes, clock_monotonic_ms() - began);
+        keep_pace(sql, run.outcomes, clock_monotonic_ms() - began);
     }
     store_free_lease(&lease);
     return result;

@@ -12,11 +12,12 @@
 #include "err.h"
 #include "store.h"
 
-/* Who runs them: all but `batch`, which is 0 at first and then keeps how many to claim, is the caller's. */
+/* Who runs them. The caller sets the first two, and the rest is 0 at first. */
 struct kind_sql {
     struct store *store;
     const char *worker; /* the name under which is claimed */
-    int batch;
+    int batch;          /* how many to claim next */
+    int quick;          /* the last batch was run at such a pace that the largest would not last long */
 };
 
 /*

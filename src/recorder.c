@@ -39,6 +39,7 @@ struct warned {
 
 struct recorder {
     struct store *store;
+    int notify; /* nobody here handles what is recorded: other workers must be told */
     struct spool_reader *reader;
     int inotify; /* -1: none to be had, then recorder_wait only sleeps */
     struct warned warned[WARNED_TYPES];
@@ -59,6 +60,7 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
     if (recorder == NULL || (recorder->reasons = calloc(BATCH, sizeof *recorder->reasons)) == NULL)
         abort();
     recorder->store = store;
+    recorder->notify = conf->runners == 0;
     recorder->reader = spool_reader_new(folder, conf->keep_sealed, find_position, store);
     recorder->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (recorder->inotify < 0 || inotify_add_watch(recorder->inotify, conf->spool, IN_MODIFY | IN_MOVED_TO) < 0)
@@ -165,7 +167,8 @@ static enum result record(struct recorder *recorder, const struct spool_batch *b
 
     for (size_t i = 0; i < batch->count; i++)
         recorder->reasons[i] = judge(&batch->records[i]);
-    result = store_record(recorder->store, batch, (const char *const *)recorder->reasons, &notes, &note_count, err);
+    result = store_record(recorder->store, batch, (const char *const *)recorder->reasons, recorder->notify, &notes,
+                          &note_count, err);
     for (size_t i = 0; i < batch->count; i++)
         free(recorder->reasons[i]);
     if (result != RESULT_OK)

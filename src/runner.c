@@ -22,6 +22,8 @@
 #include <unistd.h>
 
 #define LONGEST_WAIT_MS 5000 /* without a notification, which a connection pooler may swallow */
+#define SPARE_WAIT_MS 1000   /* the same, of a spare runner, which gets no word before the first one is stuck */
+#define SPARE_REST_MS 500    /* how long a spare runner leaves quick handlers to the first one */
 #define SLOW_MS 2000         /* a batch that took longer makes its handler a slow one, */
 #define SLOW_FOR_MS 60000    /* for so long */
 #define SLOW_MAX 16
@@ -109,25 +111,33 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
     const char *busy[SLOW_MAX];
     size_t ran, busy_count = list_slow(runner, busy);
     int64_t began = clock_monotonic_ms();
+    int longest = runner->post->spare ? SPARE_WAIT_MS : LONGEST_WAIT_MS;
     char *handler;
     int ms;
-    enum result result = kind_sql_step(&runner->sql, busy, busy_count, &ran, &handler, err);
+    enum result result;
+
+    take_wake(runner); /* a word that stays there says that this runner is stuck */
+    result = kind_sql_step(&runner->sql, busy, busy_count, &ran, &handler, err);
 
     if (result == RESULT_OK)
         patience_rest(patience, "handling");
-    if (handler != NULL && runner->post->spare && clock_monotonic_ms() - began >= SLOW_MS)
+    if (handler != NULL && runner->post->first && clock_monotonic_ms() - began >= SLOW_MS)
         remember_slow(runner, handler);
     else
         free(handler);
     if (result != RESULT_OK)
         return result;
+    if (ran > 0 && runner->post->spare && runner->sql.quick) {
+        (void)wait_for_word(runner, SPARE_REST_MS);
+        return RESULT_OK;
+    }
     if (ran > 0) {
         signals_poll(NULL, 0, 0); /* lets a signal in */
         return RESULT_OK;
     }
     result = kind_sql_due_in(&runner->sql, busy, busy_count, &ms, err);
     if (result == RESULT_OK && !store_take_notifications(runner->store)) /* one may have come beside an answer */
-        (void)wait_for_word(runner, ms >= 0 && ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
+        (void)wait_for_word(runner, ms >= 0 && ms < longest ? ms : longest);
     return result;
 }
 

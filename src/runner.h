@@ -13,7 +13,8 @@ struct runner_post {
     const char *name; /* of the leases */
     int wake;         /* descriptor that can be read (an eventfd) when something was recorded; -1: none */
     int outside;      /* runs what runs outside the database */
-    int spare;        /* leaves slow sql handlers to the other runners, so that quick ones never wait for them */
+    int first;        /* leaves slow sql handlers to the spare ones, so that quick ones never wait for them */
+    int spare;        /* leaves quick sql handlers to the first one, which does them in fewer and larger batches */
 };
 
 /* The life of a runner process: works until told to end, and waits while there is nothing to do. */

@@ -50,10 +50,12 @@ struct store_note {
     char *events; /* how many */
 };
 
-/* Records the batch. REASONS[i] is NULL for an event, else why the body is malformed. Frees NOTES by store_free_notes.
+/*
+ * Records the batch. REASONS[i] is NULL for an event, else why the body is malformed. With NOTIFY all workers are told.
+ * Frees NOTES by store_free_notes.
  */
 MUST_CHECK enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons,
-                                    struct store_note **notes, size_t *note_count, struct err *err);
+                                    int notify, struct store_note **notes, size_t *note_count, struct err *err);
 void store_free_notes(struct store_note *notes, size_t count);
 
 MUST_CHECK enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYTES], size_t count,

@@ -68,7 +68,7 @@ static struct element segment_id(const void *context, size_t index, uint64_t *sp
     return (struct element){(const uint8_t *)context + index * UUID_BYTES, UUID_BYTES};
 }
 
-enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons,
+enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons, int notify,
                          struct store_note **notes, size_t *note_count, struct err *err)
 {
     struct call call = {0};
@@ -80,8 +80,9 @@ enum result store_record(struct store *store, const struct spool_batch *batch, c
     call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->count, record_id);
     call_array(&call, OID_BYTEA_ARRAY, OID_BYTEA, batch, batch->count, record_body);
     call_texts(&call, reasons, batch->count);
+    call_text(&call, OID_BOOL, notify ? "true" : "false");
     result = database_call(store->database,
-                           "select kind, id, module, type, detail, events from candhook.record($1, $2, $3, $4, $5)",
+                           "select kind, id, module, type, detail, events from candhook.record($1, $2, $3, $4, $5, $6)",
                            &call, &rows, err);
     if (result != RESULT_OK)
         return result;

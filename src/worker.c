@@ -37,12 +37,14 @@
 #define TICK_MS 1000          /* how often an idle worker looks around */
 #define MAINTAIN_SECONDS 3600 /* how often the schema keeps house */
 #define VERSION_SECONDS 5     /* how often the schema's version is asked for */
+#define STUCK_MS 500          /* a runner that does not take a word for so long is at something that lasts */
 #define RUNNER_REST_SECONDS 1 /* at least so long between two starts of one runner */
 #define ONCE_SECONDS 900      /* after so long `--once` leaves the rest to the next one */
 
 struct runner {
     pid_t pid; /* 0: not running */
     int64_t started;
+    int64_t told; /* monotonic ms, when it was given the word that it has not taken yet */
     char name[128];
     struct runner_post post;
 };
@@ -148,20 +150,36 @@ static void start_runners(struct worker *worker)
         struct runner *runner = &worker->runners[i];
 
         name_worker(worker, runner->name, sizeof runner->name, i);
-        runner->post =
-            (struct runner_post){runner->name, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), i == sql, i == 0 && sql > 1};
+        runner->post = (struct runner_post){.name = runner->name,
+                                            .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                            .outside = i == sql,
+                                            .first = i == 0 && sql > 1,
+                                            .spare = i > 0 && i < sql};
     }
     for (unsigned i = 0; i < worker->runner_count; i++)
         start_runner(worker, &worker->runners[i]);
 }
 
-/* Something was recorded: whoever sleeps looks. */
-static void wake_runners(const struct worker *worker)
+/* Gives a runner the word that something was recorded. Returns whether it is stuck: it left the last one for long. */
+static int wake(struct runner *runner)
 {
     const uint64_t once = 1;
+    struct pollfd fd = {.fd = runner->post.wake, .events = POLLIN};
 
-    for (unsigned i = 0; i < worker->runner_count; i++)
-        (void)!write(worker->runners[i].post.wake, &once, sizeof once);
+    if (poll(&fd, 1, 0) > 0)
+        return clock_monotonic_ms() - runner->told >= STUCK_MS;
+    runner->told = clock_monotonic_ms();
+    (void)!write(runner->post.wake, &once, sizeof once);
+    return 0;
+}
+
+/* Something was recorded: the first runner of sql that is not stuck looks, and the one for all other kinds. */
+static void wake_runners(const struct worker *worker)
+{
+    for (unsigned i = 0; i + 1 < worker->runner_count && wake(&worker->runners[i]); i++)
+        ;
+    if (worker->runner_count > 0)
+        (void)wake(&worker->runners[worker->runner_count - 1]);
 }
 
 /* Tells the runners to end, and waits until they finished their batches. */

@@ -185,6 +185,8 @@ $rig->sql(q{select t.put(t.event('nobody.cares'))});
 unlike $listener->query('select 1;') . $listener->query('select 1;'), qr/notification/, 'no delivery, no notice';
 $rig->sql(q{select t.put(t.event('product.voted'))});
 like $listener->query('select 1;') . $listener->query('select 1;'), qr/notification "candhook"/, 'a delivery is told';
+$rig->sql(q{select count(*) from candhook.record('{}', '{}', array[t.id()], array[t.event()]::bytea[], array[null::text], notify => false)});
+unlike $listener->query('select 1;') . $listener->query('select 1;'), qr/notification/, 'unless who records wakes its own workers';
 
 # ---- a handler that is being removed or renamed ----
 $rig->clear;

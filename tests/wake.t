@@ -68,6 +68,19 @@ $rig->event_of('held');
 $rig->wait_until(sub { $rig->sql('select count(*) from candhook.held') == 1 }, 'held');
 $rig->token('wake-secret-123456');
 is_deeply $rig->settled('held'), ['ok|noted'], 'a stored token wakes';
+
+# ---- a handler that lasts: the spare runner takes over ----
+$rig->sql('create function t.wait(event candhook.event, bot_token text) returns text language sql as $$ select pg_advisory_xact_lock_shared(77)::text $$');
+$rig->handler('wait', kind => 'sql', target => 't.wait', timeout => '60 s');
+my $session = $rig->psql_session;
+$session->query('select pg_advisory_lock(77);');
+$rig->event_of('wait');
+$rig->wait_until(sub { $rig->sql(q{select count(*) from pg_locks where locktype = 'advisory' and objid = 77 and not granted}) == 1 }, 'one runner waits');
+handled_in_turn('sql', 3, 'while one runner waits');
+is scalar @{ $rig->results('wait') }, 0, 'which it still does';
+$session->query('select pg_advisory_unlock(77);');
+is_deeply $rig->settled('wait'), ['ok|'], 'and then ends';
+$session->close;
 $rig->candhook_ok('stop');
 
 # ---- behind pgbouncer ----

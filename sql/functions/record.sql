@@ -1,5 +1,6 @@
 create or replace function candhook.record(segments uuid[], positions bigint[],
-                                           ids uuid[], bodies bytea[], reasons text[])
+                                           ids uuid[], bodies bytea[], reasons text[],
+                                           notify boolean default true)
 returns table (kind text, id uuid, module text, type text, detail text, events bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -14,6 +15,7 @@ as $$
 --
 --      segments, positions     files of the spool, and the offset behind what this batch holds of them
 --      ids, bodies, reasons    one body each; a reason says that it is malformed, null that it should be an event
+--      notify                  false: who calls wakes its own workers, so the others need not be told
 --
 -- Idempotent by id. Returns what is worth a line of the log:
 --
@@ -51,7 +53,7 @@ begin
                     kind := line.kind; id := line.id; module := line.module; type := line.type;
                     detail := line.detail; events := line.events;
                     return next;
-                elsif line.events > 0 then
+                elsif line.events > 0 and notify then
                     perform pg_notify('candhook', '');
                 end if;
             end loop;
@@ -68,7 +70,7 @@ begin
     end loop;
 end
 $$;
-comment on function candhook.record(uuid[], bigint[], uuid[], bytea[], text[]) is
+comment on function candhook.record(uuid[], bigint[], uuid[], bytea[], text[], boolean) is
     'records bodies as events or as malformed, makes their deliveries and stores the positions of the spool; '
     'idempotent by '
     'id; returns what is worth a line of the log';
