@@ -248,11 +248,9 @@ static int batch_has_room(const struct loop *loop)
     return !round_is_over && loop->taken_count < BATCH && loop->arena_used < BATCH_BYTES;
 }
 
-/* Takes the request of a connection that may have one; a connection at its end is closed. */
-static void look_at(struct loop *loop, struct connection *connection)
+/* Takes the request of a connection of which bytes (> 0) were found; one at its end (< 0) is closed. */
+static void look_at(struct loop *loop, struct connection *connection, int found)
 {
-    int found = peek(connection);
-
     if (found > 0)
         take(loop, connection);
     else if (found < 0)
@@ -319,8 +317,19 @@ static void take_from_new(struct loop *loop)
         connection->request.ipcFd = fd;
         connection->request.keepConnection = 1; /* or FCGX_Accept_r would close it and accept another */
         connection->last_round = loop->round;
-        look_at(loop, connection);
+        look_at(loop, connection, peek(connection));
     }
+}
+
+/*
+ * The same for a connection that was polled, mostly without a system call: a peer that is done may have sent a request
+ * before, and another connection may have got this place in this round.
+ */
+static int find(const struct loop *loop, const struct connection *connection, const struct pollfd *polled)
+{
+    if (polled->revents == POLLIN && polled->fd == connection->request.ipcFd && connection->last_round != loop->round)
+        return 1;
+    return peek(connection);
 }
 
 /* Takes from COUNT polled connections, beginning at another one each round. */
@@ -330,7 +339,7 @@ static void take_from_open(struct loop *loop, struct connection *const *polled, 
         size_t at = (i + loop->round) % count;
 
         if (loop->fds[at + 1].revents != 0)
-            look_at(loop, polled[at]);
+            look_at(loop, polled[at], find(loop, polled[at], &loop->fds[at + 1]));
     }
 }
 
@@ -343,7 +352,7 @@ static void take_round(struct loop *loop, int timeout_ms)
     for (size_t i = 0; i < loop->connection_limit; i++) {
         if (loop->connections[i].request.ipcFd < 0)
             continue;
-        loop->fds[count + 1] = (struct pollfd){.fd = loop->connections[i].request.ipcFd, .events = POLLIN};
+        loop->fds[count + 1] = (struct pollfd){.fd = loop->connections[i].request.ipcFd, .events = POLLIN | POLLRDHUP};
         polled[count++] = &loop->connections[i];
     }
     loop->fds[0] = (struct pollfd){.fd = loop->listener, .events = POLLIN};

@@ -16,19 +16,21 @@
 
 void uuid_new(uint8_t id[UUID_BYTES])
 {
+    static uint8_t drawn[UUID_BYTES];
     static uint64_t last_ms;
     static unsigned counter;
     uint64_t ms = (uint64_t)clock_real_ms();
 
-    if (getrandom(id, UUID_BYTES, 0) != UUID_BYTES)
-        abort(); /* a kernel without random bytes cannot tell events apart */
-    if (ms > last_ms) {
-        last_ms = ms;
-        counter = id[6] & 0x07; /* leaves room to count up within the millisecond */
-    } else if (++counter > 0xfff) {
-        last_ms++;
-        counter = 0;
+    /* Drawn once a millisecond: they tell processes apart, and within one the counter goes on. */
+    if (ms > last_ms || counter == 0xfff) {
+        if (getrandom(drawn, sizeof drawn, 0) != sizeof drawn)
+            abort(); /* a kernel without random bytes cannot tell events apart */
+        last_ms = ms > last_ms ? ms : last_ms + 1;
+        counter = drawn[6] & 0x07; /* leaves room to count up within the millisecond */
+    } else {
+        counter++;
     }
+    memcpy(id, drawn, sizeof drawn);
     for (int i = 0; i < 6; i++)
         id[i] = (uint8_t)(last_ms >> (40 - 8 * i));
     id[6] = (uint8_t)(0x70 | counter >> 8);
