@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 #
-# The way in: candhook.fcgi on a socket, the real nginx and Apache with the shipped configurations included unchanged,
-# and a client that sends any bytes at all.
+# The way in: candhook.fcgi on a socket, Apache with the shipped configuration included unchanged, what all fronts need
+# (ports, posting), and a client that sends any bytes at all.
 package Rig::Front;
 use v5.36;
 
@@ -71,49 +71,6 @@ sub with_port ($self, $log, $start) {
         die "the server ended: $said\n" if $said !~ /address already in use/i;
     }
     die "no free port in ten tries\n";
-}
-
-# nginx with the shipped nginx/fastcgi.conf before the responder's socket. `http` and `server` are further lines.
-sub nginx ($self, %option) {
-    my $dir = $self->{dir};
-    my $socket = $option{socket} // $self->{socket} // "$dir/candhook.sock";
-
-    $self->make_folder($_) for 'nginx', map { "nginx/$_" } qw(body fastcgi proxy uwsgi scgi);
-    $self->copy_shipped(Rig::source_path('nginx/fastcgi.conf'), 'nginx/fastcgi.conf');
-    $self->{nginx} = $self->with_port(
-        'log/nginx.log',
-        sub ($port) {
-            $self->write_file('nginx/nginx.conf', <<"END");
-daemon off;
-worker_processes 2;
-pid $dir/nginx/pid;
-error_log $dir/log/nginx_error.log info;
-events { worker_connections 1024; }
-http {
-    access_log $dir/log/nginx_access.log;
-    client_body_temp_path $dir/nginx/body;
-    fastcgi_temp_path $dir/nginx/fastcgi;
-    proxy_temp_path $dir/nginx/proxy;
-    uwsgi_temp_path $dir/nginx/uwsgi;
-    scgi_temp_path $dir/nginx/scgi;
-    upstream candhook { server unix:$socket; keepalive 32; }
-    @{[ $option{http} // '' ]}
-    server {
-        listen 127.0.0.1:$port;
-        include $dir/nginx/fastcgi.conf;
-        @{[ $option{server} // '' ]}
-    }
-}
-END
-            return $self->spawn('nginx', $self->nginx_command);
-        }
-    );
-    return $self->{nginx};
-}
-
-sub nginx_command ($self, @more) {
-    my $dir = $self->{dir};
-    return (which('nginx'), '-p', "$dir/nginx", '-e', "$dir/log/nginx.log", '-c', "$dir/nginx/nginx.conf", @more);
 }
 
 # Apache with the shipped apache/mod_fcgid.conf. Options: mpm => 'event' (default) or another, `main` further lines.
@@ -237,7 +194,8 @@ sub parse_answer ($text) {
     return { status => $status // 0, reason => $reason // '', headers => \%headers, body => $body // '' };
 }
 
-# Posts the bodies with so many connections at a time. Returns the statuses, in the order of the bodies. Options: answered
+# Posts the bodies with so many connections at a time. Returns the statuses, in the order of the bodies: 0 where the
+# front takes no connection, or closes it without an answer. Options: answered
 # => [N, sub], called when N answers have come; unanswered => seconds after which what has no answer gets the status 0.
 sub post_many ($self, $target, $bodies, $at_a_time = 20, %option) {
     my (@status, %open);
@@ -247,12 +205,17 @@ sub post_many ($self, $target, $bodies, $at_a_time = 20, %option) {
 
     while ($next < @$bodies || %open) {
         while ($next < @$bodies && keys %open < $at_a_time) {
-            my $socket = $self->connect_front;
+            my $socket = eval { $self->connect_front };
+            if (!$socket) {
+                $status[ $next++ ] = 0;
+                next;
+            }
             print {$socket} $self->request_text($target, $bodies->[$next]);
             $socket->flush;
             $open{ fileno $socket } = { at => $next++, text => '' };
             $select->add($socket);
         }
+        next if !%open;
         # mod_fcgid answers 500 after its IOTimeout of 40 s when the program ended under a request.
         my @ready = $select->can_read($option{unanswered} // 60);
         if (!@ready) {
