@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * A ceiling of the benchmark: the responder's own loop over libfcgi, its rule of answers and its check of bodies, and a
+ * spool that is switched off. What it answers with 200 is kept nowhere. It is the same code as candhook.fcgi but for
+ * the intake, which stands here.
+ */
+#include <config.h>
+
+#include "conf.h"
+#include "descriptors.h"
+#include "fcgi.h"
+#include "intake.h"
+#include "log.h"
+
+#include <string.h>
+#include <sysexits.h>
+
+enum result intake_open(struct intake *intake, struct conf *conf, struct err *err)
+{
+    memset(intake, 0, sizeof *intake);
+    intake->conf = conf;
+    return secrets_load(&intake->secrets, conf->url_secrets, err);
+}
+
+void intake_refresh(struct intake *intake)
+{
+    struct err err;
+
+    if (secrets_refresh(intake->secrets, &err) != RESULT_OK)
+        log_error("url_secrets=kept reason=\"%s\"", err.text);
+}
+
+int intake_keep(struct intake *intake, const struct segment_record *records, size_t count)
+{
+    (void)intake;
+    (void)records;
+    (void)count;
+    return 1;
+}
+
+int intake_tend(struct intake *intake)
+{
+    (void)intake;
+    return -1;
+}
+
+void intake_close(struct intake *intake)
+{
+    secrets_free(intake->secrets);
+}
+
+/* With --listen PATH, or with a listening socket as descriptor 0, as Apache's mod_fcgid starts it. */
+int main(int argc, char **argv)
+{
+    struct intake intake;
+    struct conf *conf;
+    struct err err;
+    int listener = 0;
+
+    descriptors_reserve();
+    if (conf_load(&conf, &err) != RESULT_OK || log_open(conf->log, conf->log_level, "nospool", &err) != RESULT_OK ||
+        (argc == 3 && strcmp(argv[1], "--listen") == 0 && fcgi_listen(argv[2], &listener, &err) != RESULT_OK) ||
+        intake_open(&intake, conf, &err) != RESULT_OK || fcgi_serve(&intake, listener, &err) != RESULT_OK) {
+        log_error("nospool=ended reason=\"%s\"", err.text);
+        return EX_CONFIG;
+    }
+    intake_close(&intake);
+    conf_free(conf);
+    return 0;
+}
