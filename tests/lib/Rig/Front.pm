@@ -28,6 +28,27 @@ sub spawn_fcgi ($self, %option) {
     return $pid;
 }
 
+# The same as systemd does: this process holds the socket, and hands it over as fd 3. Options: name, env, args => [words].
+sub socket_activated ($self, %option) {
+    my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";
+    my $listener = $self->{listener} //= IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $socket, Listen => 1024)
+      // die "cannot listen on $socket: $!\n";
+    chmod 0660, $socket;
+    $self->own($socket);
+    # sh becomes the program, so that the pid is the one that LISTEN_PID names.
+    return $self->spawn($option{name} // 'responder', { env => { LISTEN_FDS => 1, %{ $option{env} // {} } }, listener => $listener },
+        'sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh', $self->program('candhook.fcgi'), @{ $option{args} // [] });
+}
+
+# fcgiwrap with one process, as Debian starts it.
+sub fcgiwrap ($self) {
+    my $socket = $self->{socket} = "$self->{dir}/fcgiwrap.sock";
+    unlink $socket;
+    my $pid = $self->spawn('fcgiwrap', which('fcgiwrap'), '-f', '-s', "unix:$socket");
+    $self->wait_for_socket($pid, $socket);
+    return $pid;
+}
+
 sub wait_for_socket ($self, $pid, $socket) {
     my $ended;
     $self->wait_until(
@@ -145,6 +166,20 @@ sub copy_shipped ($self, $source, $name) {
     open my $in, '<:raw', $source or die "cannot read $source: $!\n";
     local $/;
     return $self->write_file($name, scalar <$in>);
+}
+
+# A file that make fills in, with the rig's folder as the prefix: as an installation there would have it. bin, etc and
+# libexec are the places where the rig has what lies there.
+sub fill_shipped ($self, $template, $name, %folder) {
+    my $dir = $self->{dir};
+    my %all = (
+        bindir => "$dir/bin", libexecdir => "$dir/bin", sysconfdir => $dir, localstatedir => "$dir/var",
+        runstatedir => "$dir/run", pkgdatadir => "$dir/share", %folder
+    );
+    open my $in, '<:raw', Rig::source_path("$template.in") or die "cannot read $template.in: $!\n";
+    local $/;
+    my $text = <$in> =~ s{\@(\w+)\@}{$all{$1} // die "$template.in: $1\n"}gre;
+    return $self->write_file($name, $text);
 }
 
 sub connect_front ($self) {

@@ -7,6 +7,7 @@ package Rig::Process;
 use v5.36;
 
 use Errno       ();
+use Fcntl       ();
 use POSIX       qw(:sys_wait_h);
 use Time::HiRes ();
 
@@ -19,7 +20,7 @@ sub as_user ($self, $signal, @command) {
     return ('setpriv', "--pdeathsig=$signal", @become, '--', @command);
 }
 
-# Options: in, out, err => handles; env => {name => value}; dir => where it runs; signal => at the death of the test.
+# Options: in, out, err => handles; listener => what is to be fd 3; env => {name => value}; dir => where it runs; signal => at the death of the test.
 sub start ($self, $option, @command) {
     my $pid = fork // die "cannot fork: $!\n";
     return $pid if $pid;
@@ -37,6 +38,11 @@ sub start ($self, $option, @command) {
         POSIX::dup2(fileno($option->{in}  // $null),   0) // die;
         POSIX::dup2(fileno($option->{out} // \*STDOUT), 1) // die;
         POSIX::dup2(fileno($option->{err} // \*STDERR), 2) // die;
+        if ($option->{listener}) {
+            POSIX::dup2(fileno($option->{listener}), 3) // die;
+            open my $three, '<&=', 3 or die;
+            fcntl $three, Fcntl::F_SETFD(), 0 or die; # it may have been 3 already
+        }
         my @line = $self->as_user($option->{signal} // 'TERM', @command);
         exec { $line[0] } @line;
     };
