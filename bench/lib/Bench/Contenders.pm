@@ -168,7 +168,8 @@ sub start_cgi ($self, $contender) {
     $self->start_worker;
     my $pid = $self->spawn('fcgiwrap', Rig::Front::which('fcgiwrap'), '-c', 16, '-s', "unix:$socket");
     $self->wait_for_socket($pid, $socket);
-    return $self->shipped_nginx($socket, more => "fastcgi_param SCRIPT_FILENAME $self->{dir}/bin/candhook.fcgi;");
+    return $self->shipped_nginx($socket, more =>
+          "fastcgi_param GATEWAY_INTERFACE CGI/1.1; fastcgi_param SCRIPT_FILENAME $self->{dir}/bin/candhook.fcgi;");
 }
 
 sub apache_with ($self, $modules, $text) {

@@ -88,8 +88,8 @@ sub lost ($self, $running, $load, $prefix) {
     }
     my $lost = 0;
     open my $in, '<', $load->{acknowledged_file} or die "$load->{acknowledged_file}: $!\n";
-    while (<$in>) {
-        my ($first, $last) = split;
+    while (my $line = <$in>) {
+        my ($first, $last) = split ' ', $line;
         $lost += grep { !vec($there, $_, 1) } $first .. $last;
     }
     return $lost;

@@ -45,8 +45,8 @@ sub memory ($self, @roots) {
     my $sum = 0;
     for my $pid (tree(cpu_table(), @roots)) {
         open my $in, '<', "/proc/$pid/smaps_rollup" or next;
-        while (<$in>) {
-            $sum += $1 if /^Pss:\s+(\d+)/;
+        while (my $line = <$in>) {
+            $sum += $1 if $line =~ /^Pss:\s+(\d+)/;
         }
     }
     return $sum;

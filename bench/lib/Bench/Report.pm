@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: ISC
+#
+# What a run shows: the table and the figures on the terminal, results.json, and results.svg.
+package Bench::Report;
+use v5.36;
+use utf8;
+
+use Bench::Contenders ();
+use Bench::Figures    ();
+use JSON::PP          ();
+
+# 12345.6 as 12,346; small numbers with a decimal.
+sub number ($value, $digits = undef) {
+    return '-' if !defined $value;
+    $digits //= $value != 0 && abs $value < 10 ? 1 : 0;
+    my $text = sprintf "%.${digits}f", $value;
+    1 while $text =~ s/^(-?\d+)(\d{3})/$1,$2/;
+    return $text;
+}
+
+sub rows_of ($results) {
+    return grep { $results->{contenders}{ $_->{name} }{rounds} } @Bench::Contenders::contenders;
+}
+
+sub median_of ($results, $contender, $what) { return Bench::Figures::of($results, $contender->{name}, $what) }
+
+sub table ($results) {
+    my @lines = (
+        sprintf('%-38s %15s %7s %7s %9s %9s %9s %8s %8s %8s', '', 'answers/s', 'p50 ms', 'p99 ms', 'recorded/s', 'handled/s',
+            'CPU ms', 'mem MB', 'lost by', 'lost by'),
+        sprintf('%-38s %15s %7s %7s %9s %9s %9s %8s %8s %8s', '64 connections', '(2xx)', '', '', '', '', 'per 1,000', '', 'kill -9',
+            'DB stop'),
+    );
+    my $kind = '';
+    for my $contender (rows_of($results)) {
+        push @lines, '' if $kind ne $contender->{kind};
+        $kind = $contender->{kind};
+        my $one = $results->{contenders}{ $contender->{name} };
+        my @answers = map { $_->{answers} } @{ $one->{rounds} };
+        my $get = sub ($what) { median_of($results, $contender, $what) };
+        my $lost = sub ($part) { $one->{$part} ? number($one->{$part}{lost}, 0) : '-' };
+        push @lines, sprintf('%-38s %9s ±%3.0f%% %7s %7s %9s %9s %9s %8s %8s %8s', $contender->{title},
+            number($get->('answers')), 100 * Bench::Figures::spread(@answers), number($get->('p50')), number($get->('p99')),
+            number($get->('recorded')), number($get->('handled')), number($get->('cpu')), number($get->('memory_kb') / 1024),
+            $lost->('killed'), $lost->('database_stopped'));
+    }
+    return join("\n", @lines) . "\n";
+}
+
+# Notes that the table has no column for.
+sub notes ($results) {
+    my @lines;
+    for my $contender (rows_of($results)) {
+        my $one = $results->{contenders}{ $contender->{name} };
+        my ($lost, $left, $refused) = (0, 0, 0);
+        for my $round (@{ $one->{rounds} }) {
+            $lost += $round->{lost} // 0;
+            $left += $round->{left} // 0;
+            $refused += $round->{refused};
+        }
+        push @lines, "$contender->{title}: $lost acknowledged events were lost without any mishap" if $lost;
+        push @lines, "$contender->{title}: $left acknowledged events were not handled in the end" if $left;
+        push @lines, "$contender->{title}: $refused events were not answered 2xx" if $refused;
+        my $stop = $one->{database_stopped} or next;
+        push @lines, "$contender->{title}: while the database was stopped, " . number($stop->{acknowledged}, 0) . ' events were answered 2xx and '
+          . number($stop->{refused}, 0) . ' were not';
+    }
+    return join '', map { "  $_\n" } @lines;
+}
+
+sub loops ($results) {
+    my @lines;
+    for my $name (sort keys %{ $results->{open_loop} // {} }) {
+        my $one = $results->{open_loop}{$name};
+        push @lines, sprintf("  %-22s answer p50 %s p99 %s ms, recorded p50 %s p99 %s ms, handled p50 %s p99 %s ms\n", "$name/s",
+            map { number($one->{$_}) } qw(answer_p50 answer_p99 recorded_p50 recorded_p99 handled_p50 handled_p99));
+    }
+    return join '', @lines;
+}
+
+sub figures_table ($results, $good, $bad, $plain) {
+    my @lines;
+    for my $figure (@{ $results->{figures} }) {
+        my ($colour, $mark) = $figure->{met} ? ($good, 'met') : ($bad, 'NOT MET');
+        my $digits = $figure->{measured} == int $figure->{measured} ? 0 : abs $figure->{measured} < 1 ? 3 : 1;
+        push @lines, sprintf("  %-2s %-72s %s %-7s %10s %-6s %s%s%s\n", $figure->{id}, $figure->{what}, $figure->{compare},
+            $figure->{target}, number($figure->{measured}, $digits), $figure->{unit}, $colour, $mark, $plain);
+    }
+    return join '', @lines;
+}
+
+sub write_json ($results, $file) {
+    open my $out, '>:raw', $file or die "cannot write $file: $!\n";
+    print {$out} JSON::PP->new->canonical->pretty->utf8->encode($results);
+    close $out or die "cannot write $file: $!\n";
+}
+
+# ---- the picture ----
+
+my %colour = (candhook => '#2b7a4b', peer => '#8a8f98');
+
+sub escape ($text) {
+    return $text =~ s/&/&amp;/gr =~ s/</&lt;/gr =~ s/>/&gt;/gr;
+}
+
+sub text ($x, $y, $text, $more = '') {
+    return sprintf qq(<text x="%.1f" y="%.1f" %s>%s</text>\n), $x, $y, $more, escape($text);
+}
+
+# One panel: a title, and a bar for each contender. LABEL says a value.
+sub panel ($x, $y, $width, $title, $rows, $value, $label) {
+    my $svg = text($x, $y, $title, 'class="title"');
+    my ($largest) = sort { $b <=> $a } map { $value->($_) // 0 } @$rows;
+    my $at = $y + 14;
+    for my $row (@$rows) {
+        my $size = $value->($row);
+        my $length = $largest && defined $size ? $size / $largest * ($width - 130) : 0;
+        $svg .= sprintf qq(<rect x="%.1f" y="%.1f" width="%.1f" height="15" fill="%s"/>\n), $x, $at, $length > 1 ? $length : 1,
+          $colour{ $row->{kind} };
+        $svg .= text($x + $length + 5, $at + 12, $label->($row));
+        $at += 22;
+    }
+    return $svg;
+}
+
+sub write_svg ($results, $file) {
+    my @rows = grep { $_->{kind} ne 'ceiling' } rows_of($results);
+    my $height = 120 + 22 * @rows;
+    my $get = sub ($what) {
+        return sub ($row) { median_of($results, $row, $what) }
+    };
+    my $svg = <<"END";
+<svg xmlns="http://www.w3.org/2000/svg" width="1180" height="$height" viewBox="0 0 1180 $height" font-family="sans-serif" font-size="12" fill="#222">
+<style>.title { font-weight: bold; font-size: 13px } .head { font-weight: bold; font-size: 17px } .small { fill: #666; font-size: 11px } .lost { fill: #b3261e; font-weight: bold }</style>
+<rect width="1180" height="$height" fill="#ffffff"/>
+END
+    $svg .= text(20, 30, 'Webhook events: answered, recorded in PostgreSQL and handled', 'class="head"');
+    $svg .= text(20, 48, "one machine with $results->{machine}{cores} cores for front, program, database and load; 64 connections; medians of $results->{plan}{rounds} rounds",
+        'class="small"');
+    my ($top, $at) = (78, 92);
+    for my $row (@rows) {
+        $svg .= text(20, $at + 12, $row->{title});
+        $at += 22;
+    }
+    $svg .= panel(230, $top, 300, 'events handled a second', \@rows, $get->('handled'), sub ($row) { number($get->('handled')->($row), 0) });
+    $svg .= panel(540, $top, 300, 'ms of CPU per 1,000 events (less is better)', \@rows, $get->('cpu'),
+        sub ($row) { number($get->('cpu')->($row), 0) });
+    $svg .= text(860, $top, 'answered 2xx and lost', 'class="title"');
+    $at = $top + 14;
+    for my $row (@rows) {
+        my $one = $results->{contenders}{ $row->{name} };
+        my $x = 860;
+        for my $part ([ killed => 'kill -9' ], [ database_stopped => 'database stopped' ]) {
+            my $lost = $one->{ $part->[0] } ? $one->{ $part->[0] }{lost} : undef;
+            next if !defined $lost;
+            $svg .= text($x, $at + 12, number($lost, 0) . " by $part->[1]", $lost ? 'class="lost"' : '');
+            $x += 130;
+        }
+        $at += 22;
+    }
+    $svg .= text(20, $height - 10, "bench/run, $results->{machine}{date}; ratios count, the numbers are this machine's", 'class="small"');
+    open my $out, '>:encoding(UTF-8)', $file or die "cannot write $file: $!\n";
+    print {$out} "$svg</svg>\n";
+    close $out or die "cannot write $file: $!\n";
+}
+
+1;
