@@ -36,7 +36,7 @@
 #define LASTING_MS 60000 /* a worker that ran so long started well */
 #define FIRST_WAIT_MS 2000
 #define LONGEST_WAIT_MS 60000
-#define TURN_SECONDS 300 /* longer than `candhook work --once` takes */
+#define TURN_SECONDS 1200 /* longer than `candhook work --once` takes: 900 and what its last attempts need */
 
 extern char **environ;
 
