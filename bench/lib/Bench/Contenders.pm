@@ -9,11 +9,13 @@ use v5.36;
 use File::Path ();
 use Rig::Front ();
 
-# kind: candhook, peer (in the tables of schema peer), or ceiling (keeps nothing).
+# kind: candhook, peer (in the tables of schema peer), or ceiling (what it keeps is not counted). connections: when not 64.
+# Behind mod_fcgid as many as it may start processes: a request that finds none free sleeps a whole second there.
 our @contenders = (
     { name => 'candhook-keep',   kind => 'candhook', title => 'candhook, nginx keep_conn',      start => 'start_nginx', keep => 1 },
     { name => 'candhook-nokeep', kind => 'candhook', title => 'candhook, nginx, no keep_conn',  start => 'start_nginx' },
-    { name => 'candhook-fcgid',  kind => 'candhook', title => 'candhook, Apache mod_fcgid',     start => 'start_fcgid' },
+    { name => 'candhook-fcgid',  kind => 'candhook', title => 'candhook, Apache mod_fcgid (16)', start => 'start_fcgid',
+        connections => 16 },
     { name => 'candhook-proxy',  kind => 'candhook', title => 'candhook, Apache proxy_fcgi',    start => 'start_proxy' },
     { name => 'candhook-cgi',    kind => 'candhook', title => 'candhook as CGI, nginx fcgiwrap', start => 'start_cgi' },
     { name => 'express-first',   kind => 'peer',     title => 'Express, answers first',         start => 'start_node',
@@ -32,9 +34,9 @@ our @contenders = (
     { name => 'nospool-nokeep',  kind => 'ceiling',  title => 'no spool, nginx, no keep_conn',  start => 'start_nginx',
         program => 'nospool' },
     { name => 'stopped-fcgid',   kind => 'ceiling',  title => 'candhook, mod_fcgid, worker stopped', start => 'start_fcgid',
-        no_worker => 1 },
-    { name => 'nospool-fcgid',   kind => 'ceiling',  title => 'no spool, Apache mod_fcgid',     start => 'start_fcgid',
-        program => 'nospool' },
+        no_worker => 1, connections => 16 },
+    { name => 'nospool-fcgid',   kind => 'ceiling',  title => 'no spool, Apache mod_fcgid (16)', start => 'start_fcgid',
+        program => 'nospool', connections => 16 },
     { name => 'stopped-proxy',   kind => 'ceiling',  title => 'candhook, proxy_fcgi, worker stopped', start => 'start_proxy',
         no_worker => 1 },
     { name => 'nospool-proxy',   kind => 'ceiling',  title => 'no spool, Apache proxy_fcgi',    start => 'start_proxy',

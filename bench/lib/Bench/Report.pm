@@ -107,17 +107,20 @@ sub text ($x, $y, $text, $more = '') {
     return sprintf qq(<text x="%.1f" y="%.1f" %s>%s</text>\n), $x, $y, $more, escape($text);
 }
 
-# One panel: a title, and a bar for each contender. LABEL says a value.
-sub panel ($x, $y, $width, $title, $rows, $value, $label) {
+# One panel: a title, and a bar for each contender. A bar more than twice as long as the next would hide all others: it is
+# cut, and says so.
+sub panel ($x, $y, $width, $title, $rows, $value) {
     my $svg = text($x, $y, $title, 'class="title"');
-    my ($largest) = sort { $b <=> $a } map { $value->($_) // 0 } @$rows;
+    my ($largest, $next) = sort { $b <=> $a } map { $value->($_) // 0 } @$rows;
+    $largest = 1.3 * $next if $next && $largest > 2 * $next;
     my $at = $y + 14;
     for my $row (@$rows) {
         my $size = $value->($row);
-        my $length = $largest && defined $size ? $size / $largest * ($width - 130) : 0;
+        my $cut = $largest && defined $size && $size > $largest;
+        my $length = $cut ? $width - 70 : $largest && defined $size ? $size / $largest * ($width - 70) : 0;
         $svg .= sprintf qq(<rect x="%.1f" y="%.1f" width="%.1f" height="15" fill="%s"/>\n), $x, $at, $length > 1 ? $length : 1,
           $colour{ $row->{kind} };
-        $svg .= text($x + $length + 5, $at + 12, $label->($row));
+        $svg .= text($x + $length + 5, $at + 12, number($size, 0) . ($cut ? ' (cut)' : ''));
         $at += 22;
     }
     return $svg;
@@ -130,9 +133,9 @@ sub write_svg ($results, $file) {
         return sub ($row) { median_of($results, $row, $what) }
     };
     my $svg = <<"END";
-<svg xmlns="http://www.w3.org/2000/svg" width="1180" height="$height" viewBox="0 0 1180 $height" font-family="sans-serif" font-size="12" fill="#222">
+<svg xmlns="http://www.w3.org/2000/svg" width="1140" height="$height" viewBox="0 0 1140 $height" font-family="sans-serif" font-size="12" fill="#222">
 <style>.title { font-weight: bold; font-size: 13px } .head { font-weight: bold; font-size: 17px } .small { fill: #666; font-size: 11px } .lost { fill: #b3261e; font-weight: bold }</style>
-<rect width="1180" height="$height" fill="#ffffff"/>
+<rect width="1140" height="$height" fill="#ffffff"/>
 END
     $svg .= text(20, 30, 'Webhook events: answered, recorded in PostgreSQL and handled', 'class="head"');
     $svg .= text(20, 48, "one machine with $results->{machine}{cores} cores for front, program, database and load; 64 connections; medians of $results->{plan}{rounds} rounds",
@@ -142,21 +145,19 @@ END
         $svg .= text(20, $at + 12, $row->{title});
         $at += 22;
     }
-    $svg .= panel(230, $top, 300, 'events handled a second', \@rows, $get->('handled'), sub ($row) { number($get->('handled')->($row), 0) });
-    $svg .= panel(540, $top, 300, 'ms of CPU per 1,000 events (less is better)', \@rows, $get->('cpu'),
-        sub ($row) { number($get->('cpu')->($row), 0) });
-    $svg .= text(860, $top, 'answered 2xx and lost', 'class="title"');
-    $at = $top + 14;
-    for my $row (@rows) {
-        my $one = $results->{contenders}{ $row->{name} };
-        my $x = 860;
-        for my $part ([ killed => 'kill -9' ], [ database_stopped => 'database stopped' ]) {
-            my $lost = $one->{ $part->[0] } ? $one->{ $part->[0] }{lost} : undef;
-            next if !defined $lost;
-            $svg .= text($x, $at + 12, number($lost, 0) . " by $part->[1]", $lost ? 'class="lost"' : '');
-            $x += 130;
+    $svg .= panel(260, $top, 280, 'events handled a second', \@rows, $get->('handled'));
+    $svg .= panel(570, $top, 290, 'ms of CPU per 1,000 events', \@rows, $get->('cpu'));
+    $svg .= text(890, $top - 15, 'answered 2xx, and lost by', 'class="title"');
+    my $x = 890;
+    for my $part ([ killed => 'kill -9' ], [ database_stopped => 'a database stop' ]) {
+        $svg .= text($x, $top, $part->[1], 'class="title"');
+        $at = $top + 14;
+        for my $row (@rows) {
+            my $one = $results->{contenders}{ $row->{name} }{ $part->[0] };
+            $svg .= text($x, $at + 12, number($one->{lost}, 0), $one->{lost} ? 'class="lost"' : '') if $one;
+            $at += 22;
         }
-        $at += 22;
+        $x += 110;
     }
     $svg .= text(20, $height - 10, "bench/run, $results->{machine}{date}; ratios count, the numbers are this machine's", 'class="small"');
     open my $out, '>:encoding(UTF-8)', $file or die "cannot write $file: $!\n";

@@ -8,7 +8,7 @@ use Time::HiRes qw(sleep time);
 
 # Before anything is counted: connections are made, caches and children are there. Returns how many were acknowledged.
 sub warm_up ($bench, $running, $count = 300) {
-    my $load = $bench->load($running->{url}, count => $count, connections => 64, prefix => 'warm', timeout => 20);
+    my $load = $bench->load($running->{url}, count => $count, connections => $running->{connections}, prefix => 'warm', timeout => 20);
     $bench->wait_done($running, $load->{acknowledged}) if $running->{kind} ne 'ceiling';
     return $load->{acknowledged};
 }
@@ -28,7 +28,7 @@ sub throughput ($bench, $name, $seconds) {
     my $ceiling = $running->{kind} eq 'ceiling';
     my $warm = warm_up($bench, $running);
     my $before = cpu_now($bench, $running);
-    my $load = $bench->load_start($running->{url}, seconds => $seconds, prefix => 'a', timeout => 20);
+    my $load = $bench->load_start($running->{url}, seconds => $seconds, connections => $running->{connections}, prefix => 'a', timeout => 20);
     sleep 0.75 * $seconds;
     my %memory = map { $_->{name} => $bench->memory($_->{pid}) } @{ $running->{servers} };
     my $result = $bench->load_end($load);
@@ -92,7 +92,7 @@ sub killed ($bench, $name, $seconds) {
     $bench->clear;
     my $running = $bench->begin($name);
     warm_up($bench, $running);
-    my $load = $bench->load_start($running->{url}, seconds => $seconds + 0.3, prefix => 'a', timeout => 3);
+    my $load = $bench->load_start($running->{url}, seconds => $seconds + 0.3, connections => $running->{connections}, prefix => 'a', timeout => 3);
     sleep $seconds;
     $bench->kill_program($running);
     my $result = $bench->load_end($load);
@@ -107,7 +107,7 @@ sub database_stopped ($bench, $name, $seconds, $around) {
     $bench->clear;
     my $running = $bench->begin($name);
     warm_up($bench, $running);
-    my $load = $bench->load_start($running->{url}, seconds => $seconds + 2 * $around, prefix => 'a', timeout => 20);
+    my $load = $bench->load_start($running->{url}, seconds => $seconds + 2 * $around, connections => $running->{connections}, prefix => 'a', timeout => 20);
     sleep $around;
     $bench->pg_stop;
     sleep $seconds;
@@ -191,7 +191,8 @@ sub make_large ($bench, $rows) {
 set synchronous_commit = off;
 select candhook.make_partition('event', m::timestamp)
   from generate_series(date_trunc('month', now() at time zone 'UTC') - interval '3 months',
-                       date_trunc('month', now() at time zone 'UTC') - interval '1 month', interval '1 month') m;
+                       date_trunc('month', now() at time zone 'UTC') - interval '1 month', interval '1 month') m
+ where to_regclass('candhook.event_' || to_char(m, 'YYYY_MM')) is null;
 insert into candhook.event (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload)
 select (lpad(to_hex((extract(epoch from t) * 1000)::bigint), 12, '0') || '7' || substr(md5(i::text), 1, 3) || '8'
         || substr(md5(i::text), 4, 15))::uuid,
