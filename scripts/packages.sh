@@ -31,6 +31,7 @@ libapache2-mod-fcgid
 fcgiwrap
 pgbouncer
 spawn-fcgi
+systemd
 clang
 libclang-rt-dev|libclang-rt-1[4-9]-dev
 nodejs

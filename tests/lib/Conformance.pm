@@ -123,7 +123,8 @@ sub note_answer ($self, $id, $status) {
 sub post ($self, $target = $self->{rig}->path, $make = undef, %option) {
     my ($id, $body) = $make ? $make->() : $self->fresh('event');
     my $answer = $self->{rig}->post($target, $body, %option);
-    fail "$answer->{status} has a body: $answer->{body}" if $answer->{status} =~ /^(?:200|40[045])$/ && $answer->{body} ne '';
+    fail "$answer->{status} has a body: $answer->{body}"
+      if $answer->{status} =~ /^(?:200|40[045])$/ && $answer->{body} ne '' && !$option{page};
     $self->note_answer($id, $answer->{status});
     return $answer;
 }
@@ -185,7 +186,7 @@ sub check_event ($self) { return $self->post->{status} }
 
 sub check_paths ($self) {
     my $rig = $self->{rig};
-    return same(map { $self->post($_)->{status} } $rig->path . '?a=b/c', $rig->path =~ s{/}{//}gr);
+    return same(map { $self->post($_)->{status} } (map { $rig->path . $_ } '?a=b/c', '?--help'), $rig->path =~ s{/}{//}gr);
 }
 
 sub check_chunked ($self) {
@@ -312,7 +313,8 @@ sub check_wrong ($self) {
 sub check_encoded ($self) {
     my $secret = $self->{rig}->secret;
     my $letter = sprintf '%%%02x%s', ord $secret, substr $secret, 1;
-    return same(map { $self->post($_)->{status} } "/candhook/$letter", "/candhook%2F$secret", "/candhook/%2F$secret", "/candhook/$secret%2F");
+    # Apache refuses %2F by itself, with a page of its own.
+    return same(map { $self->post($_, undef, page => /%2F/ ? 1 : 0)->{status} } "/candhook/$letter", "/candhook%2F$secret", "/candhook/%2F$secret", "/candhook/$secret%2F");
 }
 
 sub check_unwritten ($self) {
