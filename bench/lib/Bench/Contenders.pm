@@ -200,7 +200,7 @@ ErrorLog $dir/log/apache_error.log
 LogLevel warn
 $text
 END
-            return $self->spawn('apache', $self->apache_command('-D', 'FOREGROUND'));
+            return $self->spawn('apache', Rig::Front::which('apache2', 'httpd'), '-f', "$dir/apache/apache.conf", '-D', 'FOREGROUND');
         }
     );
 }
