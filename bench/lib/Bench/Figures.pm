@@ -25,6 +25,9 @@ sub of ($results, $name, $what) {
 
 sub ratio ($a, $b) { return defined $a && $b ? $a / $b : undef }
 
+# The median of what the rounds of an open loop say.
+sub loop ($results, $name, $what) { return median(map { $_->{$what} } @{ $results->{open_loop}{$name} // [] }) }
+
 # A row: id, what it is, the target as text, whether it is met, what was measured.
 sub row ($id, $what, $compare, $target, $measured, $unit = '') {
     return undef if !defined $measured;
@@ -54,7 +57,7 @@ sub sum_of ($results, $what) {
 
 sub figures ($results) {
     my $get = sub ($name, $what) { of($results, $name, $what) };
-    my $loop = $results->{open_loop} // {};
+    my $loop = sub ($name, $what) { loop($results, $name, $what) };
     my @memory = map { @{ $_->{memory} } } ($results->{backlog}{rounds}[0] // { memory => [] });
     my $flat = @memory >= 4 ? ratio($memory[-1], $memory[ @memory / 4 ]) : undef;
     my $growth = $results->{growth} // {};
@@ -77,13 +80,13 @@ sub figures ($results) {
         row('3', 'CPU per 1,000 events handled, of Express after its commit', '<=', 0.1,
             ratio($get->('candhook-keep', 'cpu'), $get->('express-commit', 'cpu'))),
         row('3', 'p99 of an answer at 500 events/s, of Express after its commit', '<=', 0.125,
-            ratio($loop->{'candhook-keep 500'}{answer_p99}, $loop->{'express-commit 500'}{answer_p99})),
+            ratio($loop->('candhook-keep 500', 'answer_p99'), $loop->('express-commit 500', 'answer_p99'))),
         row('4', "backlog recorded, of PostgreSQL's own ceiling", '>=', 0.8,
             ratio(median(map { $_->{rate} } @{ $results->{backlog}{rounds} // [] }), median(@{ $results->{backlog}{ceiling} // [] }))),
         row('4', 'memory of the worker at the end of the backlog, of that at its first quarter', '<=', 1.25, $flat),
-        row('5', 'answer p99 at 1,000 events/s', '<=', 10, $loop->{'candhook-keep 1000'}{answer_p99}, 'ms'),
-        row('5', 'recorded p99 at 1,000 events/s', '<=', 100, $loop->{'candhook-keep 1000'}{recorded_p99}, 'ms'),
-        row('5', 'handled p99 at 1,000 events/s', '<=', 250, $loop->{'candhook-keep 1000'}{handled_p99}, 'ms'),
+        row('5', 'answer p99 at 1,000 events/s', '<=', 10, $loop->('candhook-keep 1000', 'answer_p99'), 'ms'),
+        row('5', 'recorded p99 at 1,000 events/s', '<=', 100, $loop->('candhook-keep 1000', 'recorded_p99'), 'ms'),
+        row('5', 'handled p99 at 1,000 events/s', '<=', 250, $loop->('candhook-keep 1000', 'handled_p99'), 'ms'),
         row('6', 'memory of the responder', '<=', 4, worst_memory($results, 'responder'), 'MB'),
         row('6', 'memory of the worker with two runners', '<=', 16, worst_memory($results, 'worker'), 'MB'),
         row('7', sprintf('events recorded a second beside %s rows, of those beside none', $growth->{rows} // '?'), '>=', 0.9,

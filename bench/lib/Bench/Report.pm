@@ -71,9 +71,8 @@ sub notes ($results) {
 sub loops ($results) {
     my @lines;
     for my $name (sort keys %{ $results->{open_loop} // {} }) {
-        my $one = $results->{open_loop}{$name};
         push @lines, sprintf("  %-22s answer p50 %s p99 %s ms, recorded p50 %s p99 %s ms, handled p50 %s p99 %s ms\n", "$name/s",
-            map { number($one->{$_}) } qw(answer_p50 answer_p99 recorded_p50 recorded_p99 handled_p50 handled_p99));
+            map { number(Bench::Figures::loop($results, $name, $_)) } qw(answer_p50 answer_p99 recorded_p50 recorded_p99 handled_p50 handled_p99));
     }
     return join '', @lines;
 }
