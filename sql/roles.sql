@@ -1,6 +1,6 @@
--- Roles and grants. The four roles are optional: where whoever installs this may not make them, they are left out
--- without a word, all is done as the owner, and running this again once somebody has made them gives them their
--- rights.
+-- Roles and grants. The four roles are optional: where whoever installs this may not make them, as on most shared
+-- hosting, they are left out with a warning, all is done as the owner, and running this again once somebody has made them
+-- gives them their rights.
 --
 --      candhook_worker     what `candhook work` does, and nothing else: it calls functions and touches no table
 --      candhook_handler    sql handlers run under it: give it what your functions need
@@ -12,17 +12,24 @@
 do $$
 declare
     role_name text;
+    missing text[];
 begin
     foreach role_name in array array['candhook_worker', 'candhook_handler', 'candhook_admin', 'candhook_reader'] loop
         if to_regrole(role_name) is null then
             begin
                 execute format('create role %I nologin', role_name);
             exception
-                when insufficient_privilege or duplicate_object or unique_violation then
+                when insufficient_privilege then
+                    missing := missing || role_name;
+                when duplicate_object or unique_violation then
                     null;
             end;
         end if;
     end loop;
+    if missing is not null then
+        raise warning 'the user % may make no roles, so there is no %: the owner of the schema does everything',
+            current_user, array_to_string(missing, ', ');
+    end if;
 
     -- So that the worker may become it.
     if not pg_has_role(to_regrole('candhook_worker'), to_regrole('candhook_handler'), 'member') then

@@ -123,7 +123,7 @@ static int serve(struct conf *conf, const struct options *options, int listener)
 }
 
 /* The whole life under CGI. */
-static int answer_one(struct conf *conf, int no_worker)
+static int answer_one(struct conf *conf)
 {
     struct intake intake;
     struct err err;
@@ -138,7 +138,7 @@ static int answer_one(struct conf *conf, int no_worker)
     }
     status = cgi_answer(&intake);
     intake_close(&intake);
-    if (!no_worker && (status == STATUS_OK || status == STATUS_BAD_REQUEST))
+    if (status == STATUS_OK || status == STATUS_BAD_REQUEST)
         helper_start_once(conf);
     return 0;
 }
@@ -152,9 +152,10 @@ int main(int argc, char **argv)
 
     descriptors_reserve();
     listener = inherited_listener();
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
-    is_cgi = options.listen == NULL && listener < 0;
-    if (is_cgi && !cgi_is_request()) {
+    is_cgi = listener < 0 && cgi_is_request();
+    if (!is_cgi) /* else they are a stranger's words: CGI makes arguments of a query without an equal sign */
+        argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (!is_cgi && listener < 0 && options.listen == NULL) {
         fprintf(stderr,
                 "candhook.fcgi: no web server started me, and there is no --listen. Try candhook.fcgi --help.\n");
         return EX_USAGE;
@@ -167,7 +168,7 @@ int main(int argc, char **argv)
         return EX_CONFIG;
     }
     explicit_bzero(conf->database, strlen(conf->database)); /* what faces the net needs no password */
-    status = is_cgi ? answer_one(conf, options.no_worker) : serve(conf, &options, listener);
+    status = is_cgi ? answer_one(conf) : serve(conf, &options, listener);
     conf_free(conf);
     return status;
 }

@@ -11,6 +11,9 @@ $rig->cluster;
 $rig->conf(max_body => 2000);
 $rig->schema;
 
+# What a query without an equal sign becomes by CGI: nobody's options.
+our @arguments;
+
 # One request. Returns (exit status, answer, errors); a variable that is undef is left out.
 sub cgi ($body, %variable) {
     my %env = (
@@ -21,7 +24,7 @@ sub cgi ($body, %variable) {
         HTTP_PROXY        => 'http://127.0.0.1:1',
         %variable
     );
-    return $rig->run({ env => { map { defined $env{$_} ? ($_ => $env{$_}) : () } keys %env }, stdin => $body }, $rig->program('candhook.fcgi'));
+    return $rig->run({ env => { map { defined $env{$_} ? ($_ => $env{$_}) : () } keys %env }, stdin => $body }, $rig->program('candhook.fcgi'), @arguments);
 }
 
 sub answers ($answer, $status, $what) {
@@ -60,6 +63,12 @@ $rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 4 && 
 pass 'what was taken is recorded, what was refused is not';
 is $rig->sql("select string_agg(reason, '; ' order by reason) from candhook.malformed"),
   'cut off: the body ended before its announced length; the body is not a JSON object', 'with the reasons';
+
+for my $words ([ '--listen', "$rig->{dir}/stranger.sock" ], ['--version'], ['--no-such-option'], ["/$rig->{secret}"]) {
+    local @arguments = @$words;
+    answers((cgi('', REQUEST_METHOD => 'GET', QUERY_STRING => "@$words"))[1], 405, "the query $words->[0] is no option");
+}
+ok !-e "$rig->{dir}/stranger.sock", 'and nothing listens for it';
 
 # ---- many at once ----
 my @pids = map {

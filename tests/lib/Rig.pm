@@ -11,10 +11,11 @@
 #
 # PostgreSQL refuses to run as root, so under root everything runs as an unprivileged user who owns the folder, and the
 # programs are copied into it: a checkout below /root is closed to that user, and a test may replace its copies.
-# Rig::Process holds the processes, Rig::Database the cluster, Rig::Front the responder and the posting, Rig::Nginx nginx.
+# Rig::Process holds the processes, Rig::Database the cluster, Rig::Front the responder and the posting, Rig::Nginx and
+# Rig::Apache the front servers.
 package Rig;
 use v5.36;
-use parent qw(Rig::Process Rig::Database Rig::Front Rig::Nginx);
+use parent qw(Rig::Process Rig::Database Rig::Front Rig::Nginx Rig::Apache);
 
 use Cwd        ();
 use File::Copy ();

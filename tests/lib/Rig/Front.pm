@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 #
-# The way in: candhook.fcgi on a socket, Apache with the shipped configuration included unchanged, what all fronts need
-# (ports, posting), and a client that sends any bytes at all.
+# The way in: candhook.fcgi on a socket, what all fronts need (ports, where their programs lie), and a client that sends
+# any bytes at all.
 package Rig::Front;
 use v5.36;
 
@@ -94,52 +94,7 @@ sub with_port ($self, $log, $start) {
     die "no free port in ten tries\n";
 }
 
-# Apache with the shipped apache/mod_fcgid.conf. Options: mpm => 'event' (default) or another, `main` further lines.
-sub apache ($self, %option) {
-    my $dir = $self->{dir};
-    my $mpm = $option{mpm} // 'event';
-    my $program = $self->program('candhook.fcgi');
-
-    $self->make_folder($_) for qw(apache apache/fcgid apache/htdocs);
-    $self->copy_shipped(Rig::build_path('apache/mod_fcgid.conf'), 'apache/mod_fcgid.conf');
-    my $load = join '', map { "LoadModule ${_}_module " . apache_module($_) . "\n" }
-      "mpm_$mpm", qw(authz_core alias env setenvif fcgid);
-    $self->{apache} = $self->with_port(
-        'log/apache.log',
-        sub ($port) {
-            $self->write_file('apache/apache.conf', <<"END");
-ServerRoot $dir/apache
-ServerName localhost
-Listen 127.0.0.1:$port
-PidFile $dir/apache/pid
-DefaultRuntimeDir $dir/apache
-$load
-FcgidIPCDir $dir/apache/fcgid
-FcgidProcessTableFile $dir/apache/fcgid/table
-DocumentRoot $dir/apache/htdocs
-<Directory />
-    AllowOverride None
-    Require all denied
-</Directory>
-ErrorLog $dir/log/apache_error.log
-LogLevel info
-LogFormat "%h %t \\"%r\\" %>s" short
-CustomLog $dir/log/apache_access.log short env=!candhook
-Define CANDHOOK_PROGRAM $program
-Define CANDHOOK_CONF $dir/candhook.conf
-Include $dir/apache/mod_fcgid.conf
-@{[ $option{main} // '' ]}
-END
-            return $self->spawn('apache', $self->apache_command('-D', 'FOREGROUND'));
-        }
-    );
-    return $self->{apache};
-}
-
-sub apache_command ($self, @more) {
-    return (which('apache2', 'httpd'), '-f', "$self->{dir}/apache/apache.conf", @more);
-}
-
+# Where one of Apache's modules lies.
 sub apache_module ($name) {
     state @folders = grep { -d } qw(/usr/lib/apache2/modules /usr/lib64/httpd/modules /usr/lib/httpd/modules);
     my ($file) = grep { -e } map { "$_/mod_$name.so" } @folders;
@@ -226,6 +181,8 @@ sub parse_answer ($text) {
     my ($line, @lines) = split /\r\n/, $head // '';
     my (undef, $status, $reason) = split / /, $line // '', 3;
     my %headers = map { /^([^:]+):\s*(.*)/ ? (lc $1 => $2) : () } @lines;
+    # Apache sends an empty body of CGI as chunks.
+    $body = join '', $body =~ /\G[0-9a-f]+\r\n(.*?)\r\n/gis if ($headers{'transfer-encoding'} // '') eq 'chunked';
     return { status => $status // 0, reason => $reason // '', headers => \%headers, body => $body // '' };
 }
 

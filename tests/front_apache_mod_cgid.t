@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: ISC
+#
+# The shipped apache/cgi.conf, included as it is by the real Apache: mod_cgid under the event MPM: the suite that every mount passes.
+use v5.36;
+use Test::More;
+use Rig;
+use Conformance;
+
+my $rig = Rig->new;
+$rig->cluster;
+$rig->conf;
+$rig->schema;
+$rig->apache(mount => 'cgi.conf', modules => ['cgid']);
+
+Conformance::run(
+    $rig, $rig->apache_hooks,
+    readme         => 'apache/README',
+    column         => 'mod_cgid',
+    kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
+    expect         => { reload => 'nothing lost' }
+);
+done_testing;

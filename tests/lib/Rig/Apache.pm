@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: ISC
+#
+# The real Apache with a shipped file used unchanged, and a site with a page beside it.
+package Rig::Apache;
+use v5.36;
+
+# The modules that a shipped file needs, beside those that every Apache has.
+my %modules = (
+    'mod_fcgid.conf'  => [qw(alias fcgid)],
+    'proxy_fcgi.conf' => [qw(proxy proxy_fcgi buffer)],
+    'cgi.conf'        => [qw(alias)],
+    htaccess          => [qw(rewrite)]
+);
+
+# Apache with the shipped apache/mod_fcgid.conf, or with `mount`, another file of that folder: included by the server's
+# configuration, but htaccess, which lies with the wrapper in the folder candhook of the document root. Options: mpm =>
+# 'event' (default) or another, `modules` further ones, `main` further lines.
+sub apache ($self, %option) {
+    my $dir = $self->{dir};
+    my $mpm = $option{mpm} // 'event';
+    my $mount = $option{mount} // 'mod_fcgid.conf';
+    my @modules = ("mpm_$mpm", qw(authz_core env setenvif), @{ $modules{$mount} }, @{ $option{modules} // [] });
+    my $load = join '', map { "LoadModule ${_}_module " . Rig::Front::apache_module($_) . "\n" } @modules;
+
+    $self->make_folder($_) for qw(apache apache/fcgid apache/htdocs);
+    $self->write_file('apache/htdocs/page.txt', "a page of the site\n");
+    my $include = $mount eq 'htaccess' ? $self->apache_folder : $self->apache_include($mount);
+    $self->{apache} = $self->with_port(
+        'log/apache.log',
+        sub ($port) {
+            $self->write_file('apache/apache.conf', <<"END");
+ServerRoot $dir/apache
+ServerName localhost
+Listen 127.0.0.1:$port
+PidFile $dir/apache/pid
+DefaultRuntimeDir $dir/apache
+$load
+<IfModule mod_fcgid.c>
+    FcgidIPCDir $dir/apache/fcgid
+    FcgidProcessTableFile $dir/apache/fcgid/table
+</IfModule>
+DocumentRoot $dir/apache/htdocs
+<Directory />
+    AllowOverride None
+    Require all denied
+</Directory>
+<Directory "$dir/apache/htdocs">
+    AllowOverride All
+    Require all granted
+</Directory>
+ErrorLog $dir/log/apache_error.log
+LogLevel warn
+LogFormat "%h %t \\"%r\\" %>s" short
+CustomLog $dir/log/apache_access.log short env=!candhook
+$include
+@{[ $option{main} // '' ]}
+END
+            return $self->apache_again;
+        }
+    );
+    return $self->{apache};
+}
+
+# The lines that mount a file of the server's configuration.
+sub apache_include ($self, $mount) {
+    my $dir = $self->{dir};
+
+    $self->copy_shipped(Rig::build_path("apache/$mount"), "apache/$mount");
+    return <<"END";
+Define CANDHOOK_PROGRAM @{[ $self->program('candhook.fcgi') ]}
+Define CANDHOOK_CONF $dir/candhook.conf
+Define CANDHOOK_SOCKET @{[ $self->{socket} // "$dir/candhook.sock" ]}
+Include $dir/apache/$mount
+END
+}
+
+# What somebody without root puts into the document root; the wrapper is made as make makes it, for the rig's folders.
+sub apache_folder ($self, $folder = 'apache/htdocs/candhook') {
+    my %place = (sysconfdir => $self->{dir}, libexecdir => "$self->{dir}/bin");
+    my $wrapper = $self->read_file(Rig::source_path('apache/candhook.fcgi.in')) =~ s/\@(\w+)\@/$place{$1}/gr;
+
+    $self->make_folder($folder, 0755);
+    $self->copy_shipped(Rig::source_path('apache/htaccess'), "$folder/.htaccess");
+    $self->write_file("$folder/candhook.fcgi", $wrapper, 0755);
+    return '';
+}
+
+# With the configuration and the port that it had before.
+sub apache_again ($self) {
+    return $self->{apache} = $self->spawn('apache', $self->apache_command('-D', 'FOREGROUND'));
+}
+
+sub apache_command ($self, @more) {
+    return (Rig::Front::which('apache2', 'httpd'), '-f', "$self->{dir}/apache/apache.conf", @more);
+}
+
+# apachectl graceful, and waits until the new generation serves.
+sub apache_graceful ($self) {
+    my $times = sub { return scalar(() = $self->read_file('log/apache_error.log') =~ /resuming normal operations/g) };
+    my $before = $times->();
+
+    kill USR1 => $self->{apache};
+    $self->wait_until(sub { $times->() > $before }, 'Apache has reloaded');
+}
+
+# What Conformance::run wants to know of Apache.
+sub apache_hooks ($self) {
+    my $start = sub {
+        my $pid = $self->apache_again;
+        $self->wait_until(sub { !$self->running($pid) || eval { $self->connect_front } }, 'Apache listens');
+    };
+    return (
+        start   => $start,
+        stop    => sub { $self->stop($self->{apache}, 'WINCH', 30) },
+        restart => sub { $self->stop($self->{apache}, 'TERM', 30); $start->() },
+        reload  => sub { $self->apache_graceful }
+    );
+}
+
+1;
