@@ -89,20 +89,22 @@ static void make_filler(struct run *run, size_t before)
 {
     static const char *const words[] = {"article", "likes", "member", "points", "the", "of", "community", "and"};
     uint32_t dice = 12345;
-    size_t length = run->options->size > before + 2 ? run->options->size - before : 2, at = 0;
+    static const char tail[] = "\"}}";
+    size_t size = run->options->size > before ? run->options->size - before : 0, at = 0;
+    size_t text = size > sizeof tail - 1 ? size - (sizeof tail - 1) : 0;
 
-    run->filler = must(malloc(length + 1));
-    while (at + 2 < length) {
+    run->filler = must(malloc(text + sizeof tail));
+    while (at < text) {
         const char *word = words[(dice = dice * 1664525 + 1013904223) >> 16 & 7];
-        size_t room = length - 2 - at, size = strlen(word);
+        size_t length = strlen(word) < text - at ? strlen(word) : text - at;
 
-        memcpy(run->filler + at, word, size < room ? size : room);
-        at += size < room ? size : room;
-        if (at + 2 < length)
+        memcpy(run->filler + at, word, length);
+        at += length;
+        if (at < text)
             run->filler[at++] = ' ';
     }
-    memcpy(run->filler + at, "\"}}", 4);
-    run->filler_length = at + 3;
+    memcpy(run->filler + at, tail, sizeof tail);
+    run->filler_length = text + sizeof tail - 1;
 }
 
 static int write_event(const struct options *options, uint64_t number, char *text, size_t size)
@@ -442,18 +444,34 @@ static void prepare(struct run *run, struct options *options)
     make_filler(run, size);
 }
 
+static void release(struct run *run)
+{
+    for (int i = 0; i < run->options->connections; i++)
+        if (run->connections[i].fd >= 0)
+            close(run->connections[i].fd);
+    close(run->epoll);
+    free(run->connections);
+    free(run->idle);
+    free(run->filler);
+    free(run->acknowledged);
+    free(run);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
-    struct run *run = must(calloc(1, sizeof *run));
+    struct run *run;
+    int status = 0;
 
     options_read(&options, argc, argv);
+    run = must(calloc(1, sizeof *run));
     prepare(run, &options);
     go(run);
     print_all(run);
     if (options.acknowledged != NULL && !write_acknowledged(run, options.acknowledged)) {
         fprintf(stderr, "load: cannot write %s: %s\n", options.acknowledged, strerror(errno));
-        return EX_CANTCREAT;
+        status = EX_CANTCREAT;
     }
-    return 0;
+    release(run);
+    return status;
 }
