@@ -25,11 +25,10 @@ sub rows_of ($results) {
 sub median_of ($results, $contender, $what) { return Bench::Figures::of($results, $contender->{name}, $what) }
 
 sub table ($results) {
+    my $format = '%-37s %9s %5s %7s %7s %10s %9s %7s %13s %7s %8s %8s';
     my @lines = (
-        sprintf('%-38s %15s %7s %7s %9s %9s %9s %8s %8s %8s', '', 'answers/s', 'p50 ms', 'p99 ms', 'recorded/s', 'handled/s',
-            'CPU ms', 'mem MB', 'lost by', 'lost by'),
-        sprintf('%-38s %15s %7s %7s %9s %9s %9s %8s %8s %8s', '64 connections', '(2xx)', '', '', '', '', 'per 1,000', '', 'kill -9',
-            'DB stop'),
+        sprintf($format, '', 'answers/s', '', 'p50', 'p99', 'recorded', 'handled', 'CPU ms', 'front+program', 'memory', 'lost by', 'lost by'),
+        sprintf($format, '64 connections', '(2xx)', '', 'ms', 'ms', '/s', '/s', '/1,000', '+database', 'MB', 'kill -9', 'DB stop'),
     );
     my $kind = '';
     for my $contender (rows_of($results)) {
@@ -39,9 +38,9 @@ sub table ($results) {
         my @answers = map { $_->{answers} } @{ $one->{rounds} };
         my $get = sub ($what) { median_of($results, $contender, $what) };
         my $lost = sub ($part) { $one->{$part} ? number($one->{$part}{lost}, 0) : '-' };
-        push @lines, sprintf('%-38s %9s ±%3.0f%% %7s %7s %9s %9s %9s %8s %8s %8s', $contender->{title},
-            number($get->('answers')), 100 * Bench::Figures::spread(@answers), number($get->('p50')), number($get->('p99')),
-            number($get->('recorded')), number($get->('handled')), number($get->('cpu')), number($get->('memory_kb') / 1024),
+        push @lines, sprintf($format, $contender->{title}, number($get->('answers')),
+            sprintf('±%.0f%%', 100 * Bench::Figures::spread(@answers)), (map { number($get->($_)) } qw(p50 p99 recorded handled cpu)),
+            join('+', map { sprintf '%.0f', $get->("cpu_$_") } qw(front program database)), number($get->('memory_kb') / 1024),
             $lost->('killed'), $lost->('database_stopped'));
     }
     return join("\n", @lines) . "\n";
@@ -68,11 +67,18 @@ sub notes ($results) {
     return join '', map { "  $_\n" } @lines;
 }
 
-sub loops ($results) {
+# What is no row of the table: events by the clock, and the backlogs.
+sub further ($results) {
     my @lines;
     for my $name (sort keys %{ $results->{open_loop} // {} }) {
         push @lines, sprintf("  %-22s answer p50 %s p99 %s ms, recorded p50 %s p99 %s ms, handled p50 %s p99 %s ms\n", "$name/s",
             map { number(Bench::Figures::loop($results, $name, $_)) } qw(answer_p50 answer_p99 recorded_p50 recorded_p99 handled_p50 handled_p99));
+    }
+    for my $pair ([ 'PostgreSQL alone, 1,024 a batch', @{ $results->{backlog}{ceiling} // [] } ],
+        [ 'backlog recorded', map { $_->{rate} } @{ $results->{backlog}{rounds} // [] } ],
+        [ 'into an empty table', @{ $results->{growth}{empty} // [] } ], [ 'into the large one', @{ $results->{growth}{large} // [] } ]) {
+        my ($title, @rates) = @$pair;
+        push @lines, sprintf("  %-32s %s events/s ±%.0f%%\n", $title, number(Bench::Figures::median(@rates)), 100 * Bench::Figures::spread(@rates)) if @rates;
     }
     return join '', @lines;
 }
