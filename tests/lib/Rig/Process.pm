@@ -38,10 +38,9 @@ sub start ($self, $option, @command) {
         POSIX::dup2(fileno($option->{in}  // $null),   0) // die;
         POSIX::dup2(fileno($option->{out} // \*STDOUT), 1) // die;
         POSIX::dup2(fileno($option->{err} // \*STDERR), 2) // die;
-        if ($option->{listener}) {
-            POSIX::dup2(fileno($option->{listener}), 3) // die;
-            open my $three, '<&=', 3 or die;
-            fcntl $three, Fcntl::F_SETFD(), 0 or die; # it may have been 3 already
+        if (my $listener = $option->{listener}) {
+            # dup2 clears the flag that closes it at exec, but not where it is 3 already.
+            fileno $listener == 3 ? fcntl $listener, Fcntl::F_SETFD(), 0 : POSIX::dup2(fileno $listener, 3) or die;
         }
         my @line = $self->as_user($option->{signal} // 'TERM', @command);
         exec { $line[0] } @line;
