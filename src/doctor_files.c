@@ -197,11 +197,32 @@ static void try_writing(struct doctor *doctor)
         doctor_wrong(doctor, "spool", "a file in %s cannot be %s: %s", doctor->conf->spool, failed, strerror(reason));
 }
 
+/* Whether the spool is not there, and whoever asks could make it. */
+static int is_to_come(const char *spool)
+{
+    char *copy;
+    int to_come;
+
+    if (access(spool, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    copy = strdup(spool);
+    if (copy == NULL)
+        abort();
+    to_come = faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0;
+    free(copy);
+    return to_come;
+}
+
 void doctor_check_spool(struct doctor *doctor)
 {
     struct err err;
 
     doctor->has_look = look_at(&doctor->look, doctor->conf, NULL, &err) == RESULT_OK;
+    if (!doctor->has_look && is_to_come(doctor->conf->spool)) {
+        doctor_note(doctor, "spool", "%s is not there yet: candhook.fcgi makes it when it first runs",
+                    doctor->conf->spool);
+        return;
+    }
     if (!doctor->has_look) {
         doctor_wrong(doctor, "spool", "%s", err.text);
         return;

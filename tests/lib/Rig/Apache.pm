@@ -9,12 +9,13 @@ my %modules = (
     'mod_fcgid.conf'  => [qw(alias fcgid)],
     'proxy_fcgi.conf' => [qw(proxy proxy_fcgi buffer)],
     'cgi.conf'        => [qw(alias)],
-    htaccess          => [qw(rewrite)]
+    htaccess          => [qw(rewrite)],
+    none              => []
 );
 
 # Apache with the shipped apache/mod_fcgid.conf, or with `mount`, another file of that folder: included by the server's
-# configuration, but htaccess, which lies with the wrapper in the folder candhook of the document root. Options: mpm =>
-# 'event' (default) or another, `modules` further ones, `main` further lines.
+# configuration, but htaccess, which lies with the wrapper in the folder candhook of the document root; `none` mounts
+# nothing. Options: mpm => 'event' (default) or another, `modules` further ones, `main` further lines.
 sub apache ($self, %option) {
     my $dir = $self->{dir};
     my $mpm = $option{mpm} // 'event';
@@ -24,7 +25,7 @@ sub apache ($self, %option) {
 
     $self->make_folder($_) for qw(apache apache/fcgid apache/htdocs);
     $self->write_file('apache/htdocs/page.txt', "a page of the site\n");
-    my $include = $mount eq 'htaccess' ? $self->apache_folder : $self->apache_include($mount);
+    my $include = $mount eq 'none' ? '' : $mount eq 'htaccess' ? $self->apache_folder : $self->apache_include($mount);
     $self->{apache} = $self->with_port(
         'log/apache.log',
         sub ($port) {
