@@ -150,6 +150,7 @@ sub fill_spool ($bench, $events) {
 sub record_backlog ($bench, $events) {
     $bench->sql("select candhook.disable_handler('look')", dbname => $bench->{dbname} // 'candhook');
     my $begun = time;
+    my $database_cpu = $bench->cpu($bench->{postmaster});
     my $worker = $bench->start_worker;
     my @memory;
     # A segment goes when all of it is recorded, so looking there costs the database nothing.
@@ -158,13 +159,17 @@ sub record_backlog ($bench, $events) {
         sleep 0.25;
         push @memory, $bench->memory($worker);
     }
+    my %cpu = (
+        cpu_program  => $bench->cpu($worker) * 1e6 / $events,
+        cpu_database => ($bench->cpu($bench->{postmaster}) - $database_cpu) * 1e6 / $events
+    );
     my $recorded = $bench->sql('select count(*) from candhook.delivery', dbname => $bench->{dbname} // 'candhook');
     $recorded == $events or die "of $events events in the spool, $recorded were recorded\n";
     my $last = $bench->sql('select extract(epoch from max(pg_xact_commit_timestamp(xmin))) from candhook.event where '
           . "received_at > now() - interval '1 hour'", dbname => $bench->{dbname} // 'candhook');
     $bench->stop($worker);
     $bench->sql("select candhook.enable_handler('look')", dbname => $bench->{dbname} // 'candhook');
-    return { rate => $events / ($last - $begun), memory => \@memory };
+    return { rate => $events / ($last - $begun), memory => \@memory, %cpu };
 }
 
 sub backlog ($bench, $events) {
