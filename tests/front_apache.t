@@ -118,6 +118,24 @@ for my $case ([ 'prefork', 'cgi' ], [ 'event', 'cgid' ]) {
     unlike $wrapper, qr/\Q$rig->{secret}\E|\@\w+\@/, 'and no secret in them';
 }
 
+# ---- .htaccess without its lines of mod_fcgid: CGI, which takes more than 128 KiB ----
+{
+    my $large = $rig->event(payload => { id => 'large', text => 'x' x 200_000 });
+    $rig->apache(mount => 'htaccess', modules => [qw(fcgid cgid)]);
+    is $rig->post($path, $large)->{status}, 500, 'mod_fcgid takes no more than 128 KiB';
+    my $lines = $rig->read_file('apache/htdocs/candhook/.htaccess');
+    my $count = $lines =~ s{^ *<IfModule mod_fcgid\.c>\n(?:.*\n){2} *</IfModule>\n}{}m;
+    is $count, 1, 'mod_fcgid has four lines';
+    $rig->write_file('apache/htdocs/candhook/.htaccess', $lines, 0644);
+    is $rig->post($path, $large)->{status}, 200, 'without them it is taken';
+    wait_recorded('large');
+    $rig->stop($rig->{apache});
+    $rig->apache(mount => 'htaccess', modules => ['fcgid']);
+    $rig->write_file('apache/htdocs/candhook/.htaccess', $lines, 0644);
+    is $rig->post('/candhook/candhook.fcgi')->{status}, 403, 'and where there is no CGI the wrapper is refused, not handed out';
+    $rig->stop($rig->{apache});
+}
+
 # ---- the wrapper as suEXEC starts it: in its folder, by its name alone, with an environment of little more than the request ----
 {
     my $folder = "$rig->{dir}/apache/htdocs/candhook";

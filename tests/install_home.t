@@ -51,7 +51,7 @@ $rig->sql(q{create database shop owner shop}, dbname => 'postgres');
 $rig->apache(mount => 'none', modules => [qw(rewrite userdir cgid)], main => <<"END");
 UserDir $rig->{dir}/home/*/public_html
 <Directory "$rig->{dir}/home/*/public_html">
-    AllowOverride All
+    AllowOverride Options FileInfo AuthConfig
     Require all granted
 </Directory>
 END

@@ -46,7 +46,7 @@ DocumentRoot $dir/apache/htdocs
     Require all denied
 </Directory>
 <Directory "$dir/apache/htdocs">
-    AllowOverride All
+    AllowOverride Options FileInfo AuthConfig
     Require all granted
 </Directory>
 ErrorLog $dir/log/apache_error.log
