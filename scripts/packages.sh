@@ -36,6 +36,7 @@ clang
 libclang-rt-dev|libclang-rt-1[4-9]-dev
 nodejs
 openssl
+valgrind
 xz-utils
 '
 # The peers that bench/run measures beside us; its own code looks for npm, which some packages of nodejs bring along.
