@@ -24,6 +24,7 @@
 #define LONGEST_WAIT_MS 5000 /* without a notification, which a connection pooler may swallow */
 #define SPARE_WAIT_MS 1000   /* the same, of a spare runner, which gets no word before the first one is stuck */
 #define SPARE_REST_MS 500    /* how long a spare runner leaves quick handlers to the first one */
+#define CALM_MS 100          /* nothing recorded for so long: no events come in */
 #define SLOW_MS 2000         /* a batch that took longer makes its handler a slow one, */
 #define SLOW_FOR_MS 60000    /* for so long */
 #define SLOW_MAX 16
@@ -105,6 +106,13 @@ static void remember_slow(struct runner *runner, char *handler)
     place->until = clock_monotonic_ms() + SLOW_FOR_MS;
 }
 
+/* Whether the first runner alone does what this one has just helped with. */
+static int may_rest(const struct runner *runner)
+{
+    return runner->post->spare && runner->sql.quick &&
+           clock_monotonic_ms() - atomic_load(runner->post->recorded) < CALM_MS;
+}
+
 /* Runs a batch, or waits until one may be due. */
 static enum result go_on_with_sql(struct runner *runner, struct patience *patience, struct err *err)
 {
@@ -127,7 +135,7 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
         free(handler);
     if (result != RESULT_OK)
         return result;
-    if (ran > 0 && runner->post->spare && runner->sql.quick) {
+    if (ran > 0 && may_rest(runner)) {
         (void)wait_for_word(runner, SPARE_REST_MS);
         return RESULT_OK;
     }

@@ -7,6 +7,9 @@
 #ifndef CANDHOOK_RUNNER_H
 #define CANDHOOK_RUNNER_H
 
+#include <stdatomic.h>
+#include <stdint.h>
+
 #include "conf.h"
 
 struct runner_post {
@@ -14,7 +17,9 @@ struct runner_post {
     int wake;         /* descriptor that can be read (an eventfd) when something was recorded; -1: none */
     int outside;      /* runs what runs outside the database */
     int first;        /* leaves slow sql handlers to the spare ones, so that quick ones never wait for them */
-    int spare;        /* leaves quick sql handlers to the first one, which does them in fewer and larger batches */
+    int spare;        /* leaves quick sql handlers to the first one while events come in: fewer and larger batches, and
+                         more of the machine for the answers */
+    const _Atomic int64_t *recorded; /* monotonic ms of when something was recorded last, shared by all processes */
 };
 
 /* The life of a runner process: works until told to end, and waits while there is nothing to do. */

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -55,8 +56,9 @@ struct worker {
     struct store *store;
     struct recorder *recorder;
     struct runner *runners;
-    unsigned runner_count;  /* those of sql, and one for all that runs outside the database */
-    struct stat executable; /* as it was when we started */
+    unsigned runner_count;     /* those of sql, and one for all that runs outside the database */
+    _Atomic int64_t *recorded; /* when something was recorded last: shared with the runners */
+    struct stat executable;    /* as it was when we started */
     char executable_path[PATH_MAX];
     int64_t maintained, version_checked, looked; /* seconds */
     int schema_changed, released;
@@ -144,7 +146,8 @@ static void start_runners(struct worker *worker)
 
     worker->runner_count = sql > 0 ? sql + 1 : 0;
     worker->runners = calloc(worker->runner_count + 1, sizeof *worker->runners);
-    if (worker->runners == NULL)
+    worker->recorded = mmap(NULL, sizeof *worker->recorded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (worker->runners == NULL || worker->recorded == MAP_FAILED)
         abort();
     for (unsigned i = 0; i < worker->runner_count; i++) {
         struct runner *runner = &worker->runners[i];
@@ -154,7 +157,8 @@ static void start_runners(struct worker *worker)
                                             .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                                             .outside = i == sql,
                                             .first = i == 0 && sql > 1,
-                                            .spare = i > 0 && i < sql};
+                                            .spare = i > 0 && i < sql,
+                                            .recorded = worker->recorded};
     }
     for (unsigned i = 0; i < worker->runner_count; i++)
         start_runner(worker, &worker->runners[i]);
@@ -176,6 +180,7 @@ static int wake(struct runner *runner)
 /* Something was recorded: the first runner of sql that is not stuck looks, and the one for all other kinds. */
 static void wake_runners(const struct worker *worker)
 {
+    atomic_store(worker->recorded, clock_monotonic_ms());
     for (unsigned i = 0; i + 1 < worker->runner_count && wake(&worker->runners[i]); i++)
         ;
     if (worker->runner_count > 0)
@@ -194,6 +199,7 @@ static void end_runners(struct worker *worker)
         close(worker->runners[i].post.wake);
     }
     free(worker->runners);
+    munmap(worker->recorded, sizeof *worker->recorded);
     worker->runners = NULL;
     worker->runner_count = 0;
 }
