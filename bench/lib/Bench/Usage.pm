@@ -41,9 +41,12 @@ sub cpu ($self, @roots) {
 }
 
 # Proportional memory in kB of the trees below these processes.
-sub memory ($self, @roots) {
+sub memory ($self, @roots) { return $self->memory_alone(tree(cpu_table(), @roots)) }
+
+# The same of these processes alone.
+sub memory_alone ($self, @pids) {
     my $sum = 0;
-    for my $pid (tree(cpu_table(), @roots)) {
+    for my $pid (@pids) {
         open my $in, '<', "/proc/$pid/smaps_rollup" or next;
         while (my $line = <$in>) {
             $sum += $1 if $line =~ /^Pss:\s+(\d+)/;
