@@ -168,20 +168,20 @@ static enum result go_on_outside(struct runner *runner, struct patience *patienc
 static void wind_up(struct runner *runner)
 {
     int64_t until = clock_monotonic_ms() + WIND_UP_MS;
-    int work = 1;
+    int work;
     struct err err;
 
     outside_wind_up(runner->outside);
-    while (work && clock_monotonic_ms() < until) {
-        enum result result = store_connect(runner->store, 0, &err);
+    do {
+        enum result result = outside_step(runner->outside, &work, &err);
 
-        if (result == RESULT_OK)
-            result = outside_step(runner->outside, &work, &err);
         if (result != RESULT_OK)
             store_disconnect(runner->store);
-        if (work)
+        if (work) {
+            (void)!store_connect(runner->store, 0, &err);
             (void)wait_for_word(runner, 200);
-    }
+        }
+    } while (work && clock_monotonic_ms() < until);
 }
 
 /* ---- life ---- */

@@ -89,9 +89,10 @@ recorded(8, 'it goes on when the schema is the one it knows');
 # ---- told to end ----
 $worker = $rig->worker_pid;
 my $before = said(qr/worker=ended/);
+$rig->pg_stop;
 kill TERM => $worker;
-$rig->wait_gone($worker);
-is said(qr/worker=ended/), $before + 1, 'TERM ends it in good order';
+$rig->wait_gone($worker, 15);
+is said(qr/worker=ended/), $before + 1, 'TERM ends it in good order, and no database is waited for when nothing is left to record';
 
 # ---- the responder's end ----
 my ($helper) = $rig->children($responder);
