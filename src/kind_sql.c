@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Functions of the database as handlers. A batch is one call, which is fast. When that call fails as a whole (a time
- * limit, a constraint at the commit), it is one event a transaction, to find out whose fault it was; but not for long,
- * since others wait.
+ * Functions of the database as handlers. A batch is one call, which is fast, and mostly its deliveries are only locked
+ * for it, which is faster. When something goes wrong that is not told apart by event (a time limit, a constraint at the
+ * commit, a lost connection), batches are leased for a while, so that their attempts count whatever happens; and after
+ * the first two it is one event a transaction, to find out whose fault it was; but not for long, since others wait.
  */
 #include <config.h>
 
@@ -19,8 +20,10 @@
 #define FIRST_BATCH 64
 #define MIN_BATCH 16
 #define MAX_BATCH 512
-#define BATCH_MS 200   /* a batch is as many as took about so long lately */
-#define ALONE_MS 10000 /* so long one event after the other is run; the rest of the batch is given back then */
+#define BATCH_MS 200    /* a batch is as many as took about so long lately */
+#define ALONE_MS 10000  /* so long one event after the other is run; the rest of the batch is given back then */
+#define SLOW_MS 1000    /* a batch that took longer, */
+#define WARY_MS 60000   /* or went wrong, has the next ones leased for so long: people see then that they run */
 
 static const char *const kinds[] = {"sql"};
 
@@ -51,13 +54,15 @@ static enum result run_alone(struct store *store, struct run *run, const char *e
     return store_finish(store, run->lease->number, &outcome, 1, see, run, err);
 }
 
-static enum result run_batch(struct store *store, struct run *run, struct err *err)
+static enum result run_batch(struct store *store, struct run *run, int alone, struct err *err)
 {
     const struct store_lease *lease = run->lease;
     int64_t until;
     enum result result = RESULT_FAIL;
 
-    if (lease->count > 1)
+    if (lease->number == 0)
+        return store_run_sql(store, lease, NULL, lease->timeout_ms, see, run, err);
+    if (lease->count > 1 && !alone)
         result = store_run_sql(store, lease, NULL, lease->timeout_ms, see, run, err);
     if (result != RESULT_FAIL)
         return result;
@@ -84,31 +89,48 @@ static void keep_pace(struct kind_sql *sql, size_t outcomes, int64_t took_ms)
     sql->batch = next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
 }
 
-enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t busy_count, size_t *ran, char **handler,
-                          struct err *err)
+/* Claims and runs a batch. *LOCKED: it was only locked. */
+static enum result step(struct kind_sql *sql, const struct store_share *share, size_t *ran, char **handler, int *locked,
+                        struct err *err)
 {
-    const struct store_share share = {kinds, 1, busy, busy_count};
+    int only_lock = sql->batch != 0 && clock_monotonic_ms() >= sql->wary_until;
+    int64_t began;
     struct store_lease lease;
     struct run run = {.lease = &lease};
     enum result result;
 
-    *ran = 0;
-    *handler = NULL;
     if (sql->batch == 0)
         sql->batch = FIRST_BATCH;
-    result = store_claim(sql->store, sql->worker, sql->batch, &share, &lease, err);
+    result = store_claim(sql->store, sql->worker, sql->batch, only_lock, share, &lease, err);
     if (result != RESULT_OK)
         return result;
     *ran = lease.count;
     if (lease.count > 0) {
-        int64_t began = clock_monotonic_ms();
-
         *handler = text_copy(lease.handler);
-        result = run_batch(sql->store, &run, err);
+        *locked = lease.number == 0;
+        began = clock_monotonic_ms();
+        result = run_batch(sql->store, &run, sql->alone, err);
         keep_pace(sql, run.outcomes, clock_monotonic_ms() - began);
     }
     store_free_lease(&lease);
     return result;
+}
+
+enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t busy_count, size_t *ran, char **handler,
+                          struct err *err)
+{
+    const struct store_share share = {kinds, 1, busy, busy_count};
+    int64_t began = clock_monotonic_ms();
+    int locked = 0;
+    enum result result;
+
+    *ran = 0;
+    *handler = NULL;
+    result = step(sql, &share, ran, handler, &locked, err);
+    if (result != RESULT_OK || clock_monotonic_ms() - began >= SLOW_MS)
+        sql->wary_until = clock_monotonic_ms() + WARY_MS;
+    sql->alone = locked && result == RESULT_FAIL;
+    return sql->alone ? RESULT_OK : result; /* nothing of it happened, and it is due as before */
 }
 
 enum result kind_sql_due_in(struct kind_sql *sql, const char *const *busy, size_t busy_count, int *ms, struct err *err)

@@ -8,6 +8,7 @@
 #define CANDHOOK_KIND_SQL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 #include "store.h"
@@ -18,6 +19,8 @@ struct kind_sql {
     const char *worker; /* the name under which is claimed */
     int batch;          /* how many to claim next */
     int quick;          /* the last batch was run at such a pace that the largest would not last long */
+    int alone;          /* the last batch failed as a whole: the next is run one by one */
+    int64_t wary_until; /* monotonic ms: until then every batch is leased, which counts its attempts before they begin */
 };
 
 /*

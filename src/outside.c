@@ -224,7 +224,7 @@ static enum result lease_one(struct outside *outside, int *leased, struct err *e
     if (busy == NULL)
         abort();
     share.busy_count = list_busy(outside, busy);
-    result = store_claim(outside->store, outside->worker, BATCH, &share, &lease, err);
+    result = store_claim(outside->store, outside->worker, BATCH, 0, &share, &lease, err);
     *leased = result == RESULT_OK && lease.count > 0;
     if (*leased)
         add_run(outside, &lease);

@@ -80,7 +80,7 @@ struct store_delivery {
 
 /* A batch of one handler's deliveries. */
 struct store_lease {
-    int64_t number;
+    int64_t number; /* 0: the deliveries are only locked, by the transaction that store_run_sql ends */
     const char *handler, *kind, *target;
     int timeout_ms;
     int concurrency; /* of a kind that is not sql: so many attempts at a time */
@@ -97,9 +97,12 @@ struct store_share {
     size_t busy_count;
 };
 
-/* Leases a batch for WORKER. COUNT 0 when nothing is due. To be freed by store_free_lease, also then. */
-MUST_CHECK enum result store_claim(struct store *store, const char *worker, int batch, const struct store_share *share,
-                                   struct store_lease *lease, struct err *err);
+/*
+ * Leases a batch for WORKER. COUNT 0 when nothing is due. To be freed by store_free_lease, also then. With ONLY_LOCK,
+ * what can be is only locked and not counted (candhook.claim): then it must be run by store_run_sql next.
+ */
+MUST_CHECK enum result store_claim(struct store *store, const char *worker, int batch, int only_lock,
+                                   const struct store_share *share, struct store_lease *lease, struct err *err);
 void store_free_lease(struct store_lease *lease);
 
 /* What came of one attempt; times are milliseconds since 1970. Bytes of the detail that are no UTF-8 become `?`. */

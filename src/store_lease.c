@@ -18,31 +18,59 @@
 /* PostgreSQL counts microseconds since 2000. */
 #define EPOCH_2000_MS INT64_C(946684800000)
 
-enum result store_claim(struct store *store, const char *worker, int batch, const struct store_share *share,
-                        struct store_lease *lease, struct err *err)
+static enum result claim(struct store *store, const char *worker, int batch, int only_lock,
+                         const struct store_share *share, struct rows **rows, struct err *err)
 {
     struct call call = {0};
-    struct rows *rows;
-    enum result result;
 
-    memset(lease, 0, sizeof *lease);
     call_text(&call, OID_TEXT, worker);
     call_integer(&call, batch);
     call_texts(&call, share->kinds, share->kind_count);
     call_texts(&call, share->busy, share->busy_count);
-    result = database_call(
+    call_integer(&call, only_lock);
+    return database_call(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
         " received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body"
-        " from candhook.claim($1, $2::integer, $3, $4)",
-        &call, &rows, err);
+        " from candhook.claim($1, $2::integer, $3, $4, $5 <> 0)",
+        &call, rows, err);
+}
+
+/* Ends the transaction that is open: by a commit, or when RESULT is not RESULT_OK, by a rollback. */
+static enum result end_transaction(struct store *store, enum result result, struct err *err)
+{
+    struct err ignored;
+
+    if (result == RESULT_OK)
+        return store_command(store, "commit", err);
+    if (database_is_connected(store->database) && store_command(store, "rollback", &ignored) != RESULT_OK)
+        store_disconnect(store);
+    return result;
+}
+
+enum result store_claim(struct store *store, const char *worker, int batch, int only_lock,
+                        const struct store_share *share, struct store_lease *lease, struct err *err)
+{
+    struct rows *rows = NULL;
+    enum result result = RESULT_OK;
+
+    memset(lease, 0, sizeof *lease);
+    if (only_lock)
+        result = store_command(store, "begin", err);
     if (result != RESULT_OK)
         return result;
+    result = claim(store, worker, batch, only_lock, share, &rows, err);
+    if (only_lock && (result != RESULT_OK || rows_count(rows) == 0 || rows_text(rows, 0, 0) != NULL))
+        result = end_transaction(store, result, err);
+    if (result != RESULT_OK) {
+        rows_free(rows);
+        return result;
+    }
     lease->memory = rows;
     lease->count = rows_count(rows);
     if (lease->count == 0)
         return RESULT_OK;
-    lease->number = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    lease->number = rows_text(rows, 0, 0) != NULL ? strtoll(rows_text(rows, 0, 0), NULL, 10) : 0;
     lease->handler = rows_text(rows, 0, 1);
     lease->kind = rows_text(rows, 0, 2);
     lease->target = rows_text(rows, 0, 3);
@@ -54,7 +82,7 @@ enum result store_claim(struct store *store, const char *worker, int batch, cons
     for (size_t row = 0; row < rows_count(rows); row++)
         lease->deliveries[row] = (struct store_delivery){
             .event_id = rows_text(rows, row, 6),
-            .attempt = atoi(rows_text(rows, row, 7)),
+            .attempt = lease->number != 0 ? atoi(rows_text(rows, row, 7)) : 0,
             .bot_token = rows_text(rows, row, 8),
             .token_stored_at = rows_text(rows, row, 9),
             .received_at = rows_text(rows, row, 10),
@@ -77,6 +105,17 @@ void store_free_lease(struct store_lease *lease)
     memset(lease, 0, sizeof *lease);
 }
 
+static struct element text_of(const char *text)
+{
+    return (struct element){text, text != NULL ? strlen(text) : 0};
+}
+
+static struct element delivery_event_id(const void *context, size_t index, uint64_t *spare)
+{
+    (void)spare;
+    return text_of(((const struct store_delivery *)context)[index].event_id);
+}
+
 /* Runs the handler inside the transaction that is open. */
 static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
                                           int timeout_ms, struct rows **rows, struct err *err)
@@ -91,25 +130,28 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
     if (result != RESULT_OK)
         return result;
     call_integer(&call, lease->number);
-    call_text(&call, OID_UUID, event_id);
-    return database_call(store->database, "select event_id, result, detail from candhook.run_sql($1, $2)", &call, rows,
-                         err);
+    if (event_id != NULL)
+        call_texts(&call, &event_id, 1);
+    else if (lease->number != 0)
+        call_text(&call, OID_TEXT_ARRAY, NULL);
+    else
+        call_array(&call, OID_TEXT_ARRAY, OID_TEXT, lease->deliveries, lease->count, delivery_event_id);
+    call_text(&call, OID_TEXT, lease->handler);
+    return database_call(store->database,
+                         "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3)", &call,
+                         rows, err);
 }
 
 enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id, int timeout_ms,
                           store_outcome_fn *seen, void *context, struct err *err)
 {
-    struct err ignored;
     struct rows *rows = NULL;
-    enum result result = store_command(store, "begin", err);
+    enum result result = lease->number != 0 ? store_command(store, "begin", err) : RESULT_OK;
 
     if (result != RESULT_OK)
         return result;
     result = run_sql_in_transaction(store, lease, event_id, timeout_ms, &rows, err);
-    if (result == RESULT_OK)
-        result = store_command(store, "commit", err);
-    else if (database_is_connected(store->database) && store_command(store, "rollback", &ignored) != RESULT_OK)
-        store_disconnect(store);
+    result = end_transaction(store, result, err);
     if (result == RESULT_OK)
         for (size_t row = 0; row < rows_count(rows); row++)
             seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
@@ -117,11 +159,6 @@ enum result store_run_sql(struct store *store, const struct store_lease *lease, 
     if (result == RESULT_RETRY && database_is_connected(store->database))
         result = RESULT_FAIL; /* a time limit, a deadlock: this attempt's fate, not the connection's */
     return result;
-}
-
-static struct element text_of(const char *text)
-{
-    return (struct element){text, text != NULL ? strlen(text) : 0};
 }
 
 static struct element outcome_id(const void *context, size_t index, uint64_t *spare)

@@ -2,7 +2,7 @@
 #
 # The effect of an sql handler happens exactly once, whatever is killed between any two steps: under load, the worker with
 # all of its processes, one of its runners, or the whole database server is killed without warning, again and again. The
-# moments are chosen by the steps themselves: when events are recorded, leased, in the middle of a batch, or settled. In
+# moments are chosen by the steps themselves: when events are recorded, claimed (leased or locked), in the middle of a batch, or settled. In
 # the end every event has left its mark once, and nothing is left over.
 use v5.36;
 use Test::More;
@@ -49,7 +49,9 @@ sub post ($round) {
 # The steps to kill at. Each is a number that grows or a state that comes; a round waits until it has seen it.
 my %step = (
     recorded => sub ($before, $more) { $rig->sql('select count(*) from candhook.event') >= $before->{recorded} + $more },
-    leased   => sub ($before, $more) { $rig->sql('select count(*) from candhook.delivery where lease is not null') > 0 },
+    claimed  => sub ($before, $more) {
+        $rig->sql('select count(*) > (select count(*) from (select from candhook.delivery where lease is null for update skip locked) d) from candhook.delivery') eq 't';
+    },
     begun    => sub ($before, $more) { $rig->sql('select last_value from t.begun') >= $before->{begun} + $more },
     settled  => sub ($before, $more) { $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}) >= $before->{settled} + $more }
 );

@@ -66,7 +66,7 @@ $rig->clear;
 $rig->handler('note');
 my ($one, $two) = map { put() } 1, 2;
 $lease = $rig->claim;
-is $rig->sql("select event_id from candhook.run_sql($lease, '$two')"), $two, 'only the event that is asked for';
+is $rig->sql("select event_id from candhook.run_sql($lease, '{$two}')"), $two, 'only the event that is asked for';
 is $rig->sql('select event_id from candhook.delivery'), $one, 'the other stays leased';
 is $rig->sql("select event_id from candhook.run_sql($lease)"), $one, 'and runs later';
 
@@ -205,7 +205,7 @@ $lease = $rig->claim;
 like $rig->sql_error("set statement_timeout = '200ms'; select * from candhook.run_sql($lease)"), qr/canceling statement due to statement timeout/, 'a timeout hits the whole call';
 is effects(), 0, 'which leaves nothing behind';
 for my $one (@ids) {
-    my $error = $rig->sql_error("set statement_timeout = '200ms'; select result from candhook.run_sql($lease, '$one')");
+    my $error = $rig->sql_error("set statement_timeout = '200ms'; select result from candhook.run_sql($lease, '{$one}')");
     $rig->sql("select * from candhook.finish($lease, array['$one']::uuid[], array['retry'], array['timeout'], array[now()], array[now()])") if $error;
 }
 is $rig->sql(q{select string_agg(result, ' ' order by event_id) from candhook.outcome}), 'ok retry ok', 'one by one, only the slow one has to be tried again';

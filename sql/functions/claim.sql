@@ -1,4 +1,5 @@
-create or replace function candhook.claim(worker text, batch integer, kinds text[] default '{sql,c,exec,http}', busy text[] default '{}')
+create or replace function candhook.claim(worker text, batch integer, kinds text[] default '{sql,c,exec,http}',
+                                          busy text[] default '{}', only_lock boolean default false)
 returns table (lease bigint, handler text, kind text, target text, timeout_ms integer, concurrency integer,
                event_id uuid, attempt integer, bot_token text, token_stored_at text,
                received_at text, module text, type text, origin_community_id text, user_id text, community_id text,
@@ -18,6 +19,11 @@ as $$
 -- whatever happens. A lease lasts 15 seconds (renew); then its deliveries are due again by themselves, and whoever
 -- claims them records the attempt as lost.
 --
+-- With `only_lock`, what can be is not leased but only locked, which costs far less: deliveries of an unordered sql
+-- handler whose last attempt was not lost. Their `lease` and `attempt` are null, and run_sql runs them in the same
+-- transaction. Should
+-- that come to nothing they are due as before, and nothing is counted: so who was disappointed claims with leases.
+--
 -- Only the ends of the index (handler, due_at) are looked at, so it does not matter how much waits for later, for a
 -- token or for a handler that is disabled; of an ordered handler, the first delivery of each key. What lacks its token
 -- is parked on the way, and the search goes on: in turn with other handlers, a bounded number of times, so that neither
@@ -28,15 +34,15 @@ declare
     chosen candhook.handler;
     tried text[] := busy;
     parked integer := 0;
-    number bigint;
+    number bigint; -- null: they are only locked
+    taken uuid[];
+    communities text[]; -- theirs
+    ready uuid[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'candhook.claim needs the isolation level read committed'
             using errcode = 'invalid_transaction_state', detail = 'It must see tokens that are newer than its locks.';
     end if;
-
-    -- A claim that a crash of the server forgets is made again; what the attempt leads to waits for the disk itself.
-    perform set_config('synchronous_commit', 'off', true);
 
     for round in 1 .. 32 loop
         right_now := clock_timestamp();
@@ -70,16 +76,27 @@ begin
 
         -- What was lost with its whole batch is taken alone the next time: one that brings the server down must not take
         -- the others along until their attempts are used up. Other kinds run in processes of their own.
-        number := candhook.take(chosen, claim.worker, case when chosen.kind = 'sql' and best.lost then 1 else batch end,
-                                case when chosen.kind = 'sql' then best.lost end, best.due_at, right_now);
-        if chosen.needs_token then
-            parked := parked + candhook.park(number);
+        number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not best.lost)
+                       then nextval('candhook.lease') end;
+        select * into taken, communities
+          from candhook.take(chosen, number, claim.worker, case when chosen.kind = 'sql' and best.lost then 1 else batch end,
+                             case when chosen.kind = 'sql' then best.lost end, best.due_at, right_now);
+        ready := taken;
+        if chosen.needs_token
+           and exists (select from unnest(communities) as c (id)
+                        where not exists (select from candhook.bot_token t where t.origin_community_id = c.id and t.valid)) then
+            ready := candhook.park(chosen.name, taken);
         end if;
+        parked := parked + cardinality(taken) - cardinality(ready);
+        continue when ready = '{}';
 
         return query
-        select d.lease, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
-               coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end), d.event_id, d.attempt, x.*
-          from candhook.delivery d
+        select number, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
+               coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end), r.id, d.attempt, x.*
+          from unnest(ready) as r (id)
+          left join candhook.delivery d
+            on number is not null
+               and d.received_at = candhook.received_at(r.id) and d.event_id = r.id and coalesce(d.handler, '') = chosen.name
           left join lateral (
                select t.token, to_char(t.stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                       to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
@@ -89,14 +106,19 @@ begin
                  left join candhook.bot_token t
                    on chosen.needs_token and t.valid and t.origin_community_id = e.origin_community_id
                 where chosen.kind <> 'sql' and e.received_at = d.received_at and e.id = d.event_id) x on true
-         where d.lease = number
            -- A token that went since park looked: the handler must not get null, so the lease runs out.
-           and (chosen.kind = 'sql' or not chosen.needs_token or x.token is not null)
-         order by (d.received_at, d.event_id); -- in brackets no index has this order: found by lease, then sorted
+         where chosen.kind = 'sql' or not chosen.needs_token or x.token is not null
+         order by r.id; -- which begins with the time of receipt
         exit when found;
     end loop;
+
+    -- A claim that a crash of the server forgets is made again; what the attempt leads to waits for the disk itself.
+    if number is not null then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
 end
 $$;
-comment on function candhook.claim(text, integer, text[], text[]) is
+comment on function candhook.claim(text, integer, text[], text[], boolean) is
     'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for kind '
-    'sql everything after attempt is null, since run_sql looks it up; timeout_ms in milliseconds, times as RFC 3339 in UTC';
+    'sql everything after attempt is null, since run_sql looks it up; with only_lock those of an unordered sql handler are '
+    'locked and not counted, and their lease and attempt are null; timeout_ms in milliseconds, times as RFC 3339 in UTC';

@@ -1,6 +1,6 @@
 create or replace function candhook.finish(lease bigint, ids uuid[], results text[], details text[],
                                            started_at timestamptz[], finished_at timestamptz[],
-                                           delays integer[] default null)
+                                           delays integer[] default null, handler text default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -20,9 +20,13 @@ as $$
 -- What this lease no longer holds is left out: somebody else has it, or it is settled. The lease and the handler are
 -- compared through coalesce so that each delivery is found by its key: found by the lease, all would be compared with
 -- all, and found by the handler, with all that waits for it (a plan made while the table was small would do that).
+--
+-- Without a lease these are attempts at deliveries of `handler` that the caller's transaction has only locked: nobody has
+-- counted them yet.
 declare
     policy candhook.handler;
     token_wait interval := '30 seconds';
+    uncounted constant integer := (finish.lease is null)::integer;
 begin
     if not results <@ array['ok', 'retry', 'failed'] or array_position(results, null) is not null then
         raise exception 'candhook.finish: a result is ok, retry or failed, not %', results
@@ -31,7 +35,8 @@ begin
 
     select h.* into policy
       from candhook.handler h
-     where h.name = (select d.handler from candhook.delivery d where d.lease = finish.lease limit 1);
+     where h.name = case when finish.lease is null then finish.handler
+                         else (select d.handler from candhook.delivery d where d.lease = finish.lease limit 1) end;
 
     -- No token is missed, for the reasons that park tells: lock first, then look, in a statement of its own.
     if policy.needs_token and results && array['retry', 'failed']
@@ -44,36 +49,43 @@ begin
         select g.*, candhook.received_at(g.id) as received_at
           from unnest(ids, results, details, started_at, finished_at, delays)
                as g (id, result, detail, started_at, finished_at, delay)
-    ), given as materialized (
-        select g.id, g.detail, g.started_at, g.finished_at, g.delay, g.received_at, d.origin_community_id, d.attempt,
-               t.token,
-               case when g.result = 'ok' then 'ok'
-                    when policy.needs_token and t.valid is not true then 'held'
-                    when g.result = 'retry' and d.attempt - d.forgiven < policy.max_attempts then 'retry'
+    ), succeeded as (
+        delete from candhook.delivery d
+         using said g
+         where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
+           and coalesce(d.lease, 0) = coalesce(finish.lease, 0)
+           and g.result = 'ok'
+        returning g.*, d.attempt + uncounted as attempt,
+                  (select t.token from candhook.bot_token t where t.origin_community_id = d.origin_community_id) as token,
+                  'ok' as verdict
+    ), failing as materialized (
+        select g.*, d.attempt + uncounted as attempt, t.token,
+               case when policy.needs_token and t.valid is not true then 'held'
+                    when g.result = 'retry' and d.attempt + uncounted - d.forgiven < policy.max_attempts then 'retry'
                     else 'failed' end as verdict
           from said g
           join candhook.delivery d
             on d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
           left join candhook.bot_token t on t.origin_community_id = d.origin_community_id
-         where coalesce(d.lease, 0) = finish.lease
+         where coalesce(d.lease, 0) = coalesce(finish.lease, 0) and g.result <> 'ok'
     ), settled as (
         delete from candhook.delivery d
-         using given g
+         using failing g
          where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
-           and coalesce(d.lease, 0) = finish.lease
-           and g.verdict in ('ok', 'failed')
+           and coalesce(d.lease, 0) = coalesce(finish.lease, 0)
+           and g.verdict = 'failed'
         returning g.*
     ), put_off as (
         update candhook.delivery d
-           set lease = null, worker = null, held = g.verdict = 'held',
+           set lease = null, worker = null, attempt = g.attempt, held = g.verdict = 'held',
                forgiven = d.forgiven + (g.verdict = 'held')::integer,
                due_at = clock_timestamp()
                         + case when g.verdict = 'held' then token_wait
-                               else greatest(candhook.backoff(d.attempt - d.forgiven, policy),
+                               else greatest(candhook.backoff(g.attempt - d.forgiven, policy),
                                              least(coalesce(g.delay, 0), 86400) * interval '1 second') end
-          from given g
+          from failing g
          where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
-           and coalesce(d.lease, 0) = finish.lease
+           and coalesce(d.lease, 0) = coalesce(finish.lease, 0)
            and g.verdict in ('retry', 'held')
         returning g.*
     ), done as (
@@ -81,12 +93,13 @@ begin
                (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
         select a.id, a.received_at, policy.name, a.attempt, case a.verdict when 'held' then 'retry' else a.verdict end,
                left(candhook.masked(a.detail, a.token), 4000), a.started_at, a.finished_at
-          from (select * from settled union all select * from put_off) a
+          from (select * from succeeded union all select * from settled union all select * from put_off) a
         returning o.event_id, o.result, o.detail
     )
     select * from done;
 end
 $$;
-comment on function candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[]) is
+comment on function candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text) is
     'records what came of leased attempts (ok, retry, failed) and settles or puts off their deliveries, for at least the '
-    'delays in seconds; returns what was recorded of those that the lease still holds';
+    'delays in seconds; returns what was recorded of those that the lease still holds; without a lease, of deliveries of '
+    'the handler that this transaction has locked';

@@ -1,16 +1,18 @@
-create or replace function candhook.run_sql(lease bigint, one uuid default null)
+create or replace function candhook.run_sql(lease bigint, ids uuid[] default null, handler text default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql
 as $$
 #variable_conflict use_column
 -- Runs the leased deliveries of an sql handler in this transaction, and records what came of each in the same one: a
--- handler's effect happens exactly once. With `one`, only that event.
+-- handler's effect happens exactly once. With `ids`, only these events. Without a lease, those of them that this
+-- transaction's claim has locked for `handler`: if it comes to nothing, they are due as before.
 --
 -- Each event has a subtransaction, so one that fails takes nothing along. Deferred constraints are checked within it,
 -- for at the commit it would be too late; then their modes are put back for the next event. An error that cannot be
 -- caught (statement_timeout) hits the whole call: the caller then goes on with one event a transaction.
 --
 -- After half a second the rest of the batch is given back uncounted: claim knows no handler's pace, and others wait.
+-- What is not leased is so by itself.
 --
 -- Invoker's rights and the session's search_path, since this calls functions of users; they run as handler_role().
 -- What they may have set is put back after each: role, search_path and time limits.
@@ -22,13 +24,14 @@ declare
     new_role constant text := candhook.handler_role();
     until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
     call text;
+    recorded integer;
     deferrable_exist boolean;
     restore text;
     job record;
     said text;
     word text;
     began timestamptz;
-    ids uuid[] := '{}';
+    ran uuid[] := '{}';
     words text[] := '{}';
     details text[] := '{}';
     starts timestamptz[] := '{}';
@@ -42,14 +45,15 @@ begin
       join pg_catalog.pg_namespace n on n.oid = c.connamespace
      where c.condeferrable;
 
-    -- More batches of it run than its concurrency allows: not now, and nothing is counted.
+    -- More batches of it run than its concurrency allows: not now, and nothing is counted. Without a lease it is still
+    -- claim that holds the place.
     if not candhook.place(run_sql.lease) then
         perform candhook.give_back(run_sql.lease);
         return;
     end if;
 
-    for job in select * from candhook.leased(run_sql.lease, one) loop
-        exit when cardinality(ids) > 0 and clock_timestamp() > until;
+    for job in select * from candhook.leased(run_sql.lease, ids, run_sql.handler) loop
+        exit when cardinality(ran) > 0 and clock_timestamp() > until;
         if call is null then
             select format('select %I.%I($1, $2)', n.nspname, p.proname) into call
               from pg_catalog.pg_proc p
@@ -92,7 +96,7 @@ begin
             perform set_config('lock_timeout', old_lock_timeout, false);
         end if;
 
-        ids := array_append(ids, (job.event).id);
+        ran := array_append(ran, (job.event).id);
         words := array_append(words, word);
         details := array_append(details, left(candhook.masked(said, job.bot_token), 4000));
         starts := array_append(starts, began);
@@ -103,13 +107,18 @@ begin
 
     return query
     select f.event_id, f.result, f.detail
-      from candhook.finish(run_sql.lease, ids, words, details, starts, ends) f
-     order by array_position(ids, f.event_id);
-    if one is null then
+      from candhook.finish(run_sql.lease, ran, words, details, starts, ends, handler => run_sql.handler) f
+     order by f.event_id;
+    get diagnostics recorded = row_count;
+    if lease is null and recorded < cardinality(ran) then
+        raise exception 'candhook.run_sql: somebody else has run what no claim of this transaction had locked'
+            using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    if ids is null then
         perform candhook.give_back(run_sql.lease);
     end if;
 end
 $$;
-comment on function candhook.run_sql(bigint, uuid) is
-    'runs the leased deliveries of an sql handler in this transaction (with `one`, only that event) and records '
-    'what came of each';
+comment on function candhook.run_sql(bigint, uuid[], text) is
+    'runs the leased deliveries of an sql handler in this transaction (with `ids`, only these events; without a lease, '
+    'those of the handler that this transaction claimed with only_lock) and records what came of each';

@@ -1,15 +1,17 @@
-create or replace function candhook.take(chosen candhook.handler, worker text, batch integer, lost boolean,
-                                         first_due timestamptz, right_now timestamptz)
-returns bigint
+create or replace function candhook.take(chosen candhook.handler, number bigint, worker text, batch integer, lost boolean,
+                                         first_due timestamptz, right_now timestamptz,
+                                         out taken uuid[], out communities text[])
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
--- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns the
--- number of the lease. With `lost` only those whose last attempt was lost, with false only others. A part of claim, which
--- knows since when the first of them is due: before that the index holds only what is gone and not cleaned up yet, and
--- need not be walked through twice.
+-- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns their
+-- events, and the communities whose tokens they may need. `number` is that of the lease; with null they are locked, and
+-- nothing else.
+-- With `lost` only those whose last
+-- attempt was lost, with false only others. A part of claim, which knows since when the first of them is due: before that
+-- the index holds only what is gone and not cleaned up yet, and need not be walked through twice.
 --
 -- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs (heads).
 --
@@ -18,10 +20,10 @@ as $$
 -- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its
 -- outcome row here, and counts: when it was the last attempt, the delivery is settled.
 declare
-    number bigint := nextval('candhook.lease');
+    dropped uuid[];
 begin
     with unordered as materialized (
-        select d.received_at, d.event_id, d.handler, d.attempt, d.lease is not null as lost,
+        select d.received_at, d.event_id, d.handler, d.origin_community_id, d.attempt, d.lease is not null as lost,
                d.lease is not null and d.attempt - d.forgiven >= chosen.max_attempts as spent
           from candhook.delivery d
          where chosen.ordered_by = 'none' and d.handler = chosen.name and d.due_at between first_due and right_now
@@ -30,7 +32,7 @@ begin
          limit batch
            for update skip locked
     ), ordered as materialized (
-        select d.received_at, d.event_id, d.handler, d.attempt, d.lease is not null as lost,
+        select d.received_at, d.event_id, d.handler, d.origin_community_id, d.attempt, d.lease is not null as lost,
                d.lease is not null and d.attempt - d.forgiven >= chosen.max_attempts as spent
           from candhook.heads(chosen.name) h
           join candhook.delivery d
@@ -55,21 +57,34 @@ begin
          using picked p
          where p.spent
            and d.received_at = p.received_at and d.event_id = p.event_id and coalesce(d.handler, '') = p.handler
+    ), leased as (
+        update candhook.delivery d
+           set lease = number, worker = take.worker, attempt = d.attempt + 1, held = false,
+               due_at = right_now + interval '15 seconds'
+          from picked p
+         where number is not null and not p.spent
+           and d.received_at = p.received_at and d.event_id = p.event_id and coalesce(d.handler, '') = p.handler
     )
-    update candhook.delivery d
-       set lease = number, worker = take.worker, attempt = d.attempt + 1, held = false,
-           due_at = right_now + interval '15 seconds'
+    select coalesce(array_agg(p.event_id), '{}'), array_agg(distinct p.origin_community_id) into taken, communities
       from picked p
-     where not p.spent
-       and d.received_at = p.received_at and d.event_id = p.event_id and coalesce(d.handler, '') = p.handler;
+     where not p.spent;
 
-    -- The event was dropped, with its month: nothing is left to handle, nor to tell about.
-    delete from candhook.delivery d
-     where d.lease = number
-       and not exists (select from candhook.event e where e.received_at = d.received_at and e.id = d.event_id);
-
-    return number;
+    -- The event was dropped, with its month: nothing is left to handle, nor to tell about. What is only locked will not be
+    -- run then, nor settled, and is leased the next time.
+    if number is not null then
+        dropped := array(select t.id
+                           from unnest(taken) as t (id)
+                          where not exists (select from candhook.event e
+                                             where e.received_at = candhook.received_at(t.id) and e.id = t.id));
+    end if;
+    if dropped <> '{}' then
+        delete from candhook.delivery d
+         using unnest(dropped) as t (id)
+         where d.received_at = candhook.received_at(t.id) and d.event_id = t.id and coalesce(d.handler, '') = chosen.name;
+        taken := array(select t.id from unnest(taken) as t (id) where t.id <> all (dropped));
+    end if;
 end
 $$;
-comment on function candhook.take(candhook.handler, text, integer, boolean, timestamptz, timestamptz) is
-    'leases due deliveries of a handler; returns the number of the lease; a part of candhook.claim';
+comment on function candhook.take(candhook.handler, bigint, text, integer, boolean, timestamptz, timestamptz) is
+    'leases due deliveries of a handler under this number, or locks them when it is null; returns their events and '
+    'communities; a part of candhook.claim';
