@@ -89,7 +89,8 @@ static void keep_pace(struct kind_sql *sql, size_t outcomes, int64_t took_ms)
     sql->batch = next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
 }
 
-/* Claims and runs a batch. *LOCKED: it was only locked. */
+/* Claims and runs a batch: the first one ever with a lease, since an earlier runner may have died of it. *LOCKED: it was
+ * only locked. */
 static enum result step(struct kind_sql *sql, const struct store_share *share, size_t *ran, char **handler, int *locked,
                         struct err *err)
 {
@@ -99,13 +100,13 @@ static enum result step(struct kind_sql *sql, const struct store_share *share, s
     struct run run = {.lease = &lease};
     enum result result;
 
-    if (sql->batch == 0)
-        sql->batch = FIRST_BATCH;
-    result = store_claim(sql->store, sql->worker, sql->batch, only_lock, share, &lease, err);
+    result = store_claim(sql->store, sql->worker, sql->batch > 0 ? sql->batch : FIRST_BATCH, only_lock, share, &lease, err);
     if (result != RESULT_OK)
         return result;
     *ran = lease.count;
     if (lease.count > 0) {
+        if (sql->batch == 0)
+            sql->batch = FIRST_BATCH;
         *handler = text_copy(lease.handler);
         *locked = lease.number == 0;
         began = clock_monotonic_ms();
