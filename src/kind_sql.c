@@ -20,10 +20,10 @@
 #define FIRST_BATCH 64
 #define MIN_BATCH 16
 #define MAX_BATCH 512
-#define BATCH_MS 200    /* a batch is as many as took about so long lately */
-#define ALONE_MS 10000  /* so long one event after the other is run; the rest of the batch is given back then */
-#define SLOW_MS 1000    /* a batch that took longer, */
-#define WARY_MS 60000   /* or went wrong, has the next ones leased for so long: people see then that they run */
+#define BATCH_MS 200   /* a batch is as many as took about so long lately */
+#define ALONE_MS 10000 /* so long one event after the other is run; the rest of the batch is given back then */
+#define SLOW_MS 1000   /* a batch that took longer, */
+#define WARY_MS 60000  /* or went wrong, has the next ones leased for so long: people see then that they run */
 
 static const char *const kinds[] = {"sql"};
 
@@ -89,8 +89,8 @@ static void keep_pace(struct kind_sql *sql, size_t outcomes, int64_t took_ms)
     sql->batch = next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
 }
 
-/* Claims and runs a batch: the first one ever with a lease, since an earlier runner may have died of it. *LOCKED: it was
- * only locked. */
+/* Claims and runs a batch: the first one ever with a lease, since an earlier runner may have died of it. *LOCKED: it
+ * was only locked. */
 static enum result step(struct kind_sql *sql, const struct store_share *share, size_t *ran, char **handler, int *locked,
                         struct err *err)
 {
@@ -100,7 +100,8 @@ static enum result step(struct kind_sql *sql, const struct store_share *share, s
     struct run run = {.lease = &lease};
     enum result result;
 
-    result = store_claim(sql->store, sql->worker, sql->batch > 0 ? sql->batch : FIRST_BATCH, only_lock, share, &lease, err);
+    result =
+        store_claim(sql->store, sql->worker, sql->batch > 0 ? sql->batch : FIRST_BATCH, only_lock, share, &lease, err);
     if (result != RESULT_OK)
         return result;
     *ran = lease.count;

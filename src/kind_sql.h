@@ -20,7 +20,8 @@ struct kind_sql {
     int batch;          /* how many to claim next; 0 before the first */
     int quick;          /* the last batch was run at such a pace that the largest would not last long */
     int alone;          /* the last batch failed as a whole: the next is run one by one */
-    int64_t wary_until; /* monotonic ms: until then every batch is leased, which counts its attempts before they begin */
+    int64_t
+        wary_until; /* monotonic ms: until then every batch is leased, which counts its attempts before they begin */
 };
 
 /*
