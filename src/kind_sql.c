@@ -89,9 +89,11 @@ static void keep_pace(struct kind_sql *sql, size_t outcomes, int64_t took_ms)
     sql->batch = next < MIN_BATCH ? MIN_BATCH : next > MAX_BATCH ? MAX_BATCH : (int)next;
 }
 
-/* Claims and runs a batch: the first one ever with a lease, since an earlier runner may have died of it. *LOCKED: it
- * was only locked. */
-static enum result step(struct kind_sql *sql, const struct store_share *share, size_t *ran, char **handler, int *locked,
+/*
+ * Claims and runs a batch: the first one ever with a lease, since an earlier runner may have died of it. *FUTILE: it
+ * was only locked, and nothing came of it, so it is due as before.
+ */
+static enum result step(struct kind_sql *sql, const struct store_share *share, size_t *ran, char **handler, int *futile,
                         struct err *err)
 {
     int only_lock = sql->batch != 0 && clock_monotonic_ms() >= sql->wary_until;
@@ -109,10 +111,10 @@ static enum result step(struct kind_sql *sql, const struct store_share *share, s
         if (sql->batch == 0)
             sql->batch = FIRST_BATCH;
         *handler = text_copy(lease.handler);
-        *locked = lease.number == 0;
         began = clock_monotonic_ms();
         result = run_batch(sql->store, &run, sql->alone, err);
         keep_pace(sql, run.outcomes, clock_monotonic_ms() - began);
+        *futile = lease.number == 0 && run.outcomes == 0;
     }
     store_free_lease(&lease);
     return result;
@@ -123,16 +125,16 @@ enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t 
 {
     const struct store_share share = {kinds, 1, busy, busy_count};
     int64_t began = clock_monotonic_ms();
-    int locked = 0;
+    int futile = 0;
     enum result result;
 
     *ran = 0;
     *handler = NULL;
-    result = step(sql, &share, ran, handler, &locked, err);
-    if (result != RESULT_OK || clock_monotonic_ms() - began >= SLOW_MS)
+    result = step(sql, &share, ran, handler, &futile, err);
+    if (result != RESULT_OK || futile || clock_monotonic_ms() - began >= SLOW_MS)
         sql->wary_until = clock_monotonic_ms() + WARY_MS;
-    sql->alone = locked && result == RESULT_FAIL;
-    return sql->alone ? RESULT_OK : result; /* nothing of it happened, and it is due as before */
+    sql->alone = futile && result == RESULT_FAIL;
+    return sql->alone ? RESULT_OK : result;
 }
 
 enum result kind_sql_due_in(struct kind_sql *sql, const char *const *busy, size_t busy_count, int *ms, struct err *err)
