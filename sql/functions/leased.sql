@@ -22,6 +22,7 @@ begin
             select d.event_id, d.handler
               from candhook.delivery d
              where d.lease = leased.lease and (ids is null or d.event_id = any (ids))
+             order by (d.received_at, d.event_id) -- in brackets no index has this order: found by lease, then sorted
                for update
         )
         select array_agg(h.event_id), min(h.handler) into ready, leased.handler from held h;
