@@ -54,9 +54,9 @@ declare
         'candhook_worker', 'usage on schema candhook',
         'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
                            'candhook.record(uuid[], bigint[], uuid[], bytea[], text[], boolean), '
-                           'candhook.claim(text, integer, text[], text[], boolean), candhook.run_sql(bigint, uuid[], text), '
-                           'candhook.leased(bigint, uuid[], text), candhook.place(bigint), candhook.handler_role(), '
-                           'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text), '
+                           'candhook.claim(text, integer, text[], text[], boolean), candhook.run_sql(bigint, uuid[], text, integer), '
+                           'candhook.leased(bigint, uuid[], text, integer), candhook.place(bigint), candhook.handler_role(), '
+                           'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text, tid[]), '
                            'candhook.renew(bigint), candhook.give_back(bigint, uuid[]), candhook.release(text), '
                            'candhook.due_in(text[], text[]), candhook.maintain()',
         'candhook_worker', 'execute on function candhook.bot_token(text), candhook.refuse_bot_token(text, timestamptz), '

@@ -91,7 +91,7 @@ static void keep_pace(struct kind_sql *sql, size_t outcomes, int64_t took_ms)
 
 /*
  * Claims and runs a batch: the first one ever with a lease, since an earlier runner may have died of it. *FUTILE: it
- * was only locked, and nothing came of it, so it is due as before.
+ * was only locked, and failed as a whole, so it is due as before.
  */
 static enum result step(struct kind_sql *sql, const struct store_share *share, size_t *ran, char **handler, int *futile,
                         struct err *err)
@@ -114,7 +114,7 @@ static enum result step(struct kind_sql *sql, const struct store_share *share, s
         began = clock_monotonic_ms();
         result = run_batch(sql->store, &run, sql->alone, err);
         keep_pace(sql, run.outcomes, clock_monotonic_ms() - began);
-        *futile = lease.number == 0 && run.outcomes == 0;
+        *futile = lease.number == 0 && result == RESULT_FAIL;
     }
     store_free_lease(&lease);
     return result;
@@ -133,7 +133,7 @@ enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t 
     result = step(sql, &share, ran, handler, &futile, err);
     if (result != RESULT_OK || futile || clock_monotonic_ms() - began >= SLOW_MS)
         sql->wary_until = clock_monotonic_ms() + WARY_MS;
-    sql->alone = futile && result == RESULT_FAIL;
+    sql->alone = futile;
     return sql->alone ? RESULT_OK : result;
 }
 

@@ -80,7 +80,8 @@ struct store_delivery {
 
 /* A batch of one handler's deliveries. */
 struct store_lease {
-    int64_t number; /* 0: the deliveries are only locked, by the transaction that store_run_sql ends */
+    int64_t number; /* 0: only locked, by the transaction that store_run_sql ends; then DELIVERIES has but the first */
+    int batch;      /* how many were asked for */
     const char *handler, *kind, *target;
     int timeout_ms;
     int concurrency; /* of a kind that is not sql: so many attempts at a time */

@@ -54,7 +54,7 @@ enum result store_claim(struct store *store, const char *worker, int batch, int 
     struct rows *rows = NULL;
     enum result result = RESULT_OK;
 
-    memset(lease, 0, sizeof *lease);
+    *lease = (struct store_lease){.batch = batch};
     if (only_lock)
         result = store_command(store, "begin", err);
     if (result != RESULT_OK)
@@ -110,12 +110,6 @@ static struct element text_of(const char *text)
     return (struct element){text, text != NULL ? strlen(text) : 0};
 }
 
-static struct element delivery_event_id(const void *context, size_t index, uint64_t *spare)
-{
-    (void)spare;
-    return text_of(((const struct store_delivery *)context)[index].event_id);
-}
-
 /* Runs the handler inside the transaction that is open. */
 static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
                                           int timeout_ms, struct rows **rows, struct err *err)
@@ -130,16 +124,17 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
     if (result != RESULT_OK)
         return result;
     call_integer(&call, lease->number);
+    if (lease->number == 0)
+        event_id = lease->deliveries[0].event_id;
     if (event_id != NULL)
         call_texts(&call, &event_id, 1);
-    else if (lease->number != 0)
-        call_text(&call, OID_TEXT_ARRAY, NULL);
     else
-        call_array(&call, OID_TEXT_ARRAY, OID_TEXT, lease->deliveries, lease->count, delivery_event_id);
+        call_text(&call, OID_TEXT_ARRAY, NULL);
     call_text(&call, OID_TEXT, lease->handler);
+    call_integer(&call, lease->batch);
     return database_call(store->database,
-                         "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3)", &call,
-                         rows, err);
+                         "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3, $4::integer)",
+                         &call, rows, err);
 }
 
 enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id, int timeout_ms,

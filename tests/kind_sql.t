@@ -28,7 +28,7 @@ is_deeply $rig->settled('tell', 1), ['ok|leased'], 'what a runner claims first i
 $rig->event_of('tell');
 is_deeply [ sort @{ $rig->settled('tell', 2) } ], [ 'ok|leased', 'ok|locked' ], 'then it only locks';
 
-# One whose event was dropped, with its month, is found out only by a lease.
+# One whose event was dropped, with its month.
 my $gone = HandlerRig::new_id();
 $rig->sql("insert into candhook.delivery (event_id, received_at, handler) values ('$gone', candhook.received_at('$gone'), 'tell'); select pg_notify('candhook', '')");
 $rig->wait_until(sub { $rig->sql('select count(*) from candhook.delivery') == 0 }, 'what has no event any more is cleaned away');

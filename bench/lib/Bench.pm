@@ -68,6 +68,13 @@ select candhook.add_handler('look', 'MOIM', 'product.created', 'sql', 'app.look'
 END
 }
 
+# The session that watches (Bench::Count) ends with the database.
+sub pg_stop ($self) {
+    $self->SUPER::pg_stop;
+    my $watch = delete $self->{watch} or return;
+    $watch->close;
+}
+
 # Everything as before the first event: call it while nothing runs but the database.
 sub clear ($self) {
     $self->sql('truncate candhook.event, candhook.outcome, candhook.delivery, candhook.malformed, candhook.spool_position, '

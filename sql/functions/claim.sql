@@ -20,9 +20,9 @@ as $$
 -- claims them records the attempt as lost.
 --
 -- With `only_lock`, what can be is not leased but only locked, which costs far less: deliveries of an unordered sql
--- handler whose last attempt was not lost. Their `lease` and `attempt` are null, and run_sql runs them in the same
--- transaction. Should
--- that come to nothing they are due as before, and nothing is counted: so who was disappointed claims with leases.
+-- handler whose last attempt was not lost. Here it is one of them, the first, whose `lease` and `attempt` are null; run_sql,
+-- called without a lease in the same transaction, locks and runs a batch from there on. Should that come to nothing they
+-- are due as before, and nothing is counted: so who was disappointed claims with leases.
 --
 -- Only the ends of the index (handler, due_at) are looked at, so it does not matter how much waits for later, for a
 -- token or for a handler that is disabled; of an ordered handler, the first delivery of each key. What lacks its token
@@ -36,7 +36,8 @@ declare
     parked integer := 0;
     number bigint; -- null: they are only locked
     taken uuid[];
-    communities text[]; -- theirs
+    attempts integer[]; -- theirs
+    communities text[];
     ready uuid[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -75,28 +76,30 @@ begin
         continue when chosen.kind = 'sql' and not candhook.slot(chosen.name, chosen.concurrency);
 
         -- What was lost with its whole batch is taken alone the next time: one that brings the server down must not take
-        -- the others along until their attempts are used up. Other kinds run in processes of their own.
+        -- the others along until their attempts are used up. Other kinds run in processes of their own. Where something was
+        -- parked, the next that is locked may lack its token, too.
         number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not best.lost)
                        then nextval('candhook.lease') end;
-        select * into taken, communities
-          from candhook.take(chosen, number, claim.worker, case when chosen.kind = 'sql' and best.lost then 1 else batch end,
+        select * into taken, attempts, communities
+          from candhook.take(chosen, number, claim.worker,
+                             case when chosen.kind = 'sql' and (best.lost or number is null and parked = 0) then 1 else batch end,
                              case when chosen.kind = 'sql' then best.lost end, best.due_at, right_now);
-        ready := taken;
-        if chosen.needs_token
-           and exists (select from unnest(communities) as c (id)
-                        where not exists (select from candhook.bot_token t where t.origin_community_id = c.id and t.valid)) then
-            ready := candhook.park(chosen.name, taken);
+        if chosen.needs_token then
+            ready := candhook.park(chosen.name, taken, communities);
+            if cardinality(ready) < cardinality(taken) then
+                parked := parked + cardinality(taken) - cardinality(ready);
+                select coalesce(array_agg(t.id), '{}'), array_agg(t.attempt) into taken, attempts
+                  from unnest(taken, attempts) as t (id, attempt)
+                 where t.id = any (ready);
+            end if;
         end if;
-        parked := parked + cardinality(taken) - cardinality(ready);
-        continue when ready = '{}';
+        continue when taken = '{}';
 
         return query
         select number, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
-               coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end), r.id, d.attempt, x.*
-          from unnest(ready) as r (id)
-          left join candhook.delivery d
-            on number is not null
-               and d.received_at = candhook.received_at(r.id) and d.event_id = r.id and coalesce(d.handler, '') = chosen.name
+               coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end),
+               r.id, case when number is not null then r.attempt end, x.*
+          from unnest(taken, attempts) as r (id, attempt)
           left join lateral (
                select t.token, to_char(t.stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                       to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
@@ -105,10 +108,12 @@ begin
                  from candhook.event e
                  left join candhook.bot_token t
                    on chosen.needs_token and t.valid and t.origin_community_id = e.origin_community_id
-                where chosen.kind <> 'sql' and e.received_at = d.received_at and e.id = d.event_id) x on true
+                where chosen.kind <> 'sql' and e.received_at = candhook.received_at(r.id) and e.id = r.id
+                limit 1) x on true
            -- A token that went since park looked: the handler must not get null, so the lease runs out.
          where chosen.kind = 'sql' or not chosen.needs_token or x.token is not null
-         order by r.id; -- which begins with the time of receipt
+         order by r.id -- which begins with the time of receipt
+         limit case when number is null then 1 end;
         exit when found;
     end loop;
 
@@ -120,5 +125,5 @@ end
 $$;
 comment on function candhook.claim(text, integer, text[], text[], boolean) is
     'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for kind '
-    'sql everything after attempt is null, since run_sql looks it up; with only_lock those of an unordered sql handler are '
-    'locked and not counted, and their lease and attempt are null; timeout_ms in milliseconds, times as RFC 3339 in UTC';
+    'sql everything after attempt is null, since run_sql looks it up; with only_lock the first one of an unordered sql handler is '
+    'locked and not counted, and its lease and attempt are null; timeout_ms in milliseconds, times as RFC 3339 in UTC';

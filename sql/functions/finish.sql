@@ -1,6 +1,7 @@
 create or replace function candhook.finish(lease bigint, ids uuid[], results text[], details text[],
                                            started_at timestamptz[], finished_at timestamptz[],
-                                           delays integer[] default null, handler text default null)
+                                           delays integer[] default null, handler text default null,
+                                           rows tid[] default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -17,16 +18,22 @@ as $$
 -- and the attempt is forgiven. A delay, in seconds, is the least that a retry waits, as whoever was asked wished; a day
 -- at most.
 --
--- What this lease no longer holds is left out: somebody else has it, or it is settled. The lease and the handler are
--- compared through coalesce so that each delivery is found by its key: found by the lease, all would be compared with
--- all, and found by the handler, with all that waits for it (a plan made while the table was small would do that).
+-- What this lease no longer holds is left out: somebody else has it, or it is settled. Without a lease these are attempts
+-- at deliveries of `handler` that the caller's transaction has only locked: nobody has counted them yet. `rows` is where
+-- the deliveries lie, when the caller knows and has them locked.
 --
--- Without a lease these are attempts at deliveries of `handler` that the caller's transaction has only locked: nobody has
--- counted them yet.
+-- Else each is looked for alone, and by its key, since the handler is compared through coalesce: a plan that was
+-- made while the table was small would compare all with all, or look at everything that waits for the handler.
 declare
     policy candhook.handler;
     token_wait interval := '30 seconds';
     uncounted constant integer := (finish.lease is null)::integer;
+    gone tid[]; -- where lies what is settled,
+    later tid[]; -- and what is put off
+    attempts integer[];
+    forgiven integer[];
+    held boolean[];
+    due_at timestamptz[];
 begin
     if not results <@ array['ok', 'retry', 'failed'] or array_position(results, null) is not null then
         raise exception 'candhook.finish: a result is ok, retry or failed, not %', results
@@ -44,62 +51,64 @@ begin
         token_wait := '1 second';
     end if;
 
-    return query
-    with said as materialized (
-        select g.*, candhook.received_at(g.id) as received_at
-          from unnest(ids, results, details, started_at, finished_at, delays)
-               as g (id, result, detail, started_at, finished_at, delay)
-    ), succeeded as (
-        delete from candhook.delivery d
-         using said g
-         where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
-           and coalesce(d.lease, 0) = coalesce(finish.lease, 0)
-           and g.result = 'ok'
-        returning g.*, d.attempt + uncounted as attempt,
-                  (select t.token from candhook.bot_token t where t.origin_community_id = d.origin_community_id) as token,
-                  'ok' as verdict
-    ), failing as materialized (
-        select g.*, d.attempt + uncounted as attempt, t.token,
-               case when policy.needs_token and t.valid is not true then 'held'
-                    when g.result = 'retry' and d.attempt + uncounted - d.forgiven < policy.max_attempts then 'retry'
+    if rows is null then
+        rows := array(select (select d.ctid
+                                from candhook.delivery d
+                               where d.received_at = candhook.received_at(g.id) and d.event_id = g.id
+                                 and coalesce(d.handler, '') = policy.name
+                                 and d.lease is not distinct from finish.lease
+                                 for update)
+                        from unnest(ids) with ordinality as g (id, number)
+                       order by g.number);
+    end if;
+
+    with found as materialized (
+        select g.id, g.started_at, g.finished_at, g.delay, left(candhook.masked(g.detail, t.token), 4000) as detail,
+               g.place, d.received_at, d.attempt, d.forgiven,
+               case when g.result = 'ok' then 'ok'
+                    when policy.needs_token and t.valid is not true then 'held'
+                    when g.result = 'retry' and d.attempt - d.forgiven < policy.max_attempts then 'retry'
                     else 'failed' end as verdict
-          from said g
-          join candhook.delivery d
-            on d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
-          left join candhook.bot_token t on t.origin_community_id = d.origin_community_id
-         where coalesce(d.lease, 0) = coalesce(finish.lease, 0) and g.result <> 'ok'
-    ), settled as (
-        delete from candhook.delivery d
-         using failing g
-         where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
-           and coalesce(d.lease, 0) = coalesce(finish.lease, 0)
-           and g.verdict = 'failed'
-        returning g.*
-    ), put_off as (
-        update candhook.delivery d
-           set lease = null, worker = null, attempt = g.attempt, held = g.verdict = 'held',
-               forgiven = d.forgiven + (g.verdict = 'held')::integer,
-               due_at = clock_timestamp()
-                        + case when g.verdict = 'held' then token_wait
-                               else greatest(candhook.backoff(g.attempt - d.forgiven, policy),
-                                             least(coalesce(g.delay, 0), 86400) * interval '1 second') end
-          from failing g
-         where d.received_at = g.received_at and d.event_id = g.id and coalesce(d.handler, '') = policy.name
-           and coalesce(d.lease, 0) = coalesce(finish.lease, 0)
-           and g.verdict in ('retry', 'held')
-        returning g.*
-    ), done as (
-        insert into candhook.outcome as o
-               (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
-        select a.id, a.received_at, policy.name, a.attempt, case a.verdict when 'held' then 'retry' else a.verdict end,
-               left(candhook.masked(a.detail, a.token), 4000), a.started_at, a.finished_at
-          from (select * from succeeded union all select * from settled union all select * from put_off) a
-        returning o.event_id, o.result, o.detail
+          from unnest(ids, results, details, started_at, finished_at, delays, rows)
+               as g (id, result, detail, started_at, finished_at, delay, place)
+         cross join lateral (
+               select d.received_at, d.attempt + uncounted as attempt, d.forgiven, d.origin_community_id
+                 from candhook.delivery d
+                where d.ctid = g.place and d.lease is not distinct from finish.lease
+                limit 1) d
+          left join lateral (
+               select t.token, t.valid
+                 from candhook.bot_token t
+                where t.origin_community_id = d.origin_community_id
+                limit 1) t on true
+    ), recorded as (
+        insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
+        select f.id, f.received_at, policy.name, f.attempt, case f.verdict when 'held' then 'retry' else f.verdict end,
+               f.detail, f.started_at, f.finished_at
+          from found f
     )
-    select * from done;
+    select array_agg(f.id), array_agg(case f.verdict when 'held' then 'retry' else f.verdict end), array_agg(f.detail),
+           array_agg(f.place) filter (where f.verdict in ('ok', 'failed')),
+           array_agg(f.place) filter (where f.verdict in ('retry', 'held')),
+           array_agg(f.attempt) filter (where f.verdict in ('retry', 'held')),
+           array_agg(f.forgiven + (f.verdict = 'held')::integer) filter (where f.verdict in ('retry', 'held')),
+           array_agg(f.verdict = 'held') filter (where f.verdict in ('retry', 'held')),
+           array_agg(clock_timestamp()
+                     + case when f.verdict = 'held' then token_wait
+                            else greatest(candhook.backoff(f.attempt - f.forgiven, policy),
+                                          least(coalesce(f.delay, 0), 86400) * interval '1 second') end)
+               filter (where f.verdict in ('retry', 'held'))
+      into ids, results, details, gone, later, attempts, forgiven, held, due_at
+      from found f;
+
+    perform candhook.settle(gone);
+    if later is not null then
+        perform candhook.put_off(later, attempts, forgiven, held, due_at);
+    end if;
+    return query select * from unnest(ids, results, details);
 end
 $$;
-comment on function candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text) is
+comment on function candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text, tid[]) is
     'records what came of leased attempts (ok, retry, failed) and settles or puts off their deliveries, for at least the '
     'delays in seconds; returns what was recorded of those that the lease still holds; without a lease, of deliveries of '
     'the handler that this transaction has locked';

@@ -1,11 +1,13 @@
-create or replace function candhook.run_sql(lease bigint, ids uuid[] default null, handler text default null)
+create or replace function candhook.run_sql(lease bigint, ids uuid[] default null, handler text default null,
+                                            batch integer default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql
 as $$
 #variable_conflict use_column
 -- Runs the leased deliveries of an sql handler in this transaction, and records what came of each in the same one: a
--- handler's effect happens exactly once. With `ids`, only these events. Without a lease, those of them that this
--- transaction's claim has locked for `handler`: if it comes to nothing, they are due as before.
+-- handler's effect happens exactly once. With `ids`, only these events. Without a lease, up to `batch` deliveries of
+-- `handler` that are due, from the one on which this transaction's claim has locked, and whose event is in `ids`: if it
+-- comes to nothing, they are due as before.
 --
 -- Each event has a subtransaction, so one that fails takes nothing along. Deferred constraints are checked within it,
 -- for at the commit it would be too late; then their modes are put back for the next event. An error that cannot be
@@ -24,7 +26,6 @@ declare
     new_role constant text := candhook.handler_role();
     until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
     call text;
-    recorded integer;
     deferrable_exist boolean;
     restore text;
     job record;
@@ -32,6 +33,7 @@ declare
     word text;
     began timestamptz;
     ran uuid[] := '{}';
+    rows tid[] := '{}';
     words text[] := '{}';
     details text[] := '{}';
     starts timestamptz[] := '{}';
@@ -52,7 +54,7 @@ begin
         return;
     end if;
 
-    for job in select * from candhook.leased(run_sql.lease, ids, run_sql.handler) loop
+    for job in select * from candhook.leased(run_sql.lease, ids, run_sql.handler, batch) loop
         exit when cardinality(ran) > 0 and clock_timestamp() > until;
         if call is null then
             select format('select %I.%I($1, $2)', n.nspname, p.proname) into call
@@ -97,6 +99,7 @@ begin
         end if;
 
         ran := array_append(ran, (job.event).id);
+        rows := array_append(rows, job.place);
         words := array_append(words, word);
         details := array_append(details, left(candhook.masked(said, job.bot_token), 4000));
         starts := array_append(starts, began);
@@ -107,18 +110,15 @@ begin
 
     return query
     select f.event_id, f.result, f.detail
-      from candhook.finish(run_sql.lease, ran, words, details, starts, ends, handler => run_sql.handler) f
+      from candhook.finish(run_sql.lease, ran, words, details, starts, ends, handler => run_sql.handler,
+                           rows => rows) f
      order by f.event_id;
-    get diagnostics recorded = row_count;
-    if lease is null and recorded < cardinality(ran) then
-        raise exception 'candhook.run_sql: somebody else has run what no claim of this transaction had locked'
-            using errcode = 'object_not_in_prerequisite_state';
-    end if;
     if ids is null then
         perform candhook.give_back(run_sql.lease);
     end if;
 end
 $$;
-comment on function candhook.run_sql(bigint, uuid[], text) is
-    'runs the leased deliveries of an sql handler in this transaction (with `ids`, only these events; without a lease, '
-    'those of the handler that this transaction claimed with only_lock) and records what came of each';
+comment on function candhook.run_sql(bigint, uuid[], text, integer) is
+    'runs the leased deliveries of an sql handler in this transaction (with `ids`, only these events; without a lease, up to '
+    '`batch` that are due, from the one in `ids` on, which this transaction claimed with only_lock) and records what came of '
+    'each';

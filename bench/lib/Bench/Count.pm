@@ -27,7 +27,14 @@ sub table_of ($self, $running) { return $table{ $running->{tables} } }
 sub rows ($self, $running) {
     my $schema = $running->{tables};
     my $done = $schema eq 'candhook' ? "candhook.outcome where result = 'ok'" : 'peer.outcome';
-    return split /\|/, $self->sql("select (select count(*) from $schema.event), (select count(*) from $done)");
+    return split /\|/, $self->ask("select (select count(*) from $schema.event), (select count(*) from $done);");
+}
+
+# One session that stays: a new one for each question would cost the database more than some thousand events do, and be
+# counted as theirs.
+sub ask ($self, $sql) {
+    $self->{watch} //= $self->psql_session;
+    return $self->{watch}->query($sql);
 }
 
 # Waits until WANTED more events than before are handled. Gives up when nothing moves for so many seconds. Returns whether
@@ -36,7 +43,7 @@ sub wait_done ($self, $running, $wanted, $patience = 6) {
     my ($last, $moved) = (-1, Time::HiRes::time());
     while (1) {
         # While deliveries wait the rows need not be counted.
-        my $busy = $running->{tables} eq 'candhook' && $self->sql('select exists (select from candhook.delivery)') eq 't'
+        my $busy = $running->{tables} eq 'candhook' && $self->ask('select exists (select from candhook.delivery);') eq 't'
           && Time::HiRes::time() - $moved < $patience;
         my $now = $busy ? $last : ($self->rows($running))[1];
         return 1 if !$busy && $now >= $wanted;
