@@ -16,8 +16,7 @@ static int is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* From behind a string's first quote to behind its last; NULL when the body ends in it. */
-static const char *skip_string(const char *at, const char *end)
+const char *body_skip_string(const char *at, const char *end)
 {
     const char *const start = at;
     const char *quote, *back;
@@ -40,7 +39,7 @@ static const char *skip_object(const char *at, const char *end)
     while (at != NULL && at < end) {
         switch (*at++) {
         case '"':
-            at = skip_string(at, end);
+            at = body_skip_string(at, end);
             break;
         case '{':
         case '[':

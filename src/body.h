@@ -14,4 +14,7 @@
  */
 int body_is_whole(const char *body, size_t length);
 
+/* From behind a JSON string's first quote to behind its last; NULL when it does not end before END. */
+const char *body_skip_string(const char *at, const char *end);
+
 #endif

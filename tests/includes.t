@@ -26,10 +26,11 @@ my @boundaries = (
     [ 'fcgi_stdio.h',  qr/fcgi_stdio\.h/,          [] ],
     [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/fcgi.c'] ],
     [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/database.c'] ],
-    [ 'cJSON',         qr/cJSON/,                  ['src/event.c'] ],
+    [ 'cJSON',         qr/cJSON/,                  [ 'src/event.c', 'src/event_edit.c' ] ],
     [ 'libcurl',       qr/curl/,                   [ 'src/http.c', 'src/http_inside.h', 'src/http_pool.c' ] ],
     [ 'nettle',        qr/nettle/,                 ['src/digest.c'] ],
     [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf.c'] ],
+    [ 'event_inside.h', qr/event_inside\.h/,       [ 'src/event.c', 'src/event_edit.c', 'src/event_scan.c' ] ],
     [ 'http_inside.h', qr/http_inside\.h/,         [ 'src/http.c', 'src/http_pool.c' ] ],
     [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf.c', 'src/conf_keys.c' ] ],
 );

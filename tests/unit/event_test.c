@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What makes a body an event, and the reason that is given when it is none.
+ * What makes a body an event, the columns that it is taken apart into, and the reason that is given when it is none.
  */
 #include <config.h>
 
@@ -20,6 +20,7 @@
 #define A16 A4 A4 A4 A4
 #define D10 "1234567890"
 #define D100 D10 D10 D10 D10 D10 D10 D10 D10 D10 D10
+#define PLAIN "{\"module\":\"M\",\"type\":\"t\",\"context\":{},\"payload\":{}"
 
 struct sample {
     const char *name, *text;
@@ -55,6 +56,10 @@ static const struct sample samples[] = {
     {"a context id of 255 bytes",
      START "\"context\":{\"userId\":\"" D100 D100 D10 D10 D10 D10 D10 "12345\"},\"payload\":{}}", NULL},
 
+    {"characters of every length", WITH("\"\x7f\u00e9\303\251\342\202\254\360\237\230\200\364\217\277\277\""), NULL},
+    {"escapes of every kind", WITH("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u001f\\uABcd\""), NULL},
+    {"what looks like a NUL behind a backslash", WITH("\"\\\\u0000\""), NULL},
+
     {"nothing", "", "the body is empty"},
     {"white space", " \n", "the body is not a JSON object"},
     {"a BOM alone", "\xef\xbb\xbf", "the body is not a JSON object"},
@@ -75,6 +80,37 @@ static const struct sample samples[] = {
     {"an unknown escape", WITH("\"\\x\""), "not JSON from byte"},
     {"a lone low surrogate", WITH("\"\\udc00\""), "not JSON from byte"},
     {"a high surrogate without its low one", WITH("\"\\ud800x\""), "not JSON from byte"},
+    {"a high surrogate alone", WITH("\"\\ud800\""), "not JSON from byte"},
+    {"two high surrogates", WITH("\"\\ud800\\ud800\""), "not JSON from byte"},
+    {"surrogates the wrong way round", WITH("\"\\udc00\\ud800\""), "not JSON from byte"},
+    {"a high surrogate before half an escape", WITH("\"\\ud800\\\""), "not JSON from byte"},
+    {"a surrogate in a name", PLAIN ",\"\\udc00\":1}", "not JSON from byte"},
+    {"an escape without digits", WITH("\"\\u\""), "not JSON from byte 146 on"},
+    {"an escape of three digits", WITH("\"\\u123\""), "not JSON from byte 146 on"},
+    {"an escape with a letter too far", WITH("\"\\u12g4\""), "not JSON from byte 146 on"},
+    {"an escape with a sign", WITH("\"\\u+123\""), "not JSON from byte 146 on"},
+    {"an escape with a great U", WITH("\"\\U0041\""), "not JSON from byte"},
+    {"an escape cut off", "{\"a\":\"\\u00", "not JSON from byte 7 on"},
+    {"a backslash at the end", "{\"a\":\"\\", "not JSON from byte"},
+    {"an escaped NUL", WITH("\"a\\u0000\""), "a NUL character (\\u0000) at byte 147"},
+    {"an escaped NUL in a name", PLAIN ",\"\\u0000\":1}", "a NUL character (\\u0000) at byte 53"},
+    {"an escaped NUL in a module that does not count",
+     "{\"module\":\"\\u0000\",\"module\":\"M\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}",
+     "a NUL character (\\u0000) at byte 12"},
+    {"a control character in a string", WITH("\"\x1f\""), "a control character at byte 146"},
+    {"a line end in a string", WITH("\"a\n\""), "a control character at byte 147"},
+    {"a tab in a module", "{\"module\":\"\t\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}",
+     "a control character at byte 12"},
+    {"a line end behind a backslash", WITH("\"\\\n\""), "not JSON from byte"},
+    {"a form feed between members", PLAIN "\f}", "a control character at byte 51"},
+    {"a control character behind the object", PLAIN "}\v", "a control character at byte 52"},
+    {"a control character in front", "\v" PLAIN "}", "the body is not a JSON object"},
+    {"a DEL between members", PLAIN "\x7f}", "not JSON from byte"},
+    {"a hard space between members", PLAIN "\302\240}", "not JSON from byte"},
+    {"ISO 8859-1", WITH("\"\351\""), "not UTF-8 at byte 146"},
+    {"ISO 8859-1 in a module that does not count",
+     "{\"module\":\"\351\",\"module\":\"M\",\"type\":\"t\"," CONTEXT ",\"payload\":{}}", "not UTF-8 at byte 12"},
+    {"what is no UTF-8 behind the object", PLAIN "}\377", "not UTF-8 at byte 52"},
     {"text behind", EVENT "x", "text after the object, at byte 163"},
     {"a second event behind", EVENT "\n" EVENT, "text after the object, at byte 164"},
     {"a BOM behind", EVENT "\xef\xbb\xbf", "text after the object, at byte 163"},
@@ -135,6 +171,96 @@ static const struct sample samples[] = {
      "context.userId is longer than 255 bytes"},
 };
 
+struct columns {
+    const char *name, *body;
+    const char *wanted; /* all columns in the order of struct event, joined by bars */
+};
+
+static const struct columns column_samples[] = {
+    {"the documented event", EVENT,
+     "MOIM|product.created|G0|U1|G1|null|{\"id\":\"CP:AK290DKFJD\"}|{\"context\":{\"profileId\":null}}"},
+    {"all ids",
+     START "\"context\":{\"profileId\":\"P\",\"communityId\":\"\",\"userId\":\"U\",\"originCommunityId\":\"O\"},"
+           "\"payload\":{}}",
+     "MOIM|product.created|O|U||P|{}|null"},
+    {"nothing but what must be", PLAIN "}", "M|t|null|null|null|null|{}|null"},
+    {"a BOM and white space everywhere",
+     "\xef\xbb\xbf \n{ \"module\" : \"M\" ,\t\"type\"\r\n:\"t\", \"payload\" : { \"a\" : 1 } ,\"context\" : { "
+     "\"userId\" : \"U\" } } \n",
+     "M|t|null|U|null|null|{ \"a\" : 1 }|null"},
+    {"texts are decoded",
+     "{\"module\":\"\\u00e9\303\251\\ud83d\\ude00\",\"type\":\"\\\"\\\\\\/"
+     "\\n\",\"context\":{\"userId\":\"\\u0055\"},\"payload\":{}}",
+     "\303\251\303\251\360\237\230\200|\"\\/\n|null|U|null|null|{}|null"},
+    {"names are decoded",
+     "{\"mod\\u0075le\":\"M\",\"\\u0074ype\":\"t\",\"conte\\u0078t\":{\"user\\u0049d\":\"U\"},\"payl\\u006fad\":{"
+     "\"\\u0061\":1}}",
+     "M|t|null|U|null|null|{\"\\u0061\":1}|null"},
+    {"every digit of the payload",
+     START "\"context\":{},\"payload\":{\"a\":1.10,\"b\":[-0,1E+3,12345678901234567890.0123456789]}}",
+     "MOIM|product.created|null|null|null|null|{\"a\":1.10,\"b\":[-0,1E+3,12345678901234567890.0123456789]}|null"},
+    {"a payload with brackets and quotes in its strings",
+     "{\"payload\":{\"}\":\"{\\\"}\",\"a\":[\"]\\\\\",{}]},\"module\":\"M\",\"context\":{},\"type\":\"t\"}",
+     "M|t|null|null|null|null|{\"}\":\"{\\\"}\",\"a\":[\"]\\\\\",{}]}|null"},
+    {"the last of equal names counts",
+     "{\"payload\":1,\"module\":1,\"context\":{\"userId\":\"X\"},\"module\":\"M\",\"type\":\"t\",\"payload\":{\"a\":1},"
+     "\"context\":{\"userId\":{},\"userId\":\"U\"},\"p\\u0061yload\":{\"a\":2}}",
+     "M|t|null|U|null|null|{\"a\":2}|null"},
+    {"extra, every digit", PLAIN ",\"n\":1.10,\"more\" : [ 1e400 , {} ]}",
+     "M|t|null|null|null|null|{}|{\"n\":1.10,\"more\" : [ 1e400 , {} ]}"},
+    {"extra of every kind",
+     "{\"a\":true,\"module\":\"M\",\"b\":null "
+     ",\"type\":\"t\",\"c\":\"}\\\"\",\"context\":{},\"d\":-1,\"payload\":{},\"\":[[]]}",
+     "M|t|null|null|null|null|{}|{\"a\":true,\"b\":null,\"c\":\"}\\\"\",\"d\":-1,\"\":[[]]}"},
+    {"names in other cases are extra", PLAIN ",\"Module\":1,\"userId\":\"U\",\"\\u0050ayload\":2}",
+     "M|t|null|null|null|null|{}|{\"Module\":1,\"userId\":\"U\",\"\\u0050ayload\":2}"},
+    {"equal names in extra stay", PLAIN ",\"a\":1,\"a\":2}", "M|t|null|null|null|null|{}|{\"a\":1,\"a\":2}"},
+    {"extra of the context",
+     "{\"module\":\"M\",\"type\":\"t\",\"context\":{\"x\" : 1.0,\"userId\":\"U\",\"module\":\"N\"},\"payload\":{}}",
+     "M|t|null|U|null|null|{}|{\"context\":{\"x\" : 1.0,\"module\":\"N\"}}"},
+    {"extra at both levels",
+     "{\"a\":1,\"module\":\"M\",\"type\":\"t\",\"context\":{\"communityId\":\"C\",\"context\":{}},\"payload\":{},\"b\":"
+     "2}",
+     "M|t|null|null|C|null|{}|{\"a\":1,\"b\":2,\"context\":{\"context\":{}}}"},
+    {"ids that are null",
+     "{\"module\":\"M\",\"type\":\"t\",\"payload\":{},\"context\":{\"originCommunityId\":null,\"userId\":null,"
+     "\"communityId\":null,\"profile\\u0049d\": null}}",
+     "M|t|null|null|null|null|{}|{\"context\":{\"originCommunityId\":null,\"userId\":null,\"communityId\":null,"
+     "\"profile\\u0049d\": null}}"},
+    {"an id that was null before",
+     "{\"module\":\"M\",\"type\":\"t\",\"payload\":{},\"context\":{\"userId\":null,\"userId\":\"U\",\"profileId\":null}"
+     "}",
+     "M|t|null|U|null|null|{}|{\"context\":{\"profileId\":null}}"},
+    {"an id that is null in the end",
+     "{\"module\":\"M\",\"type\":\"t\",\"payload\":{},\"context\":{\"userId\":\"U\",\"userId\":null}}",
+     "M|t|null|null|null|null|{}|{\"context\":{\"userId\":\"U\",\"userId\":null}}"},
+    {"a context that does not count leaves nothing",
+     "{\"context\":{\"x\":1},\"module\":\"M\",\"type\":\"t\",\"context\":{},\"payload\":{},\"y\":{}}",
+     "M|t|null|null|null|null|{}|{\"y\":{}}"},
+};
+
+/* What is no UTF-8: by its length or place, too long a form, a surrogate, too great. */
+static const char *const not_utf8[] = {
+    "\200",
+    "\277",
+    "\300\200",
+    "\301\277",
+    "\302",
+    "\302\303",
+    "\337x",
+    "\340\240",
+    "\340\237\277",
+    "\342\202x",
+    "\355\240\200",
+    "\355\277\277",
+    "\360\220\200",
+    "\360\217\277\277",
+    "\364\220\200\200",
+    "\365\200\200\200",
+    "\376",
+    "\377",
+};
+
 /* Gives the function a copy of exactly that length, so that a tool for memory errors sees a step too far. */
 static enum result check(const char *text, size_t length, struct err *why)
 {
@@ -157,6 +283,69 @@ static void check_sample(const struct sample *sample)
 
     if (!ok(right, "%s: %s", sample->name, sample->reason != NULL ? sample->reason : "an event"))
         printf("# got: %s\n", result == RESULT_OK ? "an event" : why.text);
+}
+
+static const char *or_null(const char *text)
+{
+    return text != NULL ? text : "null";
+}
+
+static char *join(const struct event *event)
+{
+    char *text;
+    int length =
+        asprintf(&text, "%s|%s|%s|%s|%s|%s|%.*s|%s", event->module, event->type,
+                 or_null(event->context_ids[EVENT_ORIGIN_COMMUNITY_ID]), or_null(event->context_ids[EVENT_USER_ID]),
+                 or_null(event->context_ids[EVENT_COMMUNITY_ID]), or_null(event->context_ids[EVENT_PROFILE_ID]),
+                 (int)event->payload_length, event->payload, or_null(event->extra));
+
+    return length < 0 ? NULL : text;
+}
+
+static void check_columns(const struct columns *columns)
+{
+    size_t length = strlen(columns->body);
+    char *body = malloc(length), *got = NULL;
+    struct event event;
+    struct err why = {""};
+
+    memcpy(body, columns->body, length);
+    if (event_read(body, length, &event, &why) == RESULT_OK)
+        got = join(&event);
+    is_text(got != NULL ? got : why.text, columns->wanted, columns->name);
+    event_free(&event);
+    free(got);
+    free(body);
+}
+
+static void check_no_columns(void)
+{
+    static const char text[] = PLAIN ",\"x\":1,\"payload\":7}";
+    struct event event;
+    struct err why = {""};
+
+    memset(&event, 'x', sizeof event);
+    ok(event_read(text, sizeof text - 1, &event, &why) == RESULT_FAIL && event.module == NULL &&
+           event.payload == NULL && event.extra == NULL,
+       "what is no event has no columns");
+    event_free(&event);
+    event_free(NULL);
+}
+
+/* At every place of a word of the machine. */
+static void check_utf8(const char *bytes)
+{
+    int right = 1;
+
+    for (int before = 0; before < 17; before++) {
+        struct err why = {""};
+        char text[200], reason[50];
+
+        snprintf(text, sizeof text, "%s,\"x\":\"%.*s%s%.*s\"}", PLAIN, before, D10 D10, bytes, before / 2, D10);
+        snprintf(reason, sizeof reason, "not UTF-8 at byte %d", (int)(sizeof PLAIN + strlen(",\"x\":\"")) + before);
+        right = right && check(text, strlen(text), &why) == RESULT_FAIL && strcmp(why.text, reason) == 0;
+    }
+    ok(right, "no UTF-8: %02x…", (unsigned char)*bytes);
 }
 
 static void check_nul(void)
@@ -231,6 +420,11 @@ int main(void)
     setlocale(LC_ALL, ""); /* a decimal comma must make no difference */
     for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++)
         check_sample(&samples[i]);
+    for (size_t i = 0; i < sizeof column_samples / sizeof column_samples[0]; i++)
+        check_columns(&column_samples[i]);
+    for (size_t i = 0; i < sizeof not_utf8 / sizeof not_utf8[0]; i++)
+        check_utf8(not_utf8[i]);
+    check_no_columns();
     ok(event_check(NULL, 0, &why) == RESULT_FAIL, "no body at all");
     check_nul();
     check_depth();

@@ -1,0 +1,31 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What event.c, event_scan.c and event_edit.c share; nobody else includes this.
+ */
+#ifndef CANDHOOK_EVENT_INSIDE_H
+#define CANDHOOK_EVENT_INSIDE_H
+
+#include "event.h"
+
+/* A copy of a body, which is written to; *end is NUL. Bytes keep their places. */
+struct scan {
+    char *start, *at, *end;
+    struct err *why;
+};
+
+/* The place in the body as it is told to people: they count from 1. */
+size_t event_place(const struct scan *scan, const char *at);
+
+/* Judges all that needs no parser, and writes "0" and blanks over numbers. Gives in *OBJECT where the object begins. */
+MUST_CHECK enum result event_scan(struct scan *scan, const char **object);
+
+/* Memory that runs out must not look like a malformed body: it is the end of the program. */
+void *event_allocate(size_t size);
+
+static inline int event_is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+#endif
