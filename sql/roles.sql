@@ -53,7 +53,8 @@ declare
     grants constant text[] := array[
         'candhook_worker', 'usage on schema candhook',
         'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
-                           'candhook.record(uuid[], bigint[], uuid[], bytea[], text[], boolean), '
+                           'candhook.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], text[], text[], '
+                           'text[], uuid[], bytea[], text[], boolean), '
                            'candhook.claim(text, integer, text[], text[], boolean), candhook.run_sql(bigint, uuid[], text, integer), '
                            'candhook.leased(bigint, uuid[], text, integer), candhook.place(bigint), candhook.handler_role(), '
                            'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text, tid[]), '

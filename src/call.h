@@ -27,7 +27,7 @@ enum {
     OID_UUID_ARRAY = 2951
 };
 
-#define CALL_PARAMETERS 8
+#define CALL_PARAMETERS 16
 
 /* Begins as {0}. The members are what PQsendQueryParams takes. */
 struct call {

@@ -350,12 +350,3 @@ void event_free(struct event *event)
     free(event->extra);
     *event = (struct event){0};
 }
-
-enum result event_check(const char *body, size_t length, struct err *why)
-{
-    struct event event;
-    enum result result = event_read(body, length, &event, why);
-
-    event_free(&event);
-    return result;
-}

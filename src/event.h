@@ -48,9 +48,6 @@ MUST_CHECK enum result event_read(const char *body, size_t length, struct event 
 /* Frees what event_read made, also when it failed. */
 void event_free(struct event *event);
 
-/* event_read for who needs no more than its judgement. */
-MUST_CHECK enum result event_check(const char *body, size_t length, struct err *why);
-
 /*
  * The value at PATH of a JSON object, names joined by dots and indexes of arrays as numbers ("purchases.0.id"): a
  * string's text, the JSON of anything else, allocated. NULL when it is missing or null.

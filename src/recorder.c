@@ -43,9 +43,9 @@ struct recorder {
     struct spool_reader *reader;
     int inotify; /* -1: none to be had, then recorder_wait only sleeps */
     struct warned warned[WARNED_TYPES];
-    size_t next_warned; /* the entry that is overwritten when all are taken */
-    char **reasons;     /* room for a batch */
-    size_t last_count;  /* of the batch that was recorded last */
+    size_t next_warned;    /* the entry that is overwritten when all are taken */
+    struct judged *judged; /* room for a batch */
+    size_t last_count;     /* of the batch that was recorded last */
 };
 
 static enum result find_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
@@ -57,7 +57,7 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
 {
     struct recorder *recorder = calloc(1, sizeof *recorder);
 
-    if (recorder == NULL || (recorder->reasons = calloc(BATCH, sizeof *recorder->reasons)) == NULL)
+    if (recorder == NULL || (recorder->judged = calloc(BATCH, sizeof *recorder->judged)) == NULL)
         abort();
     recorder->store = store;
     recorder->notify = conf->runners == 0;
@@ -77,22 +77,32 @@ void recorder_free(struct recorder *recorder)
         close(recorder->inotify);
     for (size_t i = 0; i < WARNED_TYPES; i++)
         free(recorder->warned[i].name);
-    free(recorder->reasons);
+    free(recorder->judged);
     free(recorder);
 }
 
-/* Why a body is malformed, allocated; NULL for an event. */
-static char *judge(const struct segment_record *record)
+/* Takes a record apart, or says why it is no event. */
+static void judge(const struct segment_record *record, struct judged *judged)
 {
     struct err why;
 
+    *judged = (struct judged){0};
     if (record->flag == SEGMENT_CUT_OFF)
-        return text_copy("cut off: the body ended before its announced length");
-    if (event_check(record->body, record->body_length, &why) != RESULT_OK)
-        return text_copy(why.text);
-    if (record->flag == SEGMENT_NOT_OBJECT)
-        return text_copy("not one whole JSON object");
-    return NULL;
+        judged->reason = text_copy("cut off: the body ended before its announced length");
+    else if (event_read(record->body, record->body_length, &judged->event, &why) != RESULT_OK)
+        judged->reason = text_copy(why.text);
+    else if (record->flag == SEGMENT_NOT_OBJECT)
+        judged->reason = text_copy("not one whole JSON object");
+}
+
+/* The event of this id is malformed after all. */
+static void refuse(struct recorder *recorder, const struct spool_batch *batch, const struct store_note *note)
+{
+    char id[UUID_TEXT];
+
+    for (size_t i = 0; i < batch->count; i++)
+        if (recorder->judged[i].reason == NULL && strcmp(uuid_text(batch->records[i].id, id), note->id) == 0)
+            recorder->judged[i].reason = text_copy(note->detail);
 }
 
 /* The entry of a module:type; a new one, with `at` 0, when it is not remembered. */
@@ -157,24 +167,42 @@ static void say_damages(const struct spool_batch *batch)
     }
 }
 
+/* Records what was judged. What the database cannot store is malformed, and all of it is recorded a second time. */
+static enum result record_judged(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
+{
+    struct store_note *notes;
+    size_t count;
+    enum result result = store_record(recorder->store, batch, recorder->judged, recorder->notify, &notes, &count, err);
+
+    if (result == RESULT_OK && count > 0 && strcmp(notes[0].kind, "refused") == 0) {
+        for (size_t i = 0; i < count; i++)
+            refuse(recorder, batch, &notes[i]);
+        store_free_notes(notes, count);
+        result = store_record(recorder->store, batch, recorder->judged, recorder->notify, &notes, &count, err);
+    }
+    if (result != RESULT_OK)
+        return result;
+    say_notes(recorder, notes, count);
+    store_free_notes(notes, count);
+    return RESULT_OK;
+}
+
 /* Records a batch and lets the reader move on. */
 static enum result record(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
 {
-    struct store_note *notes;
-    size_t note_count, forget_count;
+    size_t forget_count;
     const uint8_t(*forget)[UUID_BYTES];
     enum result result;
 
     for (size_t i = 0; i < batch->count; i++)
-        recorder->reasons[i] = judge(&batch->records[i]);
-    result = store_record(recorder->store, batch, (const char *const *)recorder->reasons, recorder->notify, &notes,
-                          &note_count, err);
-    for (size_t i = 0; i < batch->count; i++)
-        free(recorder->reasons[i]);
+        judge(&batch->records[i], &recorder->judged[i]);
+    result = record_judged(recorder, batch, err);
+    for (size_t i = 0; i < batch->count; i++) {
+        event_free(&recorder->judged[i].event);
+        free(recorder->judged[i].reason);
+    }
     if (result != RESULT_OK)
         return result;
-    say_notes(recorder, notes, note_count);
-    store_free_notes(notes, note_count);
     result = spool_reader_done(recorder->reader, &forget, &forget_count, err);
     if (result != RESULT_OK) {
         struct err ignored;

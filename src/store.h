@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "event.h"
 #include "spool.h"
 
 #define STORE_VERSION 1 /* of the schema that this program knows */
@@ -43,18 +44,25 @@ MUST_CHECK enum result store_install(struct store *store, const char *sql, void 
 MUST_CHECK enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
                                             struct err *err);
 
+/* What a record of the spool is: an event, or why it is none. */
+struct judged {
+    struct event event;
+    char *reason; /* allocated; NULL: it is an event */
+};
+
 /* Something that recording found worth a line in the log. */
 struct store_note {
-    char *kind; /* "malformed" or "unhandled" */
+    char *kind; /* "malformed", "unhandled", or "refused": an event that the database cannot store */
     char *id, *module, *type, *detail;
     char *events; /* how many */
 };
 
 /*
- * Records the batch. REASONS[i] is NULL for an event, else why the body is malformed. With NOTIFY all workers are told.
+ * Records the batch; JUDGED holds what each of its records is. With NOTIFY all workers are told. When there are notes
+ * of the kind "refused", there are no others, and nothing was recorded: to be called again with these as malformed.
  * Frees NOTES by store_free_notes.
  */
-MUST_CHECK enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons,
+MUST_CHECK enum result store_record(struct store *store, const struct spool_batch *batch, const struct judged *judged,
                                     int notify, struct store_note **notes, size_t *note_count, struct err *err);
 void store_free_notes(struct store_note *notes, size_t count);
 

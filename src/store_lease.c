@@ -132,9 +132,10 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
         call_text(&call, OID_TEXT_ARRAY, NULL);
     call_text(&call, OID_TEXT, lease->handler);
     call_integer(&call, lease->batch);
-    return database_call(store->database,
-                         "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3, $4::integer)",
-                         &call, rows, err);
+    return database_call(
+        store->database,
+        "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3, $4::integer)", &call,
+        rows, err);
 }
 
 enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id, int timeout_ms,

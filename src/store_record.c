@@ -11,6 +11,7 @@
 #include "text.h"
 
 #include <endian.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,20 +47,108 @@ static struct element place_position(const void *context, size_t index, uint64_t
     return (struct element){spare, sizeof *spare};
 }
 
+/* The records of a batch that are events, or those that are not, and a column of them. */
+struct part {
+    const struct spool_batch *batch;
+    const struct judged *judged;
+    size_t *records; /* which of the batch */
+    size_t count;
+    size_t column; /* for event_text: where in struct event */
+};
+
+/* The columns that are texts, in the order of candhook.record; payload comes behind them, then extra. */
+static const size_t text_columns[] = {
+    offsetof(struct event, module),
+    offsetof(struct event, type),
+    offsetof(struct event, context_ids[EVENT_ORIGIN_COMMUNITY_ID]),
+    offsetof(struct event, context_ids[EVENT_USER_ID]),
+    offsetof(struct event, context_ids[EVENT_COMMUNITY_ID]),
+    offsetof(struct event, context_ids[EVENT_PROFILE_ID]),
+};
+
 static struct element record_id(const void *context, size_t index, uint64_t *spare)
 {
-    const struct spool_batch *batch = context;
+    const struct part *part = context;
 
     (void)spare;
-    return (struct element){batch->records[index].id, UUID_BYTES};
+    return (struct element){part->batch->records[part->records[index]].id, UUID_BYTES};
 }
 
 static struct element record_body(const void *context, size_t index, uint64_t *spare)
 {
-    const struct spool_batch *batch = context;
+    const struct part *part = context;
+    const struct segment_record *record = &part->batch->records[part->records[index]];
 
     (void)spare;
-    return (struct element){batch->records[index].body, batch->records[index].body_length};
+    return (struct element){record->body, record->body_length};
+}
+
+static struct element record_reason(const void *context, size_t index, uint64_t *spare)
+{
+    const struct part *part = context;
+    const char *reason = part->judged[part->records[index]].reason;
+
+    (void)spare;
+    return (struct element){reason, strlen(reason)};
+}
+
+static struct element event_text(const void *context, size_t index, uint64_t *spare)
+{
+    const struct part *part = context;
+    const struct event *event = &part->judged[part->records[index]].event;
+    const char *text = *(char *const *)((const char *)event + part->column);
+
+    (void)spare;
+    return (struct element){text, text != NULL ? strlen(text) : 0};
+}
+
+static struct element event_payload(const void *context, size_t index, uint64_t *spare)
+{
+    const struct part *part = context;
+    const struct event *event = &part->judged[part->records[index]].event;
+
+    (void)spare;
+    return (struct element){event->payload, event->payload_length};
+}
+
+static void call_text_column(struct call *call, struct part *part, size_t column)
+{
+    part->column = column;
+    call_array(call, OID_TEXT_ARRAY, OID_TEXT, part, part->count, event_text);
+}
+
+static void call_events(struct call *call, struct part *events)
+{
+    call_array(call, OID_UUID_ARRAY, OID_UUID, events, events->count, record_id);
+    for (size_t i = 0; i < sizeof text_columns / sizeof *text_columns; i++)
+        call_text_column(call, events, text_columns[i]);
+    call_array(call, OID_TEXT_ARRAY, OID_TEXT, events, events->count, event_payload);
+    call_text_column(call, events, offsetof(struct event, extra));
+}
+
+static void call_malformed(struct call *call, const struct part *malformed)
+{
+    call_array(call, OID_UUID_ARRAY, OID_UUID, malformed, malformed->count, record_id);
+    call_array(call, OID_BYTEA_ARRAY, OID_BYTEA, malformed, malformed->count, record_body);
+    call_array(call, OID_TEXT_ARRAY, OID_TEXT, malformed, malformed->count, record_reason);
+}
+
+/* The parameters behind those of the spool's places. */
+static void call_records(struct call *call, const struct spool_batch *batch, const struct judged *judged)
+{
+    size_t *records = calloc(2 * batch->count + 1, sizeof *records);
+    struct part events = {batch, judged, records, 0, 0}, malformed = {batch, judged, records + batch->count, 0, 0};
+
+    if (records == NULL)
+        abort();
+    for (size_t i = 0; i < batch->count; i++) {
+        struct part *part = judged[i].reason == NULL ? &events : &malformed;
+
+        part->records[part->count++] = i;
+    }
+    call_events(call, &events);
+    call_malformed(call, &malformed);
+    free(records);
 }
 
 static struct element segment_id(const void *context, size_t index, uint64_t *spare)
@@ -68,7 +157,7 @@ static struct element segment_id(const void *context, size_t index, uint64_t *sp
     return (struct element){(const uint8_t *)context + index * UUID_BYTES, UUID_BYTES};
 }
 
-enum result store_record(struct store *store, const struct spool_batch *batch, const char *const *reasons, int notify,
+enum result store_record(struct store *store, const struct spool_batch *batch, const struct judged *judged, int notify,
                          struct store_note **notes, size_t *note_count, struct err *err)
 {
     struct call call = {0};
@@ -77,12 +166,11 @@ enum result store_record(struct store *store, const struct spool_batch *batch, c
 
     call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->place_count, place_segment);
     call_array(&call, OID_INT8_ARRAY, OID_INT8, batch, batch->place_count, place_position);
-    call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->count, record_id);
-    call_array(&call, OID_BYTEA_ARRAY, OID_BYTEA, batch, batch->count, record_body);
-    call_texts(&call, reasons, batch->count);
+    call_records(&call, batch, judged);
     call_text(&call, OID_BOOL, notify ? "true" : "false");
     result = database_call(store->database,
-                           "select kind, id, module, type, detail, events from candhook.record($1, $2, $3, $4, $5, $6)",
+                           "select kind, id, module, type, detail, events from candhook.record"
+                           "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                            &call, &rows, err);
     if (result != RESULT_OK)
         return result;

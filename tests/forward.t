@@ -72,7 +72,7 @@ $rig->event_of('product.voted', payload => { id => 10 });
 $rig->event_of('member.joined', payload => { id => 11 });
 $rig->wait_until(sub { $shop->count >= 1 }, 'a new one comes');
 my $body = $rig->event(type => 'product.late', payload => { id => 9 });
-$rig->sql("select count(*) from candhook.record('{}', '{}', array['$late']::uuid[], array[convert_to('$body', 'UTF8')], array[null])");
+$rig->sql("select count(*) from t.record(array['$late']::uuid[], array['$body'])");
 $rig->wait_until(sub { $shop->count >= 2 }, 'one that was recorded late comes, too');
 $shop->stop;
 $rig->event_of('product.voted', payload => { id => 12 });

@@ -8,7 +8,6 @@ use HandlerRig;
 
 my $rig = HandlerRig->new(runners => 1);
 $rig->sql(<<'END');
-create schema t;
 create table t.effect (event_id uuid);
 create function t.tell(event candhook.event, bot_token text) returns text language plpgsql security definer as $$
 begin

@@ -264,7 +264,7 @@ $rig->handler('needs', @c, needs_token => 1);
 $rig->handler('off', @c, enabled => 0);
 $rig->handler('free', @c, type => 'product.voted');
 $rig->sql(q{do $$ begin for n in 1 .. 40 loop
-              perform candhook.record('{}', '{}', array_agg(t.id()), array_agg(convert_to(t.event(), 'UTF8')), array_agg(null::text)) from generate_series(1, 250);
+              perform t.record(array_agg(t.id()), array_agg(t.event())) from generate_series(1, 250);
             end loop; end $$});
 $rig->sql(q{select candhook.set_bot_token('G9', 'nine')});
 $rig->sql(q{select t.put(t.event('product.created', '{}', 'G9'))});

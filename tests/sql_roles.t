@@ -35,11 +35,12 @@ may_not admin => $_ for q{delete from candhook.event}, q{update candhook.deliver
   q{select * from candhook.claim('x', 1)}, q{select candhook.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{alter table candhook.bot_token disable trigger all};
 
 # ---- worker: from the body to the outcome, and nothing else ----
-my $record = q{select count(*) from candhook.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], array['019ab1c2-d3e4-7000-8000-%s'::uuid], array['%s'::bytea], array[null::text])};
-my $event = $rig->sql('select t.event()');
+my $record = q{select count(*) from candhook.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], %s)};
+my $event = q{array['019ab1c2-d3e4-7000-8000-000000000001'::uuid], '{MOIM}', '{product.created}', '{G1}', '{U}', '{C}', '{P}', '{"{}"}', array[null], '{}', '{}', '{}'};
+my $malformed = q{'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', array['019ab1c2-d3e4-7000-8000-000000000002'::uuid], array['x'::bytea], '{no JSON}'};
 may worker => 'select candhook.version()', 1;
-may worker => sprintf($record, '000000000001', $event), 0;
-may worker => sprintf($record, '000000000002', 'x'), 1;
+may worker => sprintf($record, $event), 0;
+may worker => sprintf($record, $malformed), 1;
 may worker => q{select candhook.spool_position('00000000-0000-7000-8000-000000000001')}, 1;
 may worker => q{select candhook.forget(array['00000000-0000-7000-8000-000000000001']::uuid[])};
 may worker => 'select candhook.due_in()', 0;
@@ -55,7 +56,7 @@ is $rig->sql('select said from t.effect'), 'token-of-G1', 'the handler had its t
 may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.handler}, q{select * from candhook.delivery}, q{delete from candhook.outcome},
   q{insert into candhook.bot_token values ('G1', 'x')}, q{select candhook.set_bot_token('G1', 'x')}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
   q{drop table candhook.event}, q{drop function candhook.claim(text, integer, text[], text[], boolean)}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select nextval('candhook.lease')},
-  q{select candhook.make_partition('event', '2030-01-01')}, q{select candhook.park('note', '{}', '{}')}, q{select * from candhook.record_batch('{}', '{}', '{}')}, q{set role candhook_admin};
+  q{select candhook.make_partition('event', '2030-01-01')}, q{select candhook.park('note', '{}', '{}')}, q{select * from candhook.record_batch('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')}, q{set role candhook_admin};
 
 # ---- status and doctor: everybody but handlers and strangers ----
 for my $function ('candhook.status()', 'candhook.diagnose()', q{candhook.probe(now(), 'x')}) {
@@ -94,7 +95,7 @@ is $bare->sql(q{select count(*) from pg_roles where rolname ~ '^candhook_'}, @ow
 $bare->sql(q{create function welcome(event candhook.event, bot_token text) returns text language sql as $$ select current_user || ' ' || bot_token $$;
              insert into candhook.handler (name, module, type, kind, target, needs_token) values ('welcome', '*', '*', 'sql', 'welcome', true);
              select candhook.set_bot_token('G1', 'one')}, @owner);
-$bare->sql(sprintf($record, '000000000001', $event), @owner);
+$bare->sql(sprintf($record, $event), @owner);
 $lease = $bare->sql(q{select lease from candhook.claim('w', 10)}, @owner);
 is $bare->sql("select result, detail from candhook.run_sql($lease)", @owner), 'ok|owner [token]', 'and does all its work as the owner';
 $bare->sql('create role candhook_worker; create role candhook_handler; create role candhook_admin; create role candhook_reader; grant candhook_handler to candhook_worker; '
@@ -102,7 +103,7 @@ $bare->sql('create role candhook_worker; create role candhook_handler; create ro
 ($status, $out, $err) = $bare->run_sql(do { local (@ARGV, $/) = Rig::build_path('install.sql'); <> }, @owner);
 is "$status|$err", '0|', 'installed again once somebody has made the roles';
 $bare->sql(q{grant usage on schema public to candhook_handler}, dbname => 'owned');
-$bare->sql(sprintf($record, '000000000002', $event), user => 'later', dbname => 'owned');
+$bare->sql(sprintf($record, $event =~ s/000000000001/000000000002/r), user => 'later', dbname => 'owned');
 $lease = $bare->sql(q{select lease from candhook.claim('w', 10)}, user => 'later', dbname => 'owned');
 is $bare->sql("select result, detail from candhook.run_sql($lease)", user => 'later', dbname => 'owned'), 'ok|candhook_handler [token]', 'they have their rights';
 

@@ -9,7 +9,6 @@ use HandlerRig;
 my $rig = HandlerRig->new;
 my $dir = $rig->{dir};
 $rig->sql(<<'END');
-create schema t;
 grant usage on schema t to public;
 create function t.note(event candhook.event, bot_token text) returns text language sql as $$ select 'noted' $$;
 END

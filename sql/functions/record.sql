@@ -1,5 +1,8 @@
 create or replace function candhook.record(segments uuid[], positions bigint[],
-                                           ids uuid[], bodies bytea[], reasons text[],
+                                           ids uuid[], modules text[], types text[], origin_community_ids text[],
+                                           user_ids text[], community_ids text[], profile_ids text[],
+                                           payloads text[], extras text[],
+                                           malformed uuid[], bodies bytea[], reasons text[],
                                            notify boolean default true)
 returns table (kind text, id uuid, module text, type text, detail text, events bigint)
 language plpgsql security definer
@@ -11,25 +14,31 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- Records a batch of bodies, and how far the spool is recorded with it, in the caller's transaction.
+-- Records a batch of what was received, and how far the spool is recorded with it, in the caller's transaction.
 --
---      segments, positions     files of the spool, and the offset behind what this batch holds of them
---      ids, bodies, reasons    one body each; a reason says that it is malformed, null that it should be an event
---      notify                  false: who calls wakes its own workers, so the others need not be told
+--      segments, positions             files of the spool, and the offset behind what this batch holds of them
+--      ids ... extras                  events: the columns of the table event, payload and extra as JSON
+--      malformed, bodies, reasons      bodies that are none: ids, their bytes, and what is wrong with them
+--      notify                          false: who calls wakes its own workers, so the others need not be told
 --
 -- Idempotent by id. Returns what is worth a line of the log:
 --
 --      'malformed', id, null, null, reason, 1                              a body newly recorded as malformed
 --      'unhandled', id of one, module, type, context of one, how many      events that no handler matches
 --
--- The batch is one statement. Only when a body turns out to be no JSON, the culprits are found (fault) and the
--- statement runs again with these as malformed. Joins by hash are off, since the only joins with tables are probes of
--- their keys, which must not become slower when the tables grow.
+-- or, when there are events that cannot be stored, which are rare, only
+--
+--      'refused', id, null, null, reason, 1                                one of them
+--
+-- and then nothing is recorded at all: the caller calls again with these as malformed.
 declare
     line record;
 begin
-    if cardinality(ids) <> cardinality(bodies) or cardinality(ids) <> cardinality(reasons)
-       or cardinality(segments) <> cardinality(positions) or array_position(bodies, null) is not null then
+    if cardinality(ids) <> any (array[cardinality(modules), cardinality(types), cardinality(origin_community_ids),
+                                      cardinality(user_ids), cardinality(community_ids), cardinality(profile_ids),
+                                      cardinality(payloads), cardinality(extras)])
+       or cardinality(malformed) <> any (array[cardinality(bodies), cardinality(reasons)])
+       or cardinality(segments) <> cardinality(positions) then
         raise exception 'candhook.record: the arrays do not fit together' using errcode = 'invalid_parameter_value';
     end if;
 
@@ -38,6 +47,30 @@ begin
         perform set_config('synchronous_commit', 'on', true);
     end if;
 
+    begin
+        for line in select * from candhook.record_batch(ids, modules, types, origin_community_ids, user_ids, community_ids,
+                                                        profile_ids, payloads, extras, malformed, bodies, reasons) loop
+            if line.kind <> 'delivered' then
+                kind := line.kind; id := line.id; module := line.module; type := line.type;
+                detail := line.detail; events := line.events;
+                return next;
+            elsif line.events > 0 and notify then
+                perform pg_notify('candhook', '');
+            end if;
+        end loop;
+    exception
+        when data_exception or program_limit_exceeded then
+            return query
+            select 'refused', r.id, null::text, null::text, r.fault, 1::bigint
+              from (select g.id, candhook.fault(g.payload, g.extra) as fault
+                      from unnest(ids, payloads, extras) as g (id, payload, extra)) r
+             where r.fault is not null;
+            if not found then
+                raise;
+            end if;
+            return;
+    end;
+
     insert into candhook.spool_position as p (segment, position, touched_at)
     select s.segment, max(s.position), now()
       from unnest(segments, positions) as s (segment, position)
@@ -45,32 +78,9 @@ begin
      order by s.segment
     on conflict (segment) do update
        set position = greatest(p.position, excluded.position), touched_at = excluded.touched_at;
-
-    for attempt in 1 .. 2 loop
-        begin
-            for line in select * from candhook.record_batch(ids, bodies, reasons) loop
-                if line.kind <> 'delivered' then
-                    kind := line.kind; id := line.id; module := line.module; type := line.type;
-                    detail := line.detail; events := line.events;
-                    return next;
-                elsif line.events > 0 and notify then
-                    perform pg_notify('candhook', '');
-                end if;
-            end loop;
-            return;
-        exception
-            when data_exception or program_limit_exceeded then
-                if attempt = 2 then
-                    raise;
-                end if;
-                reasons := array(select coalesce(b.reason, candhook.fault(b.body))
-                                   from unnest(bodies, reasons) with ordinality as b (body, reason, place)
-                                  order by b.place);
-        end;
-    end loop;
 end
 $$;
-comment on function candhook.record(uuid[], bigint[], uuid[], bytea[], text[], boolean) is
-    'records bodies as events or as malformed, makes their deliveries and stores the positions of the spool; '
-    'idempotent by '
-    'id; returns what is worth a line of the log';
+comment on function candhook.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], text[], text[], text[],
+                                    uuid[], bytea[], text[], boolean) is
+    'records events and malformed bodies, makes the deliveries, and stores the positions of the spool; idempotent by id; '
+    'returns what is worth a line of the log, or, having recorded nothing, the events that cannot be stored';

@@ -1,54 +1,40 @@
-create or replace function candhook.record_batch(ids uuid[], bodies bytea[], reasons text[])
+create or replace function candhook.record_batch(ids uuid[], modules text[], types text[], origin_community_ids text[],
+                                                 user_ids text[], community_ids text[], profile_ids text[],
+                                                 payloads text[], extras text[],
+                                                 malformed uuid[], bodies bytea[], reasons text[])
 returns table (kind text, id uuid, module text, type text, detail text, events bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 -- Records a batch in one statement; see record, its only caller, for what the arguments and rows mean. One row more,
--- kind 'delivered', tells how many deliveries were made. Raises an error of class 22 or 54 when a body without a
--- reason is no JSON.
+-- kind 'delivered', tells how many deliveries were made. Raises an error of class 22 or 54 when a payload or an extra
+-- cannot be stored.
 --
--- What must stay true: deliveries and unhandled rows come only from events that this call really inserted. Handlers
--- that match are locked FOR KEY SHARE, which waits for nothing but a handler's removal or renaming: so neither can
--- slip between the matching and the delivery.
+-- What must stay true: deliveries and unhandled rows come only from events that this call really inserted. An id is in
+-- event or in malformed, never in both. Handlers that match are locked FOR KEY SHARE, which waits for nothing but a
+-- handler's removal or renaming: so neither can slip between the matching and the delivery. Joins with tables are probes
+-- of their keys, one by one, which do not become slower when the tables grow.
 begin
     return query
     with given as materialized (
-        select g.id, candhook.received_at(g.id) as received_at, g.body, g.reason,
-               case when g.reason is null then candhook.document(g.body) end as doc
-          from unnest(ids, bodies, reasons) as g (id, body, reason)
-    ), judged as materialized (
-        select g.id, g.received_at, g.body, g.doc, g.doc -> 'context' as context,
-               coalesce(g.reason, candhook.shape_fault(g.doc)) as fault
-          from given g
+        select g.id, candhook.received_at(g.id) as received_at, g.module, g.type, g.origin_community_id, g.user_id,
+               g.community_id, g.profile_id, g.payload::jsonb, g.extra::jsonb
+          from unnest(ids, modules, types, origin_community_ids, user_ids, community_ids, profile_ids, payloads, extras)
+               as g (id, module, type, origin_community_id, user_id, community_id, profile_id, payload, extra)
     ), fresh as (
         insert into candhook.event as e
                (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, extra)
-        select j.id, j.received_at, j.doc ->> 'module', j.doc ->> 'type',
-               j.context ->> 'originCommunityId', j.context ->> 'userId',
-               j.context ->> 'communityId', j.context ->> 'profileId',
-               j.doc -> 'payload',
-               nullif((j.doc - '{module,type,context,payload}'::text[])
-                      || case when rest.context = '{}' then '{}' else jsonb_build_object('context', rest.context) end,
-                      '{}')
-          from judged j
-         cross join lateral (
-               -- The ids that became columns go; one that is null stays, so that body can tell it from a missing one.
-               select j.context - array[case when j.context ->> 'originCommunityId' is not null then 'originCommunityId' end,
-                                        case when j.context ->> 'userId' is not null then 'userId' end,
-                                        case when j.context ->> 'communityId' is not null then 'communityId' end,
-                                        case when j.context ->> 'profileId' is not null then 'profileId' end] as context
-               offset 0) rest
-         where j.fault is null
-           and not exists (select from candhook.malformed m where m.received_at = j.received_at and m.id = j.id)
+        select g.*
+          from given g
+         where (select true from candhook.malformed m where m.received_at = g.received_at and m.id = g.id) is null
         on conflict do nothing
         returning e.id, e.received_at, e.module, e.type, e.origin_community_id, e.payload ->> 'id' as payload_id
     ), refused as (
         insert into candhook.malformed as m (id, received_at, body, reason)
-        select j.id, j.received_at, j.body, j.fault
-          from judged j
-         where j.fault is not null
-           and not exists (select from candhook.event e where e.received_at = j.received_at and e.id = j.id)
+        select g.id, candhook.received_at(g.id), g.body, g.reason
+          from unnest(malformed, bodies, reasons) as g (id, body, reason)
+         where (select true from candhook.event e where e.received_at = candhook.received_at(g.id) and e.id = g.id) is null
         on conflict do nothing
         returning m.id, m.reason
     ), sort as materialized (
@@ -78,7 +64,8 @@ begin
       from refused r
     union all
     select 'unhandled', one.id, one.module, one.type,
-           left((select j.context::text from judged j where j.id = one.id limit 1), 2000), one.events
+           left((select candhook.body(row(g.*)::candhook.event) -> 'context' from given g where g.id = one.id limit 1)::text, 2000),
+           one.events
       from (select (array_agg(l.id))[1] as id, l.module, l.type, count(*) as events
               from lonely l group by l.module, l.type) one
     union all
@@ -86,5 +73,6 @@ begin
       from delivered;
 end
 $$;
-comment on function candhook.record_batch(uuid[], bytea[], text[]) is
+comment on function candhook.record_batch(uuid[], text[], text[], text[], text[], text[], text[], text[], text[], uuid[],
+                                          bytea[], text[]) is
     'the one statement of candhook.record, which alone calls it';

@@ -13,6 +13,7 @@ use v5.36;
 use parent 'Rig';
 
 use JSON::PP    ();
+use SqlRig      ();
 use Time::HiRes ();
 
 sub new ($class, %conf) {
@@ -20,6 +21,7 @@ sub new ($class, %conf) {
     $rig->cluster;
     $rig->conf(runners => 2, %conf);
     $rig->schema;
+    $rig->sql($SqlRig::record);
     return $rig;
 }
 
@@ -67,11 +69,10 @@ sub events_of ($rig, $type, $payloads, %member) {
     for my $payload (@$payloads) {
         push @ids, new_id();
         my $body = $rig->event(type => $type, payload => $payload, %member) =~ s/'/''/gr;
-        push @rows, "('$ids[-1]'::uuid, convert_to('$body', 'UTF8'))";
+        push @rows, "('$ids[-1]'::uuid, '$body')";
     }
     local $" = ', ';
-    $rig->sql("select count(*) from (select array_agg(id) ids, array_agg(body) bodies, array_agg(null::text) nulls from (values @rows) v (id, body)) a, "
-          . "candhook.record('{}', '{}', a.ids, a.bodies, a.nulls)");
+    $rig->sql("select count(*) from (select array_agg(id) ids, array_agg(body) bodies from (values @rows) v (id, body)) a, t.record(a.ids, a.bodies)");
     return @ids;
 }
 

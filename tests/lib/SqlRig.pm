@@ -4,11 +4,49 @@
 #
 #     t.id(ms)                    a new event id, of now plus so many milliseconds
 #     t.event(type, payload)      the body of an event of community G1
+#     t.record(ids, bodies, ...)  records bodies, taken apart in SQL as the recorder does it in C
 #     t.put(body, id)             records one body, returns its id
 #     t.app_*                     functions for sql handlers
 package SqlRig;
 use v5.36;
 use parent 'Rig';
+
+# The schema t with t.record. What is no event is malformed, with or without a reason.
+our $record = <<~'SQL';
+    create schema t;
+    create function t.doc(body text) returns jsonb language plpgsql as $$
+        begin
+            return case when body::jsonb ->> 'module' <> '' and jsonb_typeof(body::jsonb -> 'payload') = 'object' then body::jsonb end;
+        exception when others then
+            return null;
+        end $$;
+    create function t.record(ids uuid[], bodies text[], reasons text[] default null, segments uuid[] default '{}',
+                             positions bigint[] default '{}', notify boolean default true)
+    returns table (kind text, id uuid, module text, type text, detail text, events bigint) language plpgsql as $$
+        #variable_conflict use_column
+        begin
+            return query
+            with given as (
+                select g.id, g.body, case when g.reason is null then t.doc(g.body) end as doc, coalesce(g.reason, 'no event') as reason
+                  from unnest(ids, bodies, reasons) as g (id, body, reason)
+            ), event as (
+                select coalesce(array_agg(g.id), '{}') as ids, coalesce(array_agg(g.doc ->> 'module'), '{}') as modules, coalesce(array_agg(g.doc ->> 'type'), '{}') as types,
+                       coalesce(array_agg(g.doc -> 'context' ->> 'originCommunityId'), '{}') as origins, coalesce(array_agg(g.doc -> 'context' ->> 'userId'), '{}') as users,
+                       coalesce(array_agg(g.doc -> 'context' ->> 'communityId'), '{}') as communities, coalesce(array_agg(g.doc -> 'context' ->> 'profileId'), '{}') as profiles,
+                       coalesce(array_agg((g.doc -> 'payload')::text), '{}') as payloads,
+                       coalesce(array_agg(nullif(g.doc - '{module,type,context,payload}'::text[]
+                           || coalesce(nullif(jsonb_build_object('context', (g.doc -> 'context') - '{originCommunityId,userId,communityId,profileId}'::text[]),
+                                              '{"context":{}}'), '{}'), '{}')::text), '{}') as extras
+                  from given g where g.doc is not null
+            ), malformed as (
+                select coalesce(array_agg(g.id), '{}') as ids, coalesce(array_agg(convert_to(g.body, 'UTF8')), '{}') as bodies, coalesce(array_agg(g.reason), '{}') as reasons
+                  from given g where g.doc is null
+            )
+            select r.*
+              from event e, malformed m, candhook.record(segments, positions, e.ids, e.modules, e.types, e.origins, e.users, e.communities, e.profiles,
+                                                         e.payloads, e.extras, m.ids, m.bodies, m.reasons, notify) r;
+        end $$;
+    SQL
 
 # Only the cluster.
 sub bare ($class, %setting) {
@@ -20,8 +58,8 @@ sub bare ($class, %setting) {
 sub new ($class, %setting) {
     my $rig = $class->bare(%setting);
     $rig->schema_file;
+    $rig->sql($record);
     $rig->sql(<<~'SQL');
-        create schema t;
         grant usage on schema t to public;
         create function t.id(milliseconds integer default 0) returns uuid language sql volatile as $$
             select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint + milliseconds), 12, '0')
@@ -31,7 +69,7 @@ sub new ($class, %setting) {
             select format('{"module":"MOIM","type":"%s","context":{"originCommunityId":"%s"},"payload":%s}', type, community, payload) $$;
         create function t.put(body text default t.event(), id uuid default t.id(), reason text default null) returns uuid language plpgsql as $$
             begin
-                perform candhook.record('{}', '{}', array[id], array[convert_to(body, 'UTF8')], array[reason]);
+                perform t.record(array[id], array[body], array[reason]);
                 return id;
             end $$;
         create table t.effect (event_id uuid, said text);
