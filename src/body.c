@@ -16,21 +16,6 @@ static int is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-const char *body_skip_string(const char *at, const char *end)
-{
-    const char *const start = at;
-    const char *quote, *back;
-
-    while ((quote = memchr(at, '"', (size_t)(end - at))) != NULL) {
-        for (back = quote; back > start && back[-1] == '\\'; back--)
-            ;
-        at = quote + 1;
-        if ((quote - back) % 2 == 0)
-            return at;
-    }
-    return NULL;
-}
-
 /* From a first brace to behind the one that closes it; NULL when there is none. */
 static const char *skip_object(const char *at, const char *end)
 {

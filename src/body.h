@@ -7,6 +7,7 @@
 #define CANDHOOK_BODY_H
 
 #include <stddef.h>
+#include <string.h>
 
 /*
  * Whether BODY is, from its first brace to its last, one object: braces and brackets balance outside of strings, and
@@ -15,6 +16,19 @@
 int body_is_whole(const char *body, size_t length);
 
 /* From behind a JSON string's first quote to behind its last; NULL when it does not end before END. */
-const char *body_skip_string(const char *at, const char *end);
+static inline const char *body_skip_string(const char *at, const char *end)
+{
+    const char *const start = at;
+    const char *quote, *back;
+
+    while ((quote = memchr(at, '"', (size_t)(end - at))) != NULL) {
+        for (back = quote; back > start && back[-1] == '\\'; back--)
+            ;
+        at = quote + 1;
+        if ((quote - back) % 2 == 0)
+            return at;
+    }
+    return NULL;
+}
 
 #endif

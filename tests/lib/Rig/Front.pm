@@ -10,11 +10,12 @@ use IO::Socket::INET ();
 use IO::Socket::UNIX ();
 use Socket           qw(SOCK_STREAM);
 
-# Starts candhook.fcgi on a socket of its own and waits until it listens. Options: socket, name, env. Returns the pid.
+# Starts candhook.fcgi on a socket of its own and waits until it listens. Options: socket, name, env, args => [words].
+# Returns the pid.
 sub responder ($self, %option) {
     my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";
     my $pid = $self->spawn($option{name} // 'responder', { env => $option{env} // {} },
-        $self->program('candhook.fcgi'), '--listen', $socket);
+        $self->program('candhook.fcgi'), '--listen', $socket, @{ $option{args} // [] });
     $self->wait_for_socket($pid, $socket);
     return $pid;
 }
