@@ -159,6 +159,21 @@ is run_from('note', $id), 'ok|noted', 'and is not run beside that';
 $one->query('commit;');
 is $rig->sql('select count(*) from t.effect'), 1, 'once';
 
+# ---- a handler that touches its own delivery ----
+$rig->sql(q{create function t.again(event candhook.event, bot_token text) returns text language plpgsql security definer as $$
+    begin
+        insert into t.effect values (event.id, 'again');
+        return candhook.replay(event.id)::text;
+    end $$});
+$rig->clear;
+$rig->handler('note');
+$rig->handler('again');
+$id = put();
+is run_due('again'), 'ok|2', 'a handler that replays its own event';
+run_due('note');
+is $rig->outcomes($id), "again/1 ok\nnote/1 ok", 'is recorded all the same';
+is delivery('*'), '', 'and settled';
+
 # ---- killed between any two steps ----
 $rig->clear;
 $rig->handler('note', max_attempts => 1);

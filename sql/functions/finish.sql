@@ -51,7 +51,10 @@ begin
         token_wait := '1 second';
     end if;
 
-    if rows is null then
+    -- A handler may have moved its own delivery, by a replay of its event.
+    if rows is null
+       or exists (select from unnest(ids, rows) as g (id, place)
+                   where (select d.event_id from candhook.delivery d where d.ctid = g.place) is distinct from g.id) then
         rows := array(select (select d.ctid
                                 from candhook.delivery d
                                where d.received_at = candhook.received_at(g.id) and d.event_id = g.id

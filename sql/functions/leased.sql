@@ -35,7 +35,10 @@ begin
           into taken, rows, communities, leased.handler
           from held h;
     end if;
-    select h.* into wanted from candhook.handler h where h.name = leased.handler and h.kind = 'sql';
+    select h.* into wanted
+      from candhook.handler h
+     where h.name = leased.handler and h.kind = 'sql'
+       and (lease is not null or (h.enabled and h.ordered_by = 'none')); -- which may have changed since the claim
     if wanted.name is null then
         return;
     end if;
