@@ -325,7 +325,9 @@ sub check_unwritten ($self) {
     $self->settle;
     chmod 0500, "$rig->{dir}/spool" or die;
     $self->{kill_responder}->() if $self->{kill_responder}; # it has its segment open
-    my $answer = $self->post;
+    my $answer;
+    # The front may send a request to one that is dead, before it has noticed, and says so with a 500 of its own.
+    $rig->wait_until(sub { $answer = $self->post; $answer->{status} ne '500' }, 'the front has noticed');
     chmod 0700, "$rig->{dir}/spool" or die;
     like $answer->{headers}{'retry-after'}, qr/^\d+$/, '503 has Retry-After';
     return join ', ', $answer->{status}, $self->post->{status};
