@@ -167,6 +167,11 @@ static void say_damages(const struct spool_batch *batch)
     }
 }
 
+static int is_refused(const struct store_note *notes, size_t count)
+{
+    return count > 0 && strcmp(notes[0].kind, "refused") == 0;
+}
+
 /* Records what was judged. What the database cannot store is malformed, and all of it is recorded a second time. */
 static enum result record_judged(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
 {
@@ -174,7 +179,7 @@ static enum result record_judged(struct recorder *recorder, const struct spool_b
     size_t count;
     enum result result = store_record(recorder->store, batch, recorder->judged, recorder->notify, &notes, &count, err);
 
-    if (result == RESULT_OK && count > 0 && strcmp(notes[0].kind, "refused") == 0) {
+    if (result == RESULT_OK && is_refused(notes, count)) {
         for (size_t i = 0; i < count; i++)
             refuse(recorder, batch, &notes[i]);
         store_free_notes(notes, count);
@@ -182,9 +187,14 @@ static enum result record_judged(struct recorder *recorder, const struct spool_b
     }
     if (result != RESULT_OK)
         return result;
-    say_notes(recorder, notes, count);
+    if (is_refused(notes, count)) { /* nothing is recorded, so the spool must stay as it is */
+        err_set(err, "the database refuses event %s again: %s", notes[0].id, notes[0].detail);
+        result = RESULT_FAIL;
+    } else {
+        say_notes(recorder, notes, count);
+    }
     store_free_notes(notes, count);
-    return RESULT_OK;
+    return result;
 }
 
 /* Records a batch and lets the reader move on. */
