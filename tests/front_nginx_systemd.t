@@ -73,7 +73,8 @@ SKIP: {
     my $socket = "$rig->{dir}/activate.sock";
     my $pid = $rig->spawn('systemd-socket-activate', 'systemd-socket-activate', '-l', $socket,
         '-E', "CANDHOOK_CONF=$rig->{dir}/candhook.conf", $program, @args);
-    $rig->wait_until(sub { -S $socket }, 'it listens');
+    # The socket's name is there a moment before anybody listens.
+    $rig->wait_until(sub { $rig->read_file('log/systemd-socket-activate.log') =~ /^Listening on/m }, 'it listens');
     my $event = $rig->event(payload => { id => 'activated' });
     my $fcgi = FastCGI->new($socket);
     $fcgi->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $event }, body => $event);
