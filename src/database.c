@@ -200,20 +200,31 @@ static PGresult *await_result(struct database *database)
     return last;
 }
 
-enum result database_call(struct database *database, const char *sql, struct call *call, struct rows **rows,
-                          struct err *err)
+enum result database_send(struct database *database, const char *sql, struct call *call, struct err *err)
 {
-    enum result result;
+    enum result result = RESULT_OK;
+    struct rows *none;
 
     if (database->connection == NULL)
         result = not_connected(err);
     else if (!PQsendQueryParams(database->connection, sql, call->count, call->types, (const char *const *)call->values,
                                 call->lengths, call->formats, 0))
-        result = take_result(database, NULL, rows, err);
-    else
-        result = take_result(database, await_result(database), rows, err);
+        result = take_result(database, NULL, &none, err);
     call_free(call);
     return result;
+}
+
+enum result database_receive(struct database *database, struct rows **rows, struct err *err)
+{
+    return take_result(database, await_result(database), rows, err);
+}
+
+enum result database_call(struct database *database, const char *sql, struct call *call, struct rows **rows,
+                          struct err *err)
+{
+    enum result result = database_send(database, sql, call, err);
+
+    return result == RESULT_OK ? database_receive(database, rows, err) : result;
 }
 
 enum result database_run(struct database *database, const char *sql, struct call *call, struct err *err)

@@ -34,9 +34,18 @@ const char *rows_text(const struct rows *rows, size_t row, int column);
 void rows_free(struct rows *rows);
 
 /*
- * Runs SQL, a constant, with the parameters of CALL, which are freed in any case. *ROWS is the caller's when RESULT_OK.
- * Signals are let in; when we are told to end, a statement is cancelled that is not done 10 s later.
+ * Sends SQL, a constant, with the parameters of CALL, which are freed in any case. When RESULT_OK, the next thing that
+ * is done with the connection must be database_receive.
  */
+MUST_CHECK enum result database_send(struct database *database, const char *sql, struct call *call, struct err *err);
+
+/*
+ * Waits for what came of it. *ROWS is the caller's when RESULT_OK. Signals are let in; when we are told to end, a
+ * statement is cancelled that is not done 10 s later.
+ */
+MUST_CHECK enum result database_receive(struct database *database, struct rows **rows, struct err *err);
+
+/* Both. */
 MUST_CHECK enum result database_call(struct database *database, const char *sql, struct call *call, struct rows **rows,
                                      struct err *err);
 

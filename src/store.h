@@ -58,12 +58,18 @@ struct store_note {
 };
 
 /*
- * Records the batch; JUDGED holds what each of its records is. With NOTIFY all workers are told. When there are notes
- * of the kind "refused", there are no others, and nothing was recorded: to be called again with these as malformed.
- * Frees NOTES by store_free_notes.
+ * Sends a batch to be recorded; JUDGED holds what each of its records is, and neither is needed any longer afterwards.
+ * With NOTIFY all workers are told. When RESULT_OK, the next call must be store_record_end.
  */
-MUST_CHECK enum result store_record(struct store *store, const struct spool_batch *batch, const struct judged *judged,
-                                    int notify, struct store_note **notes, size_t *note_count, struct err *err);
+MUST_CHECK enum result store_record_begin(struct store *store, const struct spool_batch *batch,
+                                          const struct judged *judged, int notify, struct err *err);
+
+/*
+ * Waits until it is recorded. When there are notes of the kind "refused", there are no others, and nothing was
+ * recorded: to be begun again with these as malformed. Frees NOTES by store_free_notes.
+ */
+MUST_CHECK enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count,
+                                        struct err *err);
 void store_free_notes(struct store_note *notes, size_t count);
 
 MUST_CHECK enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYTES], size_t count,

@@ -157,21 +157,26 @@ static struct element segment_id(const void *context, size_t index, uint64_t *sp
     return (struct element){(const uint8_t *)context + index * UUID_BYTES, UUID_BYTES};
 }
 
-enum result store_record(struct store *store, const struct spool_batch *batch, const struct judged *judged, int notify,
-                         struct store_note **notes, size_t *note_count, struct err *err)
+enum result store_record_begin(struct store *store, const struct spool_batch *batch, const struct judged *judged,
+                               int notify, struct err *err)
 {
     struct call call = {0};
-    struct rows *rows;
-    enum result result;
 
     call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->place_count, place_segment);
     call_array(&call, OID_INT8_ARRAY, OID_INT8, batch, batch->place_count, place_position);
     call_records(&call, batch, judged);
     call_text(&call, OID_BOOL, notify ? "true" : "false");
-    result = database_call(store->database,
-                           "select kind, id, module, type, detail, events from candhook.record"
-                           "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-                           &call, &rows, err);
+    return database_send(store->database,
+                         "select kind, id, module, type, detail, events from candhook.record"
+                         "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                         &call, err);
+}
+
+enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
     if (result != RESULT_OK)
         return result;
     *note_count = rows_count(rows);

@@ -33,6 +33,7 @@ as $$
 -- and then nothing is recorded at all: the caller calls again with these as malformed.
 declare
     line record;
+    careful boolean; -- some of it may be there already
 begin
     if cardinality(ids) <> any (array[cardinality(modules), cardinality(types), cardinality(origin_community_ids),
                                       cardinality(user_ids), cardinality(community_ids), cardinality(profile_ids),
@@ -47,29 +48,62 @@ begin
         perform set_config('synchronous_commit', 'on', true);
     end if;
 
-    begin
-        for line in select * from candhook.record_batch(ids, modules, types, origin_community_ids, user_ids, community_ids,
-                                                        profile_ids, payloads, extras, malformed, bodies, reasons) loop
-            if line.kind <> 'delivered' then
-                kind := line.kind; id := line.id; module := line.module; type := line.type;
-                detail := line.detail; events := line.events;
-                return next;
-            elsif line.events > 0 and notify then
-                perform pg_notify('candhook', '');
-            end if;
-        end loop;
-    exception
-        when data_exception or program_limit_exceeded then
-            return query
-            select 'refused', r.id, null::text, null::text, r.fault, 1::bigint
-              from (select g.id, candhook.fault(g.payload, g.extra) as fault
-                      from unnest(ids, payloads, extras) as g (id, payload, extra)) r
-             where r.fault is not null;
-            if not found then
-                raise;
-            end if;
-            return;
-    end;
+    -- Mostly all is new: the events are just inserted. Only where that fails, or where anything malformed is of their time,
+    -- each is looked for first. In the spool an id is there once, but for what a crash has recorded again.
+    careful := exists (select from candhook.malformed m
+                        where m.received_at between (select min(candhook.received_at(g.id)) from unnest(ids) as g (id))
+                                                and (select max(candhook.received_at(g.id)) from unnest(ids) as g (id)));
+    loop
+        if careful then
+            select array_agg(g.id), array_agg(g.module), array_agg(g.type), array_agg(g.origin_community_id),
+                   array_agg(g.user_id), array_agg(g.community_id), array_agg(g.profile_id), array_agg(g.payload),
+                   array_agg(g.extra)
+              into ids, modules, types, origin_community_ids, user_ids, community_ids, profile_ids, payloads, extras
+              from (select distinct on (g.id) g.*
+                      from unnest(ids, modules, types, origin_community_ids, user_ids, community_ids, profile_ids, payloads,
+                                  extras)
+                           as g (id, module, type, origin_community_id, user_id, community_id, profile_id, payload, extra)
+                     order by g.id) g
+             where (select true from candhook.event e where e.received_at = candhook.received_at(g.id) and e.id = g.id) is null
+               and (select true from candhook.malformed m
+                     where m.received_at = candhook.received_at(g.id) and m.id = g.id) is null;
+        end if;
+        begin
+            for line in select * from candhook.record_batch(ids, modules, types, origin_community_ids, user_ids,
+                                                            community_ids, profile_ids, payloads, extras, malformed, bodies,
+                                                            reasons) loop
+                if line.kind <> 'delivered' then
+                    kind := line.kind; id := line.id; module := line.module; type := line.type;
+                    detail := line.detail; events := line.events;
+                    if line.kind = 'unhandled' then
+                        select left((candhook.body(e) -> 'context')::text, 2000) into detail
+                          from candhook.event e
+                         where e.received_at = candhook.received_at(line.id) and e.id = line.id;
+                    end if;
+                    return next;
+                elsif line.events > 0 and notify then
+                    perform pg_notify('candhook', '');
+                end if;
+            end loop;
+            exit;
+        exception
+            when unique_violation then
+                if careful then
+                    raise;
+                end if;
+                careful := true;
+            when data_exception or program_limit_exceeded then
+                return query
+                select 'refused', r.id, null::text, null::text, r.fault, 1::bigint
+                  from (select g.id, candhook.fault(g.payload, g.extra) as fault
+                          from unnest(ids, payloads, extras) as g (id, payload, extra)) r
+                 where r.fault is not null;
+                if not found then
+                    raise;
+                end if;
+                return;
+        end;
+    end loop;
 
     insert into candhook.spool_position as p (segment, position, touched_at)
     select s.segment, max(s.position), now()

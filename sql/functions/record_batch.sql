@@ -8,8 +8,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 -- Records a batch in one statement; see record, its only caller, for what the arguments and rows mean. One row more,
--- kind 'delivered', tells how many deliveries were made. Raises an error of class 22 or 54 when a payload or an extra
--- cannot be stored.
+-- kind 'delivered', tells how many deliveries were made, and of an unhandled one the detail is left to record. Raises
+-- unique_violation when an event is there already, and an error of class 22 or 54 when a payload or an extra cannot be
+-- stored.
 --
 -- What must stay true: deliveries and unhandled rows come only from events that this call really inserted. An id is in
 -- event or in malformed, never in both. Handlers that match are locked FOR KEY SHARE, which waits for nothing but a
@@ -17,25 +18,21 @@ as $$
 -- of their keys, one by one, which do not become slower when the tables grow.
 begin
     return query
-    with given as materialized (
-        select g.id, candhook.received_at(g.id) as received_at, g.module, g.type, g.origin_community_id, g.user_id,
-               g.community_id, g.profile_id, g.payload::jsonb, g.extra::jsonb
-          from unnest(ids, modules, types, origin_community_ids, user_ids, community_ids, profile_ids, payloads, extras)
-               as g (id, module, type, origin_community_id, user_id, community_id, profile_id, payload, extra)
-    ), suspect as materialized (
-        -- Whether there is any malformed body of that time: mostly none, and then they are not looked for one by one.
-        select exists (select from candhook.malformed m
-                        where m.received_at between (select min(g.received_at) from given g)
-                                                and (select max(g.received_at) from given g)) as there
+    with given as (
+        -- In the list, not below from: there each array would be copied first.
+        select unnest(ids) as id, unnest(modules) as module, unnest(types) as type,
+               unnest(origin_community_ids) as origin_community_id, unnest(user_ids) as user_id,
+               unnest(community_ids) as community_id, unnest(profile_ids) as profile_id, unnest(payloads) as payload,
+               unnest(extras) as extra
     ), fresh as (
         insert into candhook.event as e
                (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, extra)
-        select g.*
+        select g.id, candhook.received_at(g.id), g.module, g.type, g.origin_community_id, g.user_id, g.community_id,
+               g.profile_id, g.payload::jsonb, g.extra::jsonb
           from given g
-         where not (select s.there from suspect s)
-            or (select true from candhook.malformed m where m.received_at = g.received_at and m.id = g.id) is null
-        on conflict do nothing
-        returning e.id, e.received_at, e.module, e.type, e.origin_community_id, e.payload ->> 'id' as payload_id
+        returning e.id, e.received_at, e.module, e.type, e.origin_community_id,
+                  case when (select exists (select from candhook.handler h where h.ordered_by = 'payload id'))
+                       then e.payload ->> 'id' end as payload_id
     ), refused as (
         insert into candhook.malformed as m (id, received_at, body, reason)
         select g.id, candhook.received_at(g.id), g.body, g.reason
@@ -69,9 +66,7 @@ begin
     select 'malformed', r.id, null::text, null::text, r.reason, 1::bigint
       from refused r
     union all
-    select 'unhandled', one.id, one.module, one.type,
-           left((select candhook.body(row(g.*)::candhook.event) -> 'context' from given g where g.id = one.id limit 1)::text, 2000),
-           one.events
+    select 'unhandled', one.id, one.module, one.type, null, one.events
       from (select (array_agg(l.id))[1] as id, l.module, l.type, count(*) as events
               from lonely l group by l.module, l.type) one
     union all
