@@ -56,7 +56,8 @@ declare
                            'candhook.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], text[], text[], '
                            'text[], uuid[], bytea[], text[], boolean), '
                            'candhook.claim(text, integer, text[], text[], boolean), candhook.run_sql(bigint, uuid[], text, integer), '
-                           'candhook.leased(bigint, uuid[], text, integer), candhook.place(bigint), candhook.handler_role(), '
+                           'candhook.leased(bigint, uuid[], text, integer), candhook.leased_events(uuid[], text[]), '
+                           'candhook.settle_missing(uuid[], tid[]), candhook.place(bigint), candhook.handler_role(), '
                            'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text, tid[]), '
                            'candhook.renew(bigint), candhook.give_back(bigint, uuid[]), candhook.release(text), '
                            'candhook.due_in(text[], text[]), candhook.maintain()',

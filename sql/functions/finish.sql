@@ -53,7 +53,7 @@ begin
 
     -- A handler may have moved its own delivery, by a replay of its event.
     if rows is null
-       or exists (select from unnest(ids, rows) as g (id, place)
+       or exists (select from (select unnest(ids) as id, unnest(rows) as place) g
                    where (select d.event_id from candhook.delivery d where d.ctid = g.place) is distinct from g.id) then
         rows := array(select (select d.ctid
                                 from candhook.delivery d
@@ -72,8 +72,9 @@ begin
                     when policy.needs_token and t.valid is not true then 'held'
                     when g.result = 'retry' and d.attempt - d.forgiven < policy.max_attempts then 'retry'
                     else 'failed' end as verdict
-          from unnest(ids, results, details, started_at, finished_at, delays, rows)
-               as g (id, result, detail, started_at, finished_at, delay, place)
+          from (select unnest(ids) as id, unnest(results) as result, unnest(details) as detail,
+                       unnest(started_at) as started_at, unnest(finished_at) as finished_at, unnest(delays) as delay,
+                       unnest(rows) as place) g
          cross join lateral (
                select d.received_at, d.attempt + uncounted as attempt, d.forgiven, d.origin_community_id
                  from candhook.delivery d
@@ -82,7 +83,7 @@ begin
           left join lateral (
                select t.token, t.valid
                  from candhook.bot_token t
-                where t.origin_community_id = d.origin_community_id
+                where t.origin_community_id = d.origin_community_id and (g.result <> 'ok' or g.detail is not null)
                 limit 1) t on true
     ), recorded as (
         insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)

@@ -8,8 +8,8 @@ set enable_bitmapscan = off
 as $$
 -- Puts by which of these deliveries of a handler lack the bot token that it needs: no attempt, no outcome, and when they
 -- are leased that is not counted. They are looked at again after half the event's age, within 30 seconds to an hour;
--- storing the token releases them at once (trigger bot_token_stored). Returns the others. `communities` are those of all,
--- each once: mostly they all have their tokens, and nothing else is looked at.
+-- storing the token releases them at once (trigger bot_token_stored). Returns the others. `communities` are those of all:
+-- mostly they all have their tokens, and nothing else is looked at.
 --
 -- Why no token is missed: the caller has locked the deliveries before this looks for tokens with a newer snapshot,
 -- and the trigger holds an exclusive advisory lock from before it looks for held deliveries until its transaction has
@@ -26,7 +26,7 @@ declare
     received timestamptz[];
     settled boolean;
 begin
-    if not exists (select from unnest(communities) as c (id)
+    if not exists (select from (select distinct c.id from unnest(communities) as c (id)) c
                     where (select t.valid from candhook.bot_token t where t.origin_community_id = c.id) is not true) then
         return ids;
     end if;

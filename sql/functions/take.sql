@@ -8,8 +8,8 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 -- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns their
--- events, the numbers of their attempts, the communities whose tokens they may need, and where they lie. `number` is that
--- of the lease; with null they are locked, and nothing else. With `lost` only those whose last attempt was lost, with
+-- events, the numbers of their attempts, their communities, and where they lie. `number` is that of the lease; with null
+-- they are locked, and nothing else. With `lost` only those whose last attempt was lost, with
 -- false only others. A part of claim and of run_sql, which know since when the first of them is due: before that the
 -- index holds only what is gone and not cleaned up yet, and need not be walked through twice.
 --
@@ -59,7 +59,7 @@ begin
     )
     select coalesce(array_agg(p.event_id) filter (where not p.spent), '{}'),
            array_agg(p.attempt + (number is not null)::integer) filter (where not p.spent),
-           array_agg(distinct p.origin_community_id) filter (where chosen.needs_token and not p.spent),
+           array_agg(p.origin_community_id) filter (where not p.spent),
            array_agg(p.place) filter (where not p.spent),
            array_agg(p.place) filter (where p.spent)
       into taken, attempts, communities, rows, spent
@@ -72,17 +72,11 @@ begin
         return;
     end if;
 
-    -- The event was dropped, with its month: nothing is left to handle, nor to tell about.
-    with missing as (
-        select t.id, t.place
-          from unnest(taken, rows) as t (id, place)
-         where (select true from candhook.event e where e.received_at = candhook.received_at(t.id) and e.id = t.id) is null
-    )
-    select array_agg(m.id), array_agg(m.place) into dropped, spent from missing m;
+    dropped := candhook.settle_missing(taken, rows);
     if dropped is not null then
-        perform candhook.settle(spent);
-        select coalesce(array_agg(t.id), '{}'), array_agg(t.attempt), array_agg(t.place) into taken, attempts, rows
-          from unnest(taken, attempts, rows) as t (id, attempt, place)
+        select coalesce(array_agg(t.id), '{}'), array_agg(t.attempt), array_agg(t.community), array_agg(t.place)
+          into taken, attempts, communities, rows
+          from unnest(taken, attempts, communities, rows) as t (id, attempt, community, place)
          where t.id <> all (dropped);
     end if;
     perform candhook.lease_rows(rows, number, take.worker, right_now + interval '15 seconds');
