@@ -51,8 +51,9 @@ begin
     -- Mostly all is new: the events are just inserted. Only where that fails, or where anything malformed is of their time,
     -- each is looked for first. In the spool an id is there once, but for what a crash has recorded again.
     careful := exists (select from candhook.malformed m
-                        where m.received_at between (select min(candhook.received_at(g.id)) from unnest(ids) as g (id))
-                                                and (select max(candhook.received_at(g.id)) from unnest(ids) as g (id)));
+                        where m.received_at
+                      between (select candhook.received_at(g.id) from unnest(ids) as g (id) order by g.id limit 1)
+                          and (select candhook.received_at(g.id) from unnest(ids) as g (id) order by g.id desc limit 1));
     loop
         if careful then
             select array_agg(g.id), array_agg(g.module), array_agg(g.type), array_agg(g.origin_community_id),

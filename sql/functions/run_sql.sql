@@ -55,16 +55,20 @@ declare
     ends timestamptz[] := '{}';
 begin
     -- Where nothing can be deferred, as in most databases, the two statements about it would cost each event a seventh of
-    -- its time. What a transaction begins with as immediate although it could be deferred is rarer still.
-    select count(*) > 0, string_agg(distinct format('%I.%I', n.nspname, c.conname), ', ') filter (where not c.condeferred)
-      into deferrable_exist, restore
-      from pg_catalog.pg_constraint c
-      join pg_catalog.pg_namespace n on n.oid = c.connamespace
-     where c.condeferrable;
+    -- its time; the schema's own trigger on tokens can wait for the commit. What a transaction begins with as immediate
+    -- although it could be deferred is rarer still.
+    deferrable_exist := exists (select from pg_catalog.pg_constraint c
+                                 where c.condeferrable and c.conrelid <> 'candhook.bot_token'::regclass);
+    if deferrable_exist then
+        select string_agg(distinct format('%I.%I', n.nspname, c.conname), ', ') into restore
+          from pg_catalog.pg_constraint c
+          join pg_catalog.pg_namespace n on n.oid = c.connamespace
+         where c.condeferrable and not c.condeferred;
+    end if;
 
     -- More batches of it run than its concurrency allows: not now, and nothing is counted. Without a lease it is still
     -- claim that holds the place.
-    if not candhook.place(run_sql.lease) then
+    if lease is not null and not candhook.place(run_sql.lease) then
         perform candhook.give_back(run_sql.lease);
         return;
     end if;

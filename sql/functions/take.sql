@@ -18,11 +18,12 @@ as $$
 -- One that is due and still leased is a lost attempt: its worker ended or let the lease run out. That gets its
 -- outcome row here, and counts: when it was the last attempt, the delivery is settled.
 declare
-    spent tid[];
+    was_lost boolean[];
+    spent boolean[];
     dropped uuid[];
 begin
     with unordered as materialized (
-        select d.ctid as place, d.received_at, d.event_id, d.origin_community_id, d.attempt, d.lease is not null as lost,
+        select d.ctid as place, d.event_id, d.origin_community_id, d.attempt, d.lease is not null as lost,
                d.lease is not null and d.attempt - d.forgiven >= chosen.max_attempts as spent
           from candhook.delivery d
          where chosen.ordered_by = 'none' and d.handler = chosen.name and d.due_at between first_due and right_now
@@ -34,8 +35,7 @@ begin
         select d.*
           from candhook.heads(chosen.name) h
          cross join lateral (
-               select d.ctid as place, d.received_at, d.event_id, d.origin_community_id, d.attempt,
-                      d.lease is not null as lost,
+               select d.ctid as place, d.event_id, d.origin_community_id, d.attempt, d.lease is not null as lost,
                       d.lease is not null and d.attempt - d.forgiven >= chosen.max_attempts as spent
                  from candhook.delivery d
                 where d.received_at = h.received_at and d.event_id = h.event_id and coalesce(d.handler, '') = chosen.name
@@ -46,27 +46,25 @@ begin
          where chosen.ordered_by <> 'none' and h.due_at <= right_now
          order by h.due_at
          limit batch
-    ), picked as (
-        select * from unordered
-        union all
-        select * from ordered
-    ), lost as (
-        insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
-        select p.event_id, p.received_at, chosen.name, p.attempt, case when p.spent then 'failed' else 'retry' end,
-               'attempt lost: its worker ended or its lease ran out', right_now
-          from picked p
-         where p.lost
     )
-    select coalesce(array_agg(p.event_id) filter (where not p.spent), '{}'),
-           array_agg(p.attempt + (number is not null)::integer) filter (where not p.spent),
-           array_agg(p.origin_community_id) filter (where not p.spent),
-           array_agg(p.place) filter (where not p.spent),
-           array_agg(p.place) filter (where p.spent)
-      into taken, attempts, communities, rows, spent
-      from picked p;
+    select coalesce(array_agg(p.event_id), '{}'), array_agg(p.attempt), array_agg(p.origin_community_id), array_agg(p.place),
+           array_agg(p.lost), array_agg(p.spent)
+      into taken, attempts, communities, rows, was_lost, spent
+      from (select * from unordered
+            union all
+            select * from ordered) p;
 
-    if spent is not null then
-        perform candhook.settle(spent);
+    if true = any (was_lost) then
+        insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
+        select t.id, candhook.received_at(t.id), chosen.name, t.attempt, case when t.spent then 'failed' else 'retry' end,
+               'attempt lost: its worker ended or its lease ran out', right_now
+          from unnest(taken, attempts, was_lost, spent) as t (id, attempt, lost, spent)
+         where t.lost;
+        perform candhook.settle(array_agg(t.place)) from unnest(rows, spent) as t (place, spent) where t.spent;
+        select coalesce(array_agg(t.id), '{}'), array_agg(t.attempt), array_agg(t.community), array_agg(t.place)
+          into taken, attempts, communities, rows
+          from unnest(taken, attempts, communities, rows, spent) as t (id, attempt, community, place, spent)
+         where not t.spent;
     end if;
     if number is null or rows is null then
         return;
@@ -79,6 +77,7 @@ begin
           from unnest(taken, attempts, communities, rows) as t (id, attempt, community, place)
          where t.id <> all (dropped);
     end if;
+    attempts := array(select t.attempt + 1 from unnest(attempts) with ordinality as t (attempt, n) order by t.n);
     perform candhook.lease_rows(rows, number, take.worker, right_now + interval '15 seconds');
 end
 $$;
