@@ -3,7 +3,8 @@
  *
  * From the spool to the database. A batch of the reader is recorded in groups, each in one transaction, the last one
  * together with the batch's positions in the spool; only then does the reader move on and unlink. A crash in between
- * records the batch again, which the rows' keys make a no-op. While the database works on one group, the next is judged.
+ * records the batch again, which the rows' keys make a no-op. While the database works on one group, the next is
+ * judged.
  */
 #include <config.h>
 
@@ -29,7 +30,7 @@
 #define QUIET_LINGER_MS 10
 #define BUSY_LINGER_MS 40 /* when BUSY records or more were in the last batch, */
 #define BUSY 8
-#define LARGE 512 /* none when so many were */
+#define LARGE 512       /* none when so many were */
 #define WARNED_TYPES 64 /* module:type pairs whose warnings are remembered */
 #define WARN_EVERY_SECONDS 60
 

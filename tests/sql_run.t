@@ -61,6 +61,22 @@ is run('some', map { qq({"do":"$_"}) } qw(one raise two assert divide three sql 
     'retry|syntax error at or near "nonsense" (42601)', 'ok|four'), 'each event on its own';
 is $rig->sql('select string_agg(said, $$ $$ order by said) from t.effect'), 'four one three two', 'the effects of the good ones stay';
 
+# Whichever fail: the cursor that calls the handler is opened again behind each. One event is gone.
+for my $failing ('1', '20', '1 2 3', '3 4 9 11 20', join(' ', 1 .. 20)) {
+    my %fails = map { $_ => 1 } split / /, $failing;
+    $rig->clear;
+    $rig->handler('some');
+    put(sprintf '{"n":%d,"do":"%s"}', $_, $fails{$_} ? 'raise' : 'well') for 1 .. 20;
+    $lease = $rig->claim;
+    $rig->sql(q{delete from candhook.event where payload ->> 'n' = '10'});
+    my @expected = map { $_ == 10 ? () : $fails{$_} ? 'retry|raised (P0001)' : 'ok|well' } 1 .. 20;
+    is $rig->sql("select result, detail from candhook.run_sql($lease)"), join("\n", @expected), "$failing of 20 fail: each has its own outcome";
+    is effects(), scalar(grep { /ok/ } @expected), 'and effect';
+    is $rig->sql('select count(*) from candhook.delivery where lease is not null'), 0, 'and nothing is left of the one that is gone';
+}
+$rig->sql(q{create function t.closes(event candhook.event, bot_token text) returns text language plpgsql as $$ begin execute $x$close all$x$; return 'closed'; end $$});
+is run('closes', '{}', '{}'), "ok|closed\nok|closed", 'a handler that closes all cursors does not close the one that it is called by';
+
 # ---- one of a lease ----
 $rig->clear;
 $rig->handler('note');
@@ -115,6 +131,10 @@ $rig->sql(q{create function t.who(event candhook.event, bot_token text) returns 
     end $$});
 is run('who', '{}', '{}'), "ok|candhook_handler\nok|candhook_handler", 'handlers run as candhook_handler';
 like run('peek', '{}'), qr/retry\|permission denied for table bot_token/, 'which may not read tokens';
+$rig->sql('revoke execute on function t.who from public');
+is run('who', '{}', '{}'), join("\n", ('retry|permission denied for function t.who(candhook.event,text) (42501)') x 2), 'what that may not call is not called';
+$rig->sql('grant execute on function t.who to candhook_handler');
+is run('who', '{}'), 'ok|candhook_handler', 'until it may';
 my $session = $rig->psql_session;
 for my $do ('path', 'local path', 'role', 'reset role', 'another role', 'time') {
     $rig->clear;

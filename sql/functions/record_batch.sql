@@ -56,8 +56,10 @@ begin
         returning 1
     ), lonely as materialized (
         select f.id, f.received_at, f.module, f.type
-          from fresh f
-         where not exists (select from matching m where m.module = f.module and m.type = f.type)
+          from (select s.module, s.type
+                  from sort s
+                 where not exists (select from matching m where m.module = s.module and m.type = s.type)) s
+          join fresh f on f.module = s.module and f.type = s.type
     ), unhandled as (
         insert into candhook.outcome (event_id, received_at, handler, attempt, result, started_at, finished_at)
         select l.id, l.received_at, '', 0, 'unhandled', now(), now()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: ISC
+#
+# A large batch is recorded in groups, the places in the spool with the last. A group that fails, or that holds what the
+# database refuses, costs no event and doubles none.
+use v5.36;
+use Test::More;
+use FastCGI;
+use Rig;
+
+my $rig = Rig->new;
+$rig->cluster;
+$rig->conf(max_body => 1_000_000);
+$rig->schema;
+# What is recorded has a delivery, and nobody runs it.
+$rig->sql(q{create function public.look(event candhook.event, bot_token text) returns text language sql as 'select null::text';
+            select candhook.add_handler('look', 'MOIM', '*', 'sql', 'public.look');
+            select candhook.disable_handler('look')});
+
+$rig->responder(args => ['--no-worker']);
+my $fcgi = FastCGI->new($rig->{socket});
+my $events = 2500;
+
+sub post ($body) {
+    $fcgi->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $body, DOCUMENT_ROOT => "$rig->{dir}/nginx" },
+        body => $body, keep => 1);
+    $fcgi->answer->{status} == 200 or BAIL_OUT('an event was not taken');
+}
+
+sub recorded { return $rig->sql(q{select count(*), count(distinct payload ->> 'id') from candhook.event}) }
+
+for my $n (1 .. $events) {
+    post($rig->event(payload => { id => "n$n" }));
+    # More digits than PostgreSQL has room for.
+    post($rig->event(payload => { id => 'refused' }) =~ s/"refused"/'"refused","a":' . '1' x 140_000/er) if $n == 1500;
+}
+
+# ---- the second group waits for a lock that it does not get ----
+$rig->sql(q{create function public.stop() returns trigger language plpgsql as $$
+            begin
+                if new.payload ->> 'id' = 'n1600' then
+                    raise exception 'not now' using errcode = 'lock_not_available';
+                end if;
+                return new;
+            end $$;
+            create trigger stop before insert on candhook.event for each row execute function public.stop()});
+my $worker = $rig->spawn('worker', $rig->program('candhook'), 'work');
+$rig->wait_until(sub { $rig->read_file('log/candhook.log') =~ /not now/ }, 'recording fails');
+my ($first) = split /\|/, recorded();
+cmp_ok $first, '>', 0, 'the first group is recorded';
+cmp_ok $first, '<', 1600, 'and not the one that failed';
+is $rig->sql('select count(*) from candhook.spool_position'), 0, 'nor how far the spool is';
+$rig->stop($worker) or fail 'TERM ends the worker';
+is recorded(), "$first|$first", 'what is recorded once is not recorded again';
+
+# ---- then it gets it ----
+$rig->sql('drop trigger stop on candhook.event');
+$rig->candhook_ok('work', '--once');
+is recorded(), "$events|$events", 'each event is recorded, once';
+is $rig->sql('select count(*), count(distinct event_id) from candhook.delivery'), "$events|$events", 'with one delivery';
+is $rig->sql('select count(*) from candhook.malformed'), 1, 'what the database refuses is malformed';
+like $rig->sql('select reason from candhook.malformed'), qr/overflow/, 'with the reason';
+is $rig->sql('select count(*) from candhook.spool_position'), 1, 'and how far the spool is';
+is scalar(() = glob "$rig->{dir}/spool/*.seg"), 1, 'of which the last file stays';
+$rig->candhook_ok('work', '--once');
+is recorded(), "$events|$events", 'nothing comes twice';
+done_testing;
