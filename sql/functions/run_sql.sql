@@ -85,9 +85,9 @@ begin
       join pg_catalog.pg_namespace n on n.oid = p.pronamespace
      where p.oid = pg_catalog.to_regprocedure(target);
 
+    began := clock_timestamp();
     while done < cardinality(events) loop
-        exit when cardinality(ran) > 0 and clock_timestamp() > until;
-        began := clock_timestamp();
+        exit when cardinality(ran) > 0 and began > until;
         opening := done = last;
         begin
             if call is null then
@@ -110,6 +110,9 @@ begin
                 perform set_config('role', new_role, true);
             end if;
             fetch calls into there, said;
+            if not found then
+                raise exception 'leased_events gave too few events';
+            end if;
             if deferrable_exist then
                 set constraints all immediate;
             end if;
@@ -155,13 +158,16 @@ begin
         details := array_append(details, case when said is not null
                                               then left(candhook.masked(said, tokens[done]), 4000) end);
         starts := array_append(starts, began);
-        ends := array_append(ends, clock_timestamp());
+        began := clock_timestamp();
+        ends := array_append(ends, began);
     end loop;
     if calls is not null then
         close calls;
     end if;
     -- Not only for this transaction: a handler may have said `set role`, which would outlive it.
     perform set_config('role', old_role, false);
+    -- If a handler stored a token: before finish, which may share the lock that this takes alone.
+    set constraints candhook.bot_token_stored immediate;
     if dropped then
         perform candhook.settle_missing(events[1 : done], places[1 : done]);
     end if;
