@@ -26,8 +26,8 @@ MUST_CHECK enum result recorder_step(struct recorder *recorder, size_t *recorded
 int recorder_has_more(struct recorder *recorder);
 
 /*
- * Waits until the spool changed, a signal came, or TIMEOUT_MS passed. When little comes in, it lingers some
- * milliseconds for more, since the database's work is by the batch.
+ * Waits until the spool changed, a signal came, or TIMEOUT_MS passed. Then it lingers some milliseconds for more, and
+ * longer while events come in, since the database's work is by the batch.
  */
 void recorder_wait(struct recorder *recorder, int timeout_ms);
 

@@ -9,9 +9,9 @@ as $$
 #variable_conflict use_column
 -- Leases up to `batch` deliveries of a handler that are due at `right_now` and not locked by another; returns their
 -- events, the numbers of their attempts, their communities, and where they lie. `number` is that of the lease; with null
--- they are locked, and nothing else. With `lost` only those whose last attempt was lost, with
--- false only others. A part of claim and of run_sql, which know since when the first of them is due: before that the
--- index holds only what is gone and not cleaned up yet, and need not be walked through twice.
+-- they are locked, and nothing else. With `lost` only those whose last attempt was lost, with false only others. A part of
+-- claim and of run_sql, which know since when the first of them is due: before that the index holds only what is gone and
+-- not cleaned up yet, and need not be walked through twice.
 --
 -- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs (heads).
 --
