@@ -22,9 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH 4096
+#define BATCH 4096 /* at most so much is read at once, */
 #define BATCH_BYTES (8 * 1024 * 1024)
-#define GROUP 1024
+#define GROUP 1024 /* and so much recorded in one transaction */
 #define GROUP_BYTES (1024 * 1024)
 /* What comes within so long is recorded together: the database's CPU for an event falls 2 to 4 times with it. */
 #define QUIET_LINGER_MS 10

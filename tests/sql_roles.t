@@ -67,7 +67,7 @@ for my $function ('candhook.status()', 'candhook.diagnose()', q{candhook.probe(n
 # ---- handler: nothing of ours ----
 may handler => q{select candhook.received_at('019ab1c2-d3e4-7000-8000-000000000001') is null}, 'f';
 may handler => q{select candhook.body(row('019ab1c2-d3e4-7000-8000-000000000001', now(), 'M', 't', null, null, null, null, '{}', null)::candhook.event)->>'module'}, 'M';
-may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select * from candhook.claim('w', 1)}, q{select * from candhook.leased(1, null)},
+may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select * from candhook.claim('w', 1)}, q{select * from candhook.leased(1, null)}, q{select * from candhook.leased_events('{}', '{}')}, q{select candhook.settle_missing('{}', '{}')},
   q{select * from candhook.run_sql(1)}, q{delete from candhook.delivery}, q{select candhook.set_bot_token('G1', 'x')}, q{set role candhook_worker};
 
 # ---- reader: all but tokens ----
