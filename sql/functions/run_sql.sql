@@ -58,7 +58,8 @@ begin
     -- its time; the schema's own trigger on tokens can wait for the commit. What a transaction begins with as immediate
     -- although it could be deferred is rarer still.
     deferrable_exist := exists (select from pg_catalog.pg_constraint c
-                                 where c.condeferrable and c.conrelid <> 'candhook.bot_token'::regclass);
+                                 where c.condeferrable
+                                   and (c.conrelid, c.conname) <> ('candhook.bot_token'::regclass, 'bot_token_stored'));
     if deferrable_exist then
         select string_agg(distinct format('%I.%I', n.nspname, c.conname), ', ') into restore
           from pg_catalog.pg_constraint c

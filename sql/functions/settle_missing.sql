@@ -13,7 +13,8 @@ declare
 begin
     select array_agg(r.id), array_agg(r.place) into missing, places
       from unnest(ids, rows) as r (id, place)
-     where (select true from candhook.event e where e.received_at = candhook.received_at(r.id) and e.id = r.id) is null;
+     where (select true from candhook.event e where e.received_at = candhook.received_at(r.id) and e.id = r.id) is null
+       and (select d.event_id from candhook.delivery d where d.ctid = r.place) = r.id;
     if missing is not null then
         perform candhook.settle(places);
     end if;
