@@ -13,6 +13,7 @@
 #include "log.h"
 #include "outside.h"
 #include "patience.h"
+#include "processors.h"
 #include "signals.h"
 #include "store.h"
 
@@ -24,6 +25,7 @@
 #define LONGEST_WAIT_MS 5000 /* without a notification, which a connection pooler may swallow */
 #define SPARE_WAIT_MS 1000   /* the same, of a spare runner, which gets no word before the first one is stuck */
 #define SPARE_REST_MS 500    /* how long a spare runner leaves quick handlers to the first one */
+#define YIELD_MS 100         /* the longest rest for the sake of the answers */
 #define CALM_MS 100          /* nothing recorded for so long: no events come in */
 #define SLOW_MS 2000         /* a batch that took longer makes its handler a slow one, */
 #define SLOW_FOR_MS 60000    /* for so long */
@@ -41,6 +43,7 @@ struct runner {
     struct store *store;
     struct outside *outside; /* NULL: this one runs sql */
     struct kind_sql sql;
+    struct processors processors;
     struct slow slow[SLOW_MAX];
     size_t slow_count;
 };
@@ -106,11 +109,26 @@ static void remember_slow(struct runner *runner, char *handler)
     place->until = clock_monotonic_ms() + SLOW_FOR_MS;
 }
 
+static int events_come_in(const struct runner *runner)
+{
+    return clock_monotonic_ms() - atomic_load(runner->post->recorded) < CALM_MS;
+}
+
 /* Whether the first runner alone does what this one has just helped with. */
 static int may_rest(const struct runner *runner)
 {
-    return runner->post->spare && runner->sql.quick &&
-           clock_monotonic_ms() - atomic_load(runner->post->recorded) < CALM_MS;
+    return runner->post->spare && runner->sql.quick && events_come_in(runner);
+}
+
+/*
+ * How long to rest after a batch of BATCH_MS. Where no processor is idle, half of the time is left to answering and
+ * recording: an event that the front does not take in time may be lost, one that waits for its handler is not.
+ */
+static int yield_ms(struct runner *runner, int64_t batch_ms)
+{
+    if (!events_come_in(runner) || !processors_busy(&runner->processors))
+        return 0;
+    return batch_ms < YIELD_MS ? (int)batch_ms : YIELD_MS;
 }
 
 /* Runs a batch, or waits until one may be due. */
@@ -140,7 +158,7 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
         return RESULT_OK;
     }
     if (ran > 0) {
-        signals_poll(NULL, 0, 0); /* lets a signal in */
+        signals_poll(NULL, 0, yield_ms(runner, clock_monotonic_ms() - began)); /* lets a signal in */
         return RESULT_OK;
     }
     result = kind_sql_due_in(&runner->sql, busy, busy_count, &ms, err);

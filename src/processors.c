@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+#include <config.h>
+
+#include "processors.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FEWEST_TICKS 10 /* between two looks: fewer say nothing */
+
+int processors_busy_by(struct processors *processors, const char *text)
+{
+    uint64_t user, nice, system, idle, iowait, irq, softirq, steal, all;
+
+    if (sscanf(text, "cpu %" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu64 "%" SCNu64, &user,
+               &nice, &system, &idle, &iowait, &irq, &softirq, &steal) != 8)
+        return 0;
+    idle += iowait;
+    all = user + nice + system + idle + irq + softirq + steal;
+    if (processors->all == 0 || all < processors->all || idle < processors->idle)
+        processors->busy = 0; /* the first look, or counters that went back */
+    else if (all - processors->all < FEWEST_TICKS)
+        return processors->busy;
+    else
+        processors->busy = (idle - processors->idle) * 5 < all - processors->all;
+    processors->idle = idle;
+    processors->all = all;
+    return processors->busy;
+}
+
+int processors_busy(struct processors *processors)
+{
+    char text[512] = "";
+    int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    if (read(fd, text, sizeof text - 1) < 0)
+        text[0] = '\0';
+    close(fd);
+    return processors_busy_by(processors, text);
+}
