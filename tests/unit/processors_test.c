@@ -17,8 +17,7 @@ static void test_judgement(void)
        "at the first look nobody can tell");
     ok(processors_busy_by(&processors, "cpu  170 5 120 819 0 1 1 1 0 0\n"), "19 of 117 ticks were idle: busy");
     ok(processors_busy_by(&processors, "cpu  170 5 120 828 0 1 1 1 0 0\n"), "9 ticks later they still are");
-    ok(!processors_busy_by(&processors, "cpu  246 5 120 839 0 1 1 1 0 0\n"),
-       "20 of 96 ticks were idle: not busy");
+    ok(!processors_busy_by(&processors, "cpu  246 5 120 839 0 1 1 1 0 0\n"), "20 of 96 ticks were idle: not busy");
     ok(!processors_busy_by(&processors, "cpu  326 5 120 841 18 1 1 1 0 0\n"), "waiting for a disk is idle, too");
     ok(processors_busy_by(&processors, "cpu  326 5 120 841 18 1 1 91 0 0\n"),
        "what another machine of the host took is not idle");
