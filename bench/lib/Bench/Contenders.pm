@@ -128,6 +128,8 @@ error_log $dir/log/nginx_error.log error;
 events { worker_connections 2048; }
 http {
     access_log off;
+    # The load generator is not to send an event while nginx closes the connection.
+    keepalive_timeout 2h;
     keepalive_requests 1000000;
     client_body_temp_path $dir/nginx/body;
     fastcgi_temp_path $dir/nginx/fastcgi;
