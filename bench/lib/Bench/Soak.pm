@@ -181,7 +181,8 @@ sub thirds ($samples, $key) {
 }
 
 # For each column: its thirds, and whether it is flat. What grows with time goes on to grow: from the second third to the last
-# by about half of what it grew in all; a third of what is allowed in all is noise there. What only stepped up once, as memory does when a stall made many wait, is flat.
+# by about half of what it grew in all; a third of what is allowed in all is noise there. What only stepped up once, as memory
+# does when a stall made many wait, is flat.
 sub judge ($samples) {
     return map {
         my ($first, $second, $last) = thirds($samples, $_->{key});
