@@ -6,12 +6,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #define FEWEST_TICKS 10 /* between two looks: fewer say nothing */
 
-int processors_busy_by(struct processors *processors, const char *text)
+int processors_busy_by(struct processors *processors, const char *text, long count)
 {
     uint64_t user, nice, system, idle, iowait, irq, softirq, steal, all;
 
@@ -20,12 +19,13 @@ int processors_busy_by(struct processors *processors, const char *text)
         return 0;
     idle += iowait;
     all = user + nice + system + idle + irq + softirq + steal;
-    if (processors->all == 0 || all < processors->all || idle < processors->idle)
+    if (processors->all == 0 || all < processors->all)
         processors->busy = 0; /* the first look, or counters that went back */
     else if (all - processors->all < FEWEST_TICKS)
         return processors->busy;
     else
-        processors->busy = (idle - processors->idle) * 5 < all - processors->all;
+        /* Where iowait became less, as proc_stat(5) warns, the difference is huge: not busy. */
+        processors->busy = (idle - processors->idle) * (uint64_t)count * 5 < (all - processors->all) * 2;
     processors->idle = idle;
     processors->all = all;
     return processors->busy;
@@ -41,5 +41,5 @@ int processors_busy(struct processors *processors)
     if (read(fd, text, sizeof text - 1) < 0)
         text[0] = '\0';
     close(fd);
-    return processors_busy_by(processors, text);
+    return processors_busy_by(processors, text, sysconf(_SC_NPROCESSORS_ONLN));
 }

@@ -16,12 +16,12 @@ struct processors {
 };
 
 /*
- * Whether less than a fifth of the processors' time was idle since a look before this one. 0 as long as nobody can
- * tell: at the first look, and where /proc/stat is not to be had. Waiting for a disk counts as idle.
+ * Whether the time of less than 0.4 processors was idle since a look before this one. 0 as long as nobody can tell: at
+ * the first look, and where /proc/stat is not to be had. Waiting for a disk counts as idle.
  */
 int processors_busy(struct processors *processors);
 
-/* The same, from TEXT, which begins as /proc/stat does. */
-int processors_busy_by(struct processors *processors, const char *text);
+/* The same, from TEXT, which begins as /proc/stat does, of a machine with COUNT processors. */
+int processors_busy_by(struct processors *processors, const char *text, long count);
 
 #endif

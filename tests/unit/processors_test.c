@@ -13,28 +13,45 @@ static void test_judgement(void)
 {
     struct processors processors = {0};
 
-    ok(!processors_busy_by(&processors, "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"),
+    ok(!processors_busy_by(&processors, "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n", 2),
        "at the first look nobody can tell");
-    ok(processors_busy_by(&processors, "cpu  170 5 120 819 0 1 1 1 0 0\n"), "19 of 117 ticks were idle: busy");
-    ok(processors_busy_by(&processors, "cpu  170 5 120 828 0 1 1 1 0 0\n"), "9 ticks later they still are");
-    ok(!processors_busy_by(&processors, "cpu  246 5 120 839 0 1 1 1 0 0\n"), "20 of 96 ticks were idle: not busy");
-    ok(!processors_busy_by(&processors, "cpu  326 5 120 841 18 1 1 1 0 0\n"), "waiting for a disk is idle, too");
-    ok(processors_busy_by(&processors, "cpu  326 5 120 841 18 1 1 91 0 0\n"),
+    ok(processors_busy_by(&processors, "cpu  150 5 123 819 0 1 1 1 0 0\n", 2), "of two, 0.38 were idle: busy");
+    ok(processors_busy_by(&processors, "cpu  150 5 123 828 0 1 1 1 0 0\n", 2), "9 ticks later they still are");
+    ok(!processors_busy_by(&processors, "cpu  230 5 123 839 0 1 1 1 0 0\n", 2), "0.4 were idle: not busy");
+    ok(!processors_busy_by(&processors, "cpu  310 5 123 841 18 1 1 1 0 0\n", 2), "waiting for a disk is idle, too");
+    ok(processors_busy_by(&processors, "cpu  310 5 123 841 18 1 1 91 0 0\n", 2),
        "what another machine of the host took is not idle");
+}
+
+static void test_how_many(void)
+{
+    struct processors many = {0}, one = {0};
+
+    processors_busy_by(&many, "cpu  100 0 100 800 0 0 0 0\n", 20);
+    ok(!processors_busy_by(&many, "cpu  198 0 100 802 0 0 0 0\n", 20) &&
+           processors_busy_by(&many, "cpu  297 0 100 803 0 0 0 0\n", 20),
+       "of twenty, a fiftieth of all is 0.4");
+    processors_busy_by(&one, "cpu  100 0 100 800 0 0 0 0\n", 1);
+    ok(!processors_busy_by(&one, "cpu  160 0 100 840 0 0 0 0\n", 1) &&
+           processors_busy_by(&one, "cpu  221 0 100 879 0 0 0 0\n", 1),
+       "and of one, two fifths");
 }
 
 static void test_what_cannot_be_told(void)
 {
     struct processors processors = {0};
 
-    ok(!processors_busy_by(&processors, "cpu  100 0 100 800 0 0 0 0\n") &&
-           processors_busy_by(&processors, "cpu  200 0 100 800 0 0 0 0\n"),
-       "busy");
-    ok(!processors_busy_by(&processors, "") && !processors_busy_by(&processors, "cpu  1 2 3\n"),
+    ok(!processors_busy_by(&processors, "cpu  900 0 100 0 0 0 0 0\n", 2) &&
+           processors_busy_by(&processors, "cpu  1000 0 100 0 0 0 0 0\n", 2),
+       "no first look finds them busy");
+    ok(!processors_busy_by(&processors, "", 2) && !processors_busy_by(&processors, "cpu  1 2 3\n", 2),
        "nothing that can be read is no reason to rest");
-    ok(processors_busy_by(&processors, "cpu  300 0 100 800 0 0 0 0\n"), "and is forgotten");
-    ok(!processors_busy_by(&processors, "cpu  20 0 10 80 0 0 0 0\n"), "counters that went back begin anew");
-    ok(processors_busy_by(&processors, "cpu  60 0 10 80 0 0 0 0\n"), "and count from there");
+    ok(processors_busy_by(&processors, "cpu  1100 0 100 0 0 0 0 0\n", 2), "and is forgotten");
+    ok(!processors_busy_by(&processors, "cpu  20 0 10 0 0 0 0 0\n", 2), "counters that went back begin anew");
+    ok(processors_busy_by(&processors, "cpu  60 0 10 0 0 0 0 0\n", 2), "and count from there");
+    ok(processors_busy_by(&processors, "cpu  99 0 10 1 0 0 0 0\n", 2) &&
+           !processors_busy_by(&processors, "cpu  199 0 10 0 0 0 0 0\n", 2),
+       "time at rest that became less, as waiting for a disk may, is no reason to rest");
 }
 
 static void test_this_machine(void)
@@ -48,6 +65,7 @@ static void test_this_machine(void)
 int main(void)
 {
     test_judgement();
+    test_how_many();
     test_what_cannot_be_told();
     test_this_machine();
     return done();

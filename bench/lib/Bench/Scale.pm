@@ -26,8 +26,7 @@ sub rows_group ($plan) {
 
 # Names, what people read, and settings. By: what the work is proportional to, when it is not the events. Allowed: how much
 # dearer an event may be at the last setting than at the first; what is more is no noise. The more processes share the
-# connections, the fewer events are in a round of each, down to one: that is dearer, and bounded. From: the setting to compare
-# with, counted from 0: a first load goes into tables that hold nothing yet.
+# connections, the fewer events are in a round of each, down to one: that is dearer, and bounded.
 sub groups ($plan) {
     my $events = $plan->{events};
     my @chunks = 1 .. $plan->{chunks};
@@ -39,7 +38,7 @@ sub groups ($plan) {
             { title => '30 kB', size => 30_000, events => $events / 8 }, { title => '900 kB', size => 900_000, events => $events / 160 } ] },
         { name => 'responders', title => 'processes of the responder', allowed => 2, settings => [ map { { title => $_, responders => $_ } } 1, 4, 16 ] },
         { name => 'hosts', title => 'hosts, each with spool and worker', settings => [ map { { title => $_, hosts => $_ } } 1, 2 ] },
-        { name => 'free', title => 'one load after the other', from => 1, settings => [ map { { title => "load $_", keep => $_ > 1 } } @chunks ] },
+        { name => 'free', title => 'one load after the other', settings => [ map { { title => "load $_", keep => $_ > 1 } } @chunks ] },
         { name => 'held', title => 'the same beside an open transaction', settings => [ map { { title => "load $_", held => 1, keep => $_ > 1 } } @chunks ] },
     );
 }
@@ -192,7 +191,7 @@ sub of ($setting, $what) { return Bench::Figures::median(map { $_->{$what} } @{ 
 
 # How much more the last costs than the first: for an event, or, where the work grows with the size, for a MB more.
 sub growth ($group) {
-    my @measured = grep { $_->{rounds} } @{ $group->{settings} }[ $group->{from} // 0 .. $#{ $group->{settings} } ];
+    my @measured = grep { $_->{rounds} } @{ $group->{settings} };
     return undef if @measured < 2;
     return of($measured[-1], 'cpu') / of($measured[0], 'cpu') if !$group->{by};
     # The cheapest MB of bodies that are large themselves.
@@ -211,7 +210,7 @@ sub table ($group) {
           join('+', map { $get->("cpu_$_") } qw(responder worker database)), $group->{by} ? Bench::Report::number(of($setting, 'cpu_mb'), 0) : '';
     }
     my $growth = growth($group) // return join '', @lines;
-    push @lines, sprintf "    the last costs %.2f times the %s, %s\n", $growth, $group->{from} ? 'second' : 'first', $group->{by} ? 'for a MB, 300 bytes left out' : 'for an event';
+    push @lines, sprintf "    the last costs %.2f times the first, %s\n", $growth, $group->{by} ? 'for a MB, 300 bytes left out' : 'for an event';
     return join '', map { s/ +$//mr } @lines;
 }
 
