@@ -10,6 +10,7 @@
 
 #include "recorder.h"
 
+#include "clock.h"
 #include "event.h"
 #include "log.h"
 #include "signals.h"
@@ -28,9 +29,9 @@
 #define GROUP_BYTES (1024 * 1024)
 /* What comes within so long is recorded together: the database's CPU for an event falls 2 to 4 times with it. */
 #define QUIET_LINGER_MS 10
-#define BUSY_LINGER_MS 40 /* when BUSY records or more were in the last batch, */
-#define BUSY 8
-#define LARGE 512       /* none when so many were */
+#define BUSY_LINGER_MS 40 /* when more than FEW come in that time, at the pace of the last batch, */
+#define FEW 2
+#define LARGE 512       /* none when so many were in it */
 #define WARNED_TYPES 64 /* module:type pairs whose warnings are remembered */
 #define WARN_EVERY_SECONDS 60
 
@@ -49,7 +50,9 @@ struct recorder {
     struct warned warned[WARNED_TYPES];
     size_t next_warned;    /* the entry that is overwritten when all are taken */
     struct judged *judged; /* room for a batch */
-    size_t last_count;     /* of the batch that was recorded last */
+    size_t last_count;     /* of the batch that was read last, */
+    int64_t last_ms;       /* and how long after the one before */
+    int64_t read_ms;       /* when that was (monotonic) */
 };
 
 static enum result find_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
@@ -290,6 +293,15 @@ static enum result record(struct recorder *recorder, const struct spool_batch *b
     return store_forget(recorder->store, forget, forget_count, err);
 }
 
+static void keep_pace(struct recorder *recorder, size_t count)
+{
+    int64_t now = clock_monotonic_ms();
+
+    recorder->last_count = count;
+    recorder->last_ms = now - recorder->read_ms;
+    recorder->read_ms = now;
+}
+
 enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err)
 {
     const struct spool_batch *batch;
@@ -299,7 +311,9 @@ enum result recorder_step(struct recorder *recorder, size_t *recorded, struct er
     if (result != RESULT_OK)
         return result;
     say_damages(batch);
-    recorder->last_count = *recorded = batch->count;
+    *recorded = batch->count;
+    if (batch->count > 0)
+        keep_pace(recorder, batch->count);
     if (batch->count == 0 && batch->place_count == 0)
         return RESULT_OK;
     return record(recorder, batch, err);
@@ -317,22 +331,24 @@ int recorder_has_more(struct recorder *recorder)
 }
 
 /* How long to let more come before it is recorded. */
-static int linger_ms(size_t last_count)
+static int linger_ms(const struct recorder *recorder)
 {
-    if (last_count >= LARGE)
+    int64_t since = clock_monotonic_ms() - recorder->read_ms;
+    int64_t ms = since > recorder->last_ms ? since : recorder->last_ms; /* a pause ends the pace */
+
+    if (recorder->last_count >= LARGE)
         return 0;
-    return last_count >= BUSY ? BUSY_LINGER_MS : QUIET_LINGER_MS;
+    return (int64_t)recorder->last_count * BUSY_LINGER_MS > FEW * ms ? BUSY_LINGER_MS : QUIET_LINGER_MS;
 }
 
 void recorder_wait(struct recorder *recorder, int timeout_ms)
 {
-    struct timespec linger = {.tv_nsec = linger_ms(recorder->last_count) * 1000000L};
     struct pollfd fd = {.fd = recorder->inotify, .events = POLLIN};
     char changes[4096];
 
     if (signals_poll(&fd, 1, timeout_ms) <= 0)
         return;
-    nanosleep(&linger, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = linger_ms(recorder) * 1000000L}, NULL);
     while (read(recorder->inotify, changes, sizeof changes) > 0)
         ;
 }
