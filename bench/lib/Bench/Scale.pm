@@ -13,7 +13,9 @@ package Bench::Scale;
 use v5.36;
 
 use Bench::Figures ();
+use Bench::Report  ();
 use Bench::Steps   ();
+use File::Path     ();
 use Time::HiRes    qw(sleep time);
 
 # 10,000 communities have tokens in every database, so that only the number of those that send differs.
@@ -209,8 +211,9 @@ sub table ($group) {
         push @lines, sprintf $format, $setting->{title}, (map { $get->($_) } qw(answers recorded handled)),
           join('+', map { $get->("cpu_$_") } qw(responder worker database)), $group->{by} ? Bench::Report::number(of($setting, 'cpu_mb'), 0) : '';
     }
-    my $growth = growth($group) // return join '', @lines;
-    push @lines, sprintf "    the last costs %.2f times the first, %s\n", $growth, $group->{by} ? 'for a MB, 300 bytes left out' : 'for an event';
+    my $growth = growth($group);
+    push @lines, sprintf "    the last costs %.2f times the first, %s\n", $growth, $group->{by} ? 'for a MB, 300 bytes left out' : 'for an event'
+      if defined $growth;
     return join '', map { s/ +$//mr } @lines;
 }
 
