@@ -212,6 +212,24 @@ is $rig->sql("select candhook.release('slow')"), 0, 'nor is it given back';
 $session->query('commit;');
 is $rig->outcomes($id), 'note/1 ok', 'it ends as it should';
 
+# What is behind one that is locked has its turn, whichever of both had lost its lease.
+for my $oldest (qw(lost new)) {
+    $rig->clear;
+    $rig->handler('note');
+    my %one = (lost => put());
+    $rig->claim('gone');
+    $one{new} = put();
+    my ($locked, $behind) = $oldest eq 'lost' ? @one{qw(lost new)} : @one{qw(new lost)};
+    $rig->sql("update candhook.delivery set due_at = now() - case event_id when '$locked' then 2 else 1 end * interval '1 s'");
+    $session->query("begin; select from candhook.delivery where event_id = '$locked' for update;");
+    is $rig->sql('select candhook.due_in()'), 0, "oldest is a $oldest one that is locked: the other is due";
+    is $rig->sql(q{begin; select event_id from candhook.claim('w', 100, '{sql}', '{}', true); rollback}), $behind, 'a claim that only locks finds it';
+    is $rig->work, 1, 'and one that leases';
+    $session->query('commit;');
+    is $rig->outcomes($behind), $oldest eq 'lost' ? 'note/1 ok' : "note/1 retry\nnote/2 ok", 'it runs';
+    is $rig->outcomes($locked), '', 'the locked one is left alone';
+}
+
 $rig->sql(q{create function t.sleep(event candhook.event, bot_token text) returns text language plpgsql as $$
     begin
         insert into t.effect values (event.id, 'slept');
@@ -241,6 +259,20 @@ $rig->handler('slow');
 my ($first, $rest) = split /\n/, $rig->sql('select t.put() from generate_series(1, 2)');
 is $rig->sql('select event_id from candhook.run_sql(' . $rig->claim . ')'), $first, 'after half a second no other is begun';
 is $rig->sql('select event_id, attempt, lease is null, candhook.due_in() from candhook.delivery'), "$rest|0|t|0", 'the rest is given back at once, uncounted';
+
+# A time limit counts from the start of a statement, so this one hits nobody, but is known to the batch.
+$rig->sql(q{create function t.nap(event candhook.event, bot_token text) returns text language plpgsql as $$
+    begin
+        perform pg_sleep(0.06);
+        return 'nap';
+    end $$});
+$rig->clear;
+$rig->handler('nap');
+put() for 1 .. 3;
+$lease = $rig->claim;
+$rig->sql("do \$\$ begin perform set_config('statement_timeout', '100ms', true); perform from candhook.run_sql($lease); end \$\$");
+is $rig->sql('select (select count(*) from candhook.outcome), (select count(*) from candhook.delivery where lease is null)'), '1|2',
+  'nor after half of the time that one may take';
 
 # ---- killed between any two steps ----
 $rig->clear;

@@ -31,6 +31,7 @@ as $$
 declare
     right_now timestamptz;
     best record;
+    lost boolean;
     chosen candhook.handler;
     tried text[] := busy;
     parked integer := 0;
@@ -77,13 +78,17 @@ begin
 
         -- What was lost with its whole batch is taken alone the next time: one that brings the server down must not take
         -- the others along until their attempts are used up. Other kinds run in processes of their own. Where something was
-        -- parked, the next that is locked may lack its token, too.
-        number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not best.lost)
-                       then nextval('candhook.lease') end;
-        select * into taken, attempts, communities
-          from candhook.take(chosen, number, claim.worker,
-                             case when chosen.kind = 'sql' and (best.lost or number is null and parked = 0) then 1 else batch end,
-                             case when chosen.kind = 'sql' then best.lost end, best.due_at, right_now);
+        -- parked, the next that is locked may lack its token, too. And what is oldest may be locked, by a run that takes
+        -- longer than its lease: then those that are not of its sort have their turn.
+        foreach lost in array array[best.lost, not best.lost] loop
+            number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not lost)
+                           then nextval('candhook.lease') end;
+            select * into taken, attempts, communities
+              from candhook.take(chosen, number, claim.worker,
+                                 case when chosen.kind = 'sql' and (lost or number is null and parked = 0) then 1 else batch end,
+                                 case when chosen.kind = 'sql' then lost end, best.due_at, right_now);
+            exit when taken <> '{}' or chosen.kind <> 'sql';
+        end loop;
         if chosen.needs_token then
             ready := candhook.park(chosen.name, taken, communities);
             if cardinality(ready) < cardinality(taken) then

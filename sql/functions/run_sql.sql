@@ -17,8 +17,9 @@ as $$
 -- for at the commit it would be too late; then their modes are put back for the next event. An error that cannot be
 -- caught (statement_timeout) hits the whole call: the caller then goes on with one event a transaction.
 --
--- After half a second the rest of the batch is given back uncounted: claim knows no handler's pace, and others wait.
--- What is not leased is so by itself.
+-- After half a second, or half of statement_timeout, the rest of the batch is given back uncounted: claim knows no
+-- handler's pace, others wait, and a limit for one attempt must not hit a batch of quick ones. What is not leased is so by
+-- itself.
 --
 -- Invoker's rights and the session's search_path, since this calls functions of users; they run as handler_role().
 -- What they may have set is put back after each: role, search_path and time limits.
@@ -28,7 +29,8 @@ declare
     old_statement_timeout constant text := current_setting('statement_timeout');
     old_lock_timeout constant text := current_setting('lock_timeout');
     new_role constant text := candhook.handler_role();
-    until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
+    until constant timestamptz := clock_timestamp() + least(interval '500 milliseconds',
+                                                            nullif(old_statement_timeout::interval, '0') / 2);
     call text;
     deferrable_exist boolean;
     restore text;
