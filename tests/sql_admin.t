@@ -90,6 +90,19 @@ is $rig->sql(q{select handler, attempt, result, detail from candhook.outcome ord
   "renamed|1|failed|handler removed\nrenamed|1|failed|handler removed\nnote|2|retry|\nrenamed|3|failed|handler removed", 'a removal settles what waits, what runs, and what was tried';
 is $rig->sql('select count(*) from candhook.delivery'), 0, 'nothing waits any more';
 like $rig->sql(q{select count(*) from candhook.finish(1, array['} . $runs . q{']::uuid[], array['ok'], array[null], array[now()], array[now()])}), qr/^0$/, 'what runs finishes in vain';
+
+# The new name may have outcomes of the same event: from a handler that was removed.
+$rig->clear;
+$rig->handler('note', max_attempts => 3);
+my $twice = $rig->sql('select t.put()');
+$rig->work;
+$rig->handler('note', name => 'second', enabled => 'false', max_attempts => 3);
+$rig->sql("select candhook.replay('$twice', array['second'])");
+$rig->sql(q{delete from candhook.handler where name = 'note'; update candhook.handler set name = 'note', enabled = true});
+is $rig->sql('select attempt - forgiven from candhook.delivery'), 0, 'a name that was used before: none of its attempts counts';
+$rig->work;
+is $rig->outcomes($twice), "note/1 ok\nnote/2 ok", 'and numbers go on';
+
 $rig->sql('create schema hidden; create function hidden.note(event candhook.event, bot_token text) returns text language sql as $$ select null::text $$');
 my (undef, undef, $warning) = $rig->run_sql(sprintf $insert, 'hidden.note');
 like $warning, qr/WARNING:.*candhook_handler may not call hidden.note.*\nHINT:.*grant usage on schema hidden to candhook_handler/, 'a function that the handler role may not call is said, with the remedy';

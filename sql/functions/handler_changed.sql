@@ -17,7 +17,14 @@ begin
           from gone g;
     elsif tg_op = 'UPDATE' then
         if new.name <> old.name then
-            update candhook.delivery d set handler = new.name where d.handler = old.name;
+            -- A handler that had the new name may have had some of these events, too: attempts are the key of outcome, so
+            -- they are numbered on from its last one, and as many more are forgiven.
+            update candhook.delivery d
+               set (handler, attempt, forgiven) = (
+                   select new.name, d.attempt + coalesce(max(o.attempt), 0), d.forgiven + coalesce(max(o.attempt), 0)
+                     from candhook.outcome o
+                    where o.received_at = d.received_at and o.event_id = d.event_id and o.handler = new.name)
+             where d.handler = old.name;
         end if;
         if new.ordered_by <> old.ordered_by then
             update candhook.delivery d
