@@ -414,8 +414,12 @@ void outside_wind_up(struct outside *outside)
 /* The next moment at which something is to be done of which no descriptor tells. */
 static int64_t next_moment(const struct outside *outside)
 {
-    int64_t next = outside->break_at != 0 ? outside->break_at : outside->look_at;
+    int64_t next = outside->look_at;
 
+    if (outside->break_at != 0)
+        next = outside->break_at;
+    else if (outside->running >= RUNNING_MAX) /* nothing more is leased until one ends */
+        next = clock_monotonic_ms() + LONGEST_MS;
     for (const struct run *run = outside->runs; run != NULL; run = run->next) {
         if (run->renewed + RENEW_MS < next)
             next = run->renewed + RENEW_MS;
