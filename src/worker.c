@@ -320,7 +320,7 @@ static enum result handle_step(struct kind_sql *sql, struct outside *outside, si
     return result;
 }
 
-/* Records all that the spool holds and runs all that is due; under steady traffic, for ONCE_SECONDS. */
+/* Records all that the spool holds and runs all that is due, unless others are to; under steady traffic, for ONCE_SECONDS. */
 static enum result work_once(struct worker *worker, struct err *err)
 {
     char name[128];
@@ -339,7 +339,7 @@ static enum result work_once(struct worker *worker, struct err *err)
         result = record_step(worker, &recorded, err);
         if (result == RESULT_OK && recorded > 0)
             outside_look(outside);
-        if (result == RESULT_OK)
+        if (result == RESULT_OK && worker->conf->runners > 0)
             result = handle_step(&sql, outside, &ran, &work, err);
         if (result == RESULT_OK && work && recorded == 0 && ran == 0)
             outside_wait(outside, NULL, 0, TICK_MS);

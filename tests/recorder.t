@@ -63,4 +63,13 @@ is $rig->sql('select count(*) from candhook.spool_position'), 1, 'and how far th
 is scalar(() = glob "$rig->{dir}/spool/*.seg"), 1, 'of which the last file stays';
 $rig->candhook_ok('work', '--once');
 is recorded(), "$events|$events", 'nothing comes twice';
+
+# ---- once is as good as always: handlers run unless `runners` leaves them to others ----
+$rig->sql(q{select candhook.enable_handler('look')});
+$rig->conf(runners => 0);
+$rig->candhook_ok('work', '--once');
+is $rig->sql('select count(*) from candhook.outcome'), 0, 'without runners nothing is handled';
+$rig->conf;
+$rig->candhook_ok('work', '--once');
+is $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}), $events, 'with them all is';
 done_testing;
