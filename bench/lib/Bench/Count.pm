@@ -69,7 +69,8 @@ END
     return \%tally;
 }
 
-# Parts of the times from receipt to the commit of event and outcome, in ms: { event => {p50, p99, max}, outcome => … }.
+# Parts of the times from receipt to the commit of event and outcome, in ms: { event => {p50, p99, max}, outcome => … }; undef
+# where there is none. A peer's time of receipt is that of its transaction, so what it waited for a connection is left out.
 sub delays ($self, $running, $prefix) {
     my $table = $self->table_of($running);
     my %delays;
@@ -81,16 +82,17 @@ with delay as (
       from $table->{$what} where $table->{payload} ->> 'id' like '$prefix-%')
 select percentile_disc(0.5) within group (order by ms), percentile_disc(0.99) within group (order by ms), max(ms) from delay
 END
-        $delays{$what} = { p50 => 0 + ($part[0] || 0), p99 => 0 + ($part[1] || 0), max => 0 + ($part[2] || 0) };
+        $delays{$what} = {};
+        @{ $delays{$what} }{qw(p50 p99 max)} = map { 0 + $_ } @part if @part;
     }
     return \%delays;
 }
 
-# Events that were acknowledged and are not in the database: exactly, by their numbers.
-sub lost ($self, $running, $load, $prefix) {
+# Events that were acknowledged and are not in the database, or, of outcome, were not handled: exactly, by their numbers.
+sub lost ($self, $running, $load, $prefix, $what = 'event') {
     my $table = $self->table_of($running);
     my $there = '';
-    for my $number (split /\n/, $self->sql("select right($table->{payload} ->> 'id', 10) from $table->{event} where $table->{payload} ->> 'id' like '$prefix-%'")) {
+    for my $number (split /\n/, $self->sql("select right($table->{payload} ->> 'id', 10) from $table->{$what} where $table->{payload} ->> 'id' like '$prefix-%'")) {
         vec($there, $number, 1) = 1;
     }
     my $lost = 0;

@@ -94,11 +94,13 @@ sub backends ($bench) {
     return $sum;
 }
 
-# Parts of the time from receipt to the commits of event and first outcome, of what came in between two moments.
+# Parts of the time from receipt to the commits of event and first outcome, of what came in between two moments; of what is not
+# handled yet, until now.
 sub delays ($bench, $from, $to) {
     my ($recorded, $handled) = split /\|/, $bench->sql(<<"END");
 select percentile_disc(0.99) within group (order by extract(epoch from pg_xact_commit_timestamp(e.xmin) - e.received_at) * 1000),
-       percentile_disc(0.99) within group (order by extract(epoch from o.finished_at - e.received_at) * 1000)
+       percentile_disc(0.99) within group (order by extract(epoch from coalesce(pg_xact_commit_timestamp(o.xmin), clock_timestamp())
+                                                                   - e.received_at) * 1000)
   from candhook.event e
   left join candhook.outcome o on o.received_at = e.received_at and o.event_id = e.id and o.attempt = 1
  where e.received_at >= to_timestamp($from) and e.received_at < to_timestamp($to)
@@ -135,6 +137,11 @@ sub start_loads ($bench, $seconds, $rate, $every) {
     } @parts;
 }
 
+sub nothing_left ($bench) {
+    my @segments = glob "$bench->{dir}/spool/*.seg";
+    return !@segments && $bench->sql('select exists (select from candhook.delivery)') eq 'f';
+}
+
 # Goes on for so many seconds; $say is given each sample as it comes. Returns samples, the loads' results, and what is
 # left behind.
 sub run ($bench, $seconds, $rate, $every, $say) {
@@ -157,7 +164,7 @@ sub run ($bench, $seconds, $rate, $every, $say) {
         $result{$_} += $one->{$_} for qw(acknowledged sent refused broken late);
         push @{ $result{loads} }, $one;
     }
-    $result{finished} = eval { $bench->wait_until(sub { !glob("$bench->{dir}/spool/*.seg") && $bench->sql('select exists (select from candhook.delivery)') eq 'f' }, 'all is handled', 120) } ? 1 : 0;
+    $result{finished} = eval { $bench->wait_until(sub { nothing_left($bench) }, 'all is handled', 120) } ? 1 : 0;
     for my $number (0 .. $#parts) {
         $result{lost} += $bench->lost({ tables => 'candhook' }, $result{loads}[$number], "soak-$parts[$number][0]");
     }

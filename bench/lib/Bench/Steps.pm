@@ -50,8 +50,7 @@ sub throughput ($bench, $name, $seconds) {
         $per = $tally->{outcome}{count};
         $result{recorded} = rate($tally->{event}, $result->{begun});
         $result{handled} = rate($tally->{outcome}, $result->{begun});
-        $result{left} = $result->{acknowledged} - $tally->{outcome}{count};
-        $result{left} = 0 if $result{left} < 0;
+        $result{left} = $bench->lost($running, $result, 'a', 'outcome');
         $result{lost} = $bench->lost($running, $result, 'a');
         $result{complete} = $complete ? 1 : 0;
     }
@@ -120,7 +119,8 @@ sub database_stopped ($bench, $name, $seconds, $around) {
     return loss_result($result, $lost);
 }
 
-# Events by the clock: how long until the answer, the commit of the event, and that of its outcome.
+# Events by the clock: how long until the answer, the commit of the event, and that of its outcome. What was not answered has no
+# such time, so it is no measurement unless all were, and were handled.
 sub open_loop ($bench, $name, $events_a_second, $seconds) {
     $bench->clear;
     my $running = $bench->begin($name);
@@ -128,12 +128,14 @@ sub open_loop ($bench, $name, $events_a_second, $seconds) {
     my $load = $bench->load($running->{url}, seconds => $seconds, rate => $events_a_second, prefix => 'a');
     $bench->wait_done($running, $warm + $load->{acknowledged});
     my $delays = $bench->delays($running, 'a');
+    my $left = $bench->lost($running, $load, 'a', 'outcome');
     $bench->finish($running);
+    $load->{acknowledged} && $load->{acknowledged} == $load->{sent} && !$left
+      or die "of $load->{sent} events $load->{acknowledged} were answered 2xx, and $left of these were not handled\n";
     return {
         answer_p50 => $load->{p50_ms}, answer_p99 => $load->{p99_ms}, answer_max => $load->{max_ms},
         recorded_p50 => $delays->{event}{p50},   recorded_p99 => $delays->{event}{p99},
-        handled_p50  => $delays->{outcome}{p50}, handled_p99  => $delays->{outcome}{p99},
-        refused => $load->{sent} - $load->{acknowledged}
+        handled_p50  => $delays->{outcome}{p50}, handled_p99  => $delays->{outcome}{p99}
     };
 }
 
