@@ -320,7 +320,10 @@ static enum result handle_step(struct kind_sql *sql, struct outside *outside, si
     return result;
 }
 
-/* Records all that the spool holds and runs all that is due, unless others are to; under steady traffic, for ONCE_SECONDS. */
+/*
+ * Records all that the spool holds and runs all that is due, or leaves that to others where no runners are to be. Under
+ * steady traffic, for ONCE_SECONDS.
+ */
 static enum result work_once(struct worker *worker, struct err *err)
 {
     char name[128];
