@@ -251,24 +251,19 @@ is $rig->sql(q{select string_agg(result, ' ' order by event_id) from candhook.ou
 # ---- a batch that takes long is cut short ----
 $rig->sql(q{create function t.slow(event candhook.event, bot_token text) returns text language plpgsql as $$
     begin
-        perform pg_sleep(0.6);
+        perform pg_sleep((event.payload ->> 'seconds')::float8);
         return 'slow';
     end $$});
 $rig->clear;
 $rig->handler('slow');
-my ($first, $rest) = split /\n/, $rig->sql('select t.put() from generate_series(1, 2)');
+my ($first, $rest) = map { put('{"seconds":0.6}') } 1, 2;
 is $rig->sql('select event_id from candhook.run_sql(' . $rig->claim . ')'), $first, 'after half a second no other is begun';
 is $rig->sql('select event_id, attempt, lease is null, candhook.due_in() from candhook.delivery'), "$rest|0|t|0", 'the rest is given back at once, uncounted';
 
 # A time limit counts from the start of a statement, so this one hits nobody, but is known to the batch.
-$rig->sql(q{create function t.nap(event candhook.event, bot_token text) returns text language plpgsql as $$
-    begin
-        perform pg_sleep(0.06);
-        return 'nap';
-    end $$});
 $rig->clear;
-$rig->handler('nap');
-put() for 1 .. 3;
+$rig->handler('slow');
+put('{"seconds":0.06}') for 1 .. 3;
 $lease = $rig->claim;
 $rig->sql("do \$\$ begin perform set_config('statement_timeout', '100ms', true); perform from candhook.run_sql($lease); end \$\$");
 is $rig->sql('select (select count(*) from candhook.outcome), (select count(*) from candhook.delivery where lease is null)'), '1|2',
