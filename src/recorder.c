@@ -53,6 +53,7 @@ struct recorder {
     size_t last_count;     /* of the batch that was read last, */
     int64_t last_ms;       /* and how long after the one before */
     int64_t read_ms;       /* when that was (monotonic) */
+    time_t troubled;       /* when trouble with the spool was last said */
 };
 
 static enum result find_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
@@ -213,6 +214,20 @@ static void say_damages(const struct spool_batch *batch)
     }
 }
 
+static void say_trouble(struct recorder *recorder)
+{
+    const struct err *trouble = recorder_trouble(recorder);
+    struct log_quoted reason;
+    time_t now = time(NULL);
+
+    if (trouble == NULL || now - recorder->troubled < WARN_EVERY_SECONDS)
+        return;
+    log_error("spool=trouble reason=%s effect=\"all else is recorded; this is tried again\" remedy=\"look at its owner "
+              "and its mode, and at the disk\"",
+              log_quote(&reason, trouble->text, strlen(trouble->text)));
+    recorder->troubled = now;
+}
+
 static int is_refused(const struct store_note *notes, size_t count)
 {
     return count > 0 && strcmp(notes[0].kind, "refused") == 0;
@@ -283,13 +298,7 @@ static enum result record(struct recorder *recorder, const struct spool_batch *b
 
     if (result != RESULT_OK)
         return result;
-    result = spool_reader_done(recorder->reader, &forget, &forget_count, err);
-    if (result != RESULT_OK) {
-        struct err ignored;
-
-        (void)!store_forget(recorder->store, forget, forget_count, &ignored);
-        return result;
-    }
+    spool_reader_done(recorder->reader, &forget, &forget_count);
     return store_forget(recorder->store, forget, forget_count, err);
 }
 
@@ -314,9 +323,15 @@ enum result recorder_step(struct recorder *recorder, size_t *recorded, struct er
     *recorded = batch->count;
     if (batch->count > 0)
         keep_pace(recorder, batch->count);
-    if (batch->count == 0 && batch->place_count == 0)
-        return RESULT_OK;
-    return record(recorder, batch, err);
+    if (batch->count > 0 || batch->place_count > 0)
+        result = record(recorder, batch, err);
+    say_trouble(recorder);
+    return result;
+}
+
+const struct err *recorder_trouble(const struct recorder *recorder)
+{
+    return spool_reader_trouble(recorder->reader);
 }
 
 int recorder_has_more(struct recorder *recorder)

@@ -22,7 +22,10 @@ void recorder_free(struct recorder *recorder);
  */
 MUST_CHECK enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err);
 
-/* Whether the spool holds something that this recorder has not recorded. */
+/* What of the spool the last step could not read, or remove, and why; NULL when all was well. It is tried again. */
+const struct err *recorder_trouble(const struct recorder *recorder);
+
+/* Whether the spool holds something that this recorder has not recorded, and could. */
 int recorder_has_more(struct recorder *recorder);
 
 /*

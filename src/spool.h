@@ -108,7 +108,7 @@ struct spool_reader *spool_reader_new(int folder, unsigned keep_sealed_seconds, 
  * record when there is one), from as many segments as needed. An empty batch (count and place_count 0) means: all read.
  * A batch without records but with places is to be recorded and done like any other. The batch belongs to the reader
  * and is valid until the next call. Calling it again without spool_reader_done gives the same records again.
- * RESULT_RETRY: a segment or the folder cannot be read now; what others hold was given first.
+ * Any other result than RESULT_OK is the position callback's.
  */
 MUST_CHECK enum result spool_reader_next(struct spool_reader *reader, size_t max_records, size_t max_bytes,
                                          const struct spool_batch **batch, struct err *err);
@@ -116,11 +116,16 @@ MUST_CHECK enum result spool_reader_next(struct spool_reader *reader, size_t max
 /*
  * The batch is recorded: the reader moves on to its places, and unlinks segments whose writer is gone and whose records
  * are all recorded (kept aside in `kept` for keep_sealed seconds when asked to). Their ids, for the database to forget,
- * are given in *FORGET, *FORGET_COUNT (the reader's, valid until the next call), also beside RESULT_RETRY: a segment
- * could not be removed, and will be in the next batch's places again.
+ * are given in *FORGET, *FORGET_COUNT (the reader's, valid until the next call). One that could not be removed will be
+ * in the next batch's places again.
  */
-MUST_CHECK enum result spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES],
-                                         size_t *forget_count, struct err *err);
+void spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES], size_t *forget_count);
+
+/*
+ * What of the spool the last batch could not read, or remove, and why: a segment, or the folder. NULL: all was well.
+ * The other segments are read all the same, and this one is tried again with each batch.
+ */
+const struct err *spool_reader_trouble(const struct spool_reader *reader);
 
 void spool_reader_free(struct spool_reader *reader);
 

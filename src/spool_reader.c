@@ -47,7 +47,8 @@ struct spool_reader {
     int pending; /* the batch waits for spool_reader_done */
     int full;
     int troubled;
-    struct err trouble; /* the first segment that could not be read */
+    struct err trouble; /* the first that the last batch met */
+    size_t opened;      /* segments, for this batch */
     struct spool_batch batch;
     uint8_t (*forget)[UUID_BYTES];
     size_t forget_count, forget_room;
@@ -80,14 +81,18 @@ struct spool_reader *spool_reader_new(int folder, unsigned keep_sealed_seconds, 
     return reader;
 }
 
-/* Notes what is wrong with one segment; the others are read all the same. */
+/* Notes what is wrong with one segment, or with the folder (SEGMENT NULL); the others are read all the same. */
 static void trouble(struct spool_reader *reader, const struct spool_file *segment, const char *what)
 {
     char id[UUID_TEXT];
 
-    if (!reader->troubled)
-        err_set_errno(&reader->trouble, "cannot %s segment %s.seg", what, uuid_text(segment->id, id));
+    if (reader->troubled)
+        return;
     reader->troubled = 1;
+    if (segment)
+        err_set_errno(&reader->trouble, "cannot %s segment %s.seg", what, uuid_text(segment->id, id));
+    else
+        err_set_errno(&reader->trouble, "cannot %s the spool's folder", what);
 }
 
 /* ---- the list ---- */
@@ -111,7 +116,7 @@ static void add_segment(struct spool_reader *reader, const uint8_t id[UUID_BYTES
 }
 
 /* Looks for segments that are new in the folder. */
-static enum result list(struct spool_reader *reader, struct err *err)
+static void list(struct spool_reader *reader)
 {
     int fd = openat(reader->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -120,10 +125,10 @@ static enum result list(struct spool_reader *reader, struct err *err)
     struct dirent *entry;
 
     if (!dir) {
-        err_set_errno(err, "cannot list the spool");
+        trouble(reader, NULL, "list");
         if (fd >= 0)
             close(fd);
-        return RESULT_RETRY;
+        return;
     }
     while ((entry = readdir(dir))) {
         if (segment_parse_name(entry->d_name, ".seg", id) == 0)
@@ -134,7 +139,6 @@ static enum result list(struct spool_reader *reader, struct err *err)
     closedir(dir);
     if (reader->segment_count > known)
         qsort(reader->segments, reader->segment_count, sizeof *reader->segments, by_age);
-    return RESULT_OK;
 }
 
 static void drop_gone(struct spool_reader *reader)
@@ -159,9 +163,11 @@ static enum result open_segment(struct spool_reader *reader, struct spool_file *
     if (result != RESULT_OK)
         return result;
     *opened = spool_file_open(segment, reader->folder, position) == 0;
-    if (!*opened && errno == ENOENT)
+    if (*opened)
+        reader->opened++;
+    else if (errno == ENOENT)
         segment->gone = 1; /* somebody took it away by hand */
-    else if (!*opened)
+    else
         trouble(reader, segment, "open");
     return RESULT_OK;
 }
@@ -313,7 +319,7 @@ static void add_place(struct spool_reader *reader, const struct spool_file *segm
     place = &batch->places[batch->place_count++];
     memcpy(place->segment, segment->id, UUID_BYTES);
     place->position = segment->read;
-    if (batch->place_count >= BATCH_SEGMENTS)
+    if (reader->opened >= BATCH_SEGMENTS)
         reader->full = 1;
 }
 
@@ -369,7 +375,7 @@ static void begin_batch(struct spool_reader *reader, size_t max_records, size_t 
     }
     batch->count = batch->place_count = batch->damage_count = batch->torn = 0;
     reader->max_records = max_records;
-    reader->used = 0;
+    reader->used = reader->opened = 0;
     reader->full = reader->troubled = 0;
     reader->turn++;
 }
@@ -400,13 +406,9 @@ enum result spool_reader_next(struct spool_reader *reader, size_t max_records, s
     expire(reader);
     begin_batch(reader, max_records, max_bytes);
     result = gather(reader, err);
-    if (result == RESULT_OK && !reader->full)
-        result = list(reader, err);
-    if (result == RESULT_OK && !reader->full)
+    if (result == RESULT_OK && !reader->full) {
+        list(reader);
         result = gather(reader, err);
-    if (result == RESULT_OK && reader->troubled) {
-        *err = reader->trouble;
-        result = RESULT_RETRY;
     }
     reader->pending = reader->batch.place_count > 0;
     return reader->pending ? RESULT_OK : result;
@@ -438,11 +440,9 @@ static int remove_segment(struct spool_reader *reader, struct spool_file *segmen
     return segment->gone ? 0 : -1;
 }
 
-enum result spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES], size_t *forget_count,
-                              struct err *err)
+void spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES], size_t *forget_count)
 {
     reader->forget_count = 0;
-    reader->troubled = 0;
     for (size_t i = 0; reader->pending && i < reader->segment_count; i++) {
         struct spool_file *segment = &reader->segments[i];
 
@@ -457,10 +457,11 @@ enum result spool_reader_done(struct spool_reader *reader, const uint8_t (**forg
     reader->pending = 0;
     *forget = (const uint8_t(*)[UUID_BYTES])reader->forget;
     *forget_count = reader->forget_count;
-    if (!reader->troubled)
-        return RESULT_OK;
-    *err = reader->trouble;
-    return RESULT_RETRY;
+}
+
+const struct err *spool_reader_trouble(const struct spool_reader *reader)
+{
+    return reader->troubled ? &reader->trouble : NULL;
 }
 
 void spool_reader_free(struct spool_reader *reader)

@@ -42,7 +42,7 @@ static const struct argp argp = {
     "Records spooled events in the database and runs their handlers.\v"
     "A mounted responder starts this by itself when no worker runs for its spool. It ends in good order on TERM, on "
     "candhook stop, and when candhook or its schema was replaced. Exit status: 0; 75 when another worker runs, or, "
-    "with --once, the database cannot be used now; 78 when the configuration is wrong.",
+    "with --once, the database or a part of the spool cannot be used now; 78 when the configuration is wrong.",
     NULL,
     NULL,
     NULL};

@@ -350,6 +350,10 @@ static enum result work_once(struct worker *worker, struct err *err)
     } while (result == RESULT_OK &&
              (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
     outside_free(outside);
+    if (result == RESULT_OK && recorder_trouble(worker->recorder) != NULL) { /* there is more, which cannot be had now */
+        *err = *recorder_trouble(worker->recorder);
+        result = RESULT_RETRY;
+    }
     return result;
 }
 

@@ -72,4 +72,31 @@ is $rig->sql('select count(*) from candhook.outcome'), 0, 'without runners nothi
 $rig->conf;
 $rig->candhook_ok('work', '--once');
 is $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}), $events, 'with them all is';
+
+# ---- a segment that cannot be opened, a folder here, keeps nobody else waiting ----
+my $segment = '01980000-0000-7000-8000-000000000000.seg';
+my $all = $events;
+
+sub log_count ($pattern) { return scalar(() = $rig->read_file('log/candhook.log') =~ /$pattern/g) }
+
+mkdir "$rig->{dir}/spool/$segment" or die;
+post($rig->event(payload => { id => 'beside' }));
+my ($status, undef, $err) = $rig->candhook('work', '--once');
+is $status, 75, 'work --once says that not all could be had';
+like $err, qr/cannot open segment \Q$segment\E: Is a directory/, 'and names the segment';
+is recorded(), join('|', (++$all) x 2), 'the others are recorded';
+is $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}), $all, 'and handled';
+my $said = log_count('spool=trouble');
+my $failing = log_count('recording=failing');
+$worker = $rig->spawn('worker', $rig->program('candhook'), 'work');
+for (1 .. 3) {
+    post($rig->event(payload => { id => "beside $_" }));
+    $all++;
+    $rig->wait_until(sub { $rig->sql('select count(*) from candhook.outcome') == $all }, 'the next is handled');
+}
+is log_count('spool=trouble'), $said + 1, 'a worker says so once';
+is log_count('recording=failing'), $failing, 'and goes on with the others';
+$rig->stop($worker) or fail 'TERM ends the worker';
+rmdir "$rig->{dir}/spool/$segment" or die;
+$rig->candhook_ok('work', '--once');
 done_testing;

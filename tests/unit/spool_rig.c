@@ -346,8 +346,7 @@ int rig_settle(struct spool_reader *reader, struct rig_database *database, const
     size_t count;
 
     rig_record(database, batch);
-    if (spool_reader_done(reader, &forget, &count, &rig_err) != RESULT_OK)
-        return -1;
+    spool_reader_done(reader, &forget, &count);
     database->forgotten += count;
     return (int)count;
 }
@@ -358,10 +357,16 @@ int rig_drain(struct spool_reader *reader, struct rig_database *database)
     int batches = 0;
 
     while ((batch = rig_next(reader, 100, 1 << 20))) {
-        if (batch->count == 0 && batch->place_count == 0)
-            return batches;
-        if (rig_settle(reader, database, batch) < 0)
+        int empty = batch->count == 0 && batch->place_count == 0;
+
+        if (!empty)
+            rig_settle(reader, database, batch);
+        if (spool_reader_trouble(reader)) {
+            rig_err = *spool_reader_trouble(reader);
             break;
+        }
+        if (empty)
+            return batches;
         batches++;
     }
     printf("# %s\n", rig_err.text);

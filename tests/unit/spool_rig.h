@@ -119,7 +119,7 @@ int rig_has_just(const struct rig_database *database, const struct rig_segment *
 const struct spool_batch *rig_next(struct spool_reader *reader, size_t records, size_t bytes);
 extern struct err rig_err;
 
-/* Commits the batch and is done. Returns how many segments are to be forgotten, -1 on an error. */
+/* Commits the batch and is done. Returns how many segments are to be forgotten. */
 int rig_settle(struct spool_reader *reader, struct rig_database *database, const struct spool_batch *batch);
 
 /* Reads, records and is done until the reader has no more. Returns the number of batches, -1 on an error. */
