@@ -2,7 +2,7 @@
 #
 # From the bytes of a body to its row, the whole way: what is an event gives the same JSON value back, what is none is
 # malformed, with the reason and every byte, and its neighbours in the batch are recorded. Who judges what is told in
-# src/event_scan.c; here PostgreSQL has the last word.
+# src/event/event_scan.c; here PostgreSQL has the last word.
 use v5.36;
 use utf8;
 use Test::More;

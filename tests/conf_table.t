@@ -1,7 +1,7 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: ISC
 #
-# The table of keys in src/conf_keys.c, candhook.conf(5) and the sample tell the same keys, in the same order, with the
+# The table of keys in src/conf/conf_keys.c, candhook.conf(5) and the sample tell the same keys, in the same order, with the
 # same defaults and ranges.
 use v5.36;
 use FindBin;
@@ -22,7 +22,7 @@ sub default_of ($c) {
     return join '', map { /^"(.*)"$/ ? $1 : $folder{$_} // die "$_: unknown folder\n" } split ' ', $c;
 }
 
-my ($table) = slurp('src/conf_keys.c') =~ /conf_keys\[CONF_KEY_COUNT\] = \{\n(.*?)\n\};/s or die "no table\n";
+my ($table) = slurp('src/conf/conf_keys.c') =~ /conf_keys\[CONF_KEY_COUNT\] = \{\n(.*?)\n\};/s or die "no table\n";
 my (@names, %kind, %default, %row);
 while ($table =~ /\{"(\w+)",\s*CONF_(\w+),\s*PLACE\((\w+)\),\s*(.*?),\s*([^,]+),\s*([^,]+),\s*"([^"]+)"\}/gs) {
     my ($name, $kind, $place, $fallback) = ($1, $2, $3, $4);
@@ -33,9 +33,9 @@ while ($table =~ /\{"(\w+)",\s*CONF_(\w+),\s*PLACE\((\w+)\),\s*(.*?),\s*([^,]+),
 }
 is scalar @names, () = $table =~ /^ *\{"/mg, 'every row of the table was understood';
 cmp_ok scalar @names, '>=', 10, 'and there are some';
-my ($count) = slurp('src/conf_keys.h') =~ /#define CONF_KEY_COUNT (\d+)/;
+my ($count) = slurp('src/conf/conf_keys.h') =~ /#define CONF_KEY_COUNT (\d+)/;
 is $count, @names, 'CONF_KEY_COUNT counts them';
-my ($struct) = slurp('src/conf.h') =~ /struct conf \{\n(.*?)\n\};/s;
+my ($struct) = slurp('src/conf/conf.h') =~ /struct conf \{\n(.*?)\n\};/s;
 my @members = grep { $_ ne 'path' } $struct =~ /^\s+(?:enum )?\w+ \*?(\w+);/mg;
 is_deeply [ sort @members ], [ sort @names ], 'the members of struct conf';
 

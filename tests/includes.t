@@ -8,7 +8,7 @@ use FindBin;
 use Test::More;
 
 my $top = "$FindBin::Bin/..";
-my @sources = map { s{^\Q$top/\E}{}r } sort glob("'$top/src/*.[ch]' '$top/include/candhook/*.h'");
+my @sources = map { s{^\Q$top/\E}{}r } sort glob("'$top/src/*/*.[ch]' '$top/include/candhook/*.h'");
 
 sub code_of ($file) {
     open my $in, '<', "$top/$file" or die "$top/$file: $!\n";
@@ -24,15 +24,15 @@ cmp_ok scalar @sources, '>', 30, 'there are sources';
 # ---- libraries ----
 my @boundaries = (
     [ 'fcgi_stdio.h',  qr/fcgi_stdio\.h/,          [] ],
-    [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/fcgi.c'] ],
-    [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/database.c'] ],
-    [ 'cJSON',         qr/cJSON/,                  [ 'src/event.c', 'src/event_edit.c' ] ],
-    [ 'libcurl',       qr/curl/,                   [ 'src/http.c', 'src/http_inside.h', 'src/http_pool.c' ] ],
-    [ 'nettle',        qr/nettle/,                 ['src/digest.c'] ],
-    [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf.c'] ],
-    [ 'event_inside.h', qr/event_inside\.h/,       [ 'src/event.c', 'src/event_edit.c', 'src/event_scan.c' ] ],
-    [ 'http_inside.h', qr/http_inside\.h/,         [ 'src/http.c', 'src/http_pool.c' ] ],
-    [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf.c', 'src/conf_keys.c' ] ],
+    [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/intake/fcgi.c'] ],
+    [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/store/database.c'] ],
+    [ 'cJSON',         qr/cJSON/,                  [ 'src/event/event.c', 'src/event/event_edit.c' ] ],
+    [ 'libcurl',       qr/curl/,                   [ 'src/http/http.c', 'src/http/http_inside.h', 'src/http/http_pool.c' ] ],
+    [ 'nettle',        qr/nettle/,                 ['src/base/digest.c'] ],
+    [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf/conf.c'] ],
+    [ 'event_inside.h', qr/event_inside\.h/,       [ 'src/event/event.c', 'src/event/event_edit.c', 'src/event/event_scan.c' ] ],
+    [ 'http_inside.h', qr/http_inside\.h/,         [ 'src/http/http.c', 'src/http/http_pool.c' ] ],
+    [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf/conf.c', 'src/conf/conf_keys.c' ] ],
 );
 for my $boundary (@boundaries) {
     my ($name, $header, $allowed) = @$boundary;
@@ -58,7 +58,7 @@ unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJ
 
 # ---- the environment ----
 # responder.c, fcgi.c and cgi.c: the variables of a CGI request and of the process manager are their input.
-my %reads_environment = map { $_ => 1 } qw(src/conf.c src/responder.c src/cgi.c src/fcgi.c);
+my %reads_environment = map { $_ => 1 } qw(src/conf/conf.c src/intake/responder.c src/intake/cgi.c src/intake/fcgi.c);
 is_deeply [ grep { !$reads_environment{$_} && $code{$_} =~ /\b(?:secure_)?getenv\s*\(/ } @sources ], [],
   'settings are read from the environment in conf.c alone';
 
@@ -66,14 +66,15 @@ is_deeply [ grep { !$reads_environment{$_} && $code{$_} =~ /\b(?:secure_)?getenv
 for my $file (grep { /^src\/.*\.c$/ } @sources) {
     my ($first, $second) = $code{$file} =~ /^\s*#\s*include\s*([<"][^>"]+[>"])/mg;
     is $first, '<config.h>', "$file begins with config.h";
-    (my $own = $file) =~ s{^src/(.*)\.c$}{"$1.h"};
+    (my $own = $file) =~ s{^src/\w+/(.*)\.c$}{"$1.h"};
     is $second, $own, "$file includes its own header next" if $code{ $file =~ s/c$/h/r };
 }
 
 # ---- headers stand alone ----
+my @includes = map { "-I'$_'" } glob("'$top'/src/*/");
 my $cc = $ENV{CC} || 'cc';
 for my $header (grep { /\.h$/ } @sources) {
-    my $said = qx{printf '#include "%s"\\n' '$header' | $cc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -fsyntax-only -x c -I'$top' -I'$top/src' -I'$top/include' - 2>&1};
+    my $said = qx{printf '#include "%s"\\n' '$header' | $cc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -fsyntax-only -x c -I'$top' @includes -I'$top/include' - 2>&1};
     is $said, '', "$header compiles alone";
     my ($guard) = $code{$header} =~ /\A\s*#ifndef (CANDHOOK_\w+_H)\n#define \1\n/;
     ok $guard, "$header is guarded";
