@@ -7,11 +7,11 @@
  */
 #include <config.h>
 
-#include "conf.h"
-#include "descriptors.h"
-#include "fcgi.h"
-#include "intake.h"
-#include "log.h"
+#include "base/log.h"
+#include "base/std_fds.h"
+#include "conf/conf.h"
+#include "intake/fcgi.h"
+#include "intake/intake.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -28,7 +28,7 @@ void intake_refresh(struct intake *intake)
     struct err err;
 
     if (secrets_refresh(intake->secrets, &err) != RESULT_OK)
-        log_error("url_secrets=kept reason=\"%s\"", err.text);
+        log_error("url_secrets=kept reason=%s", err.text);
 }
 
 int intake_keep(struct intake *intake, const struct segment_record *records, size_t count)
@@ -58,11 +58,11 @@ int main(int argc, char **argv)
     struct err err;
     int listener = 0;
 
-    descriptors_reserve();
+    std_fds_reserve();
     if (conf_load(&conf, &err) != RESULT_OK || log_open(conf->log, conf->log_level, "nospool", &err) != RESULT_OK ||
         (argc == 3 && strcmp(argv[1], "--listen") == 0 && fcgi_listen(argv[2], &listener, &err) != RESULT_OK) ||
         intake_open(&intake, conf, &err) != RESULT_OK || fcgi_serve(&intake, listener, &err) != RESULT_OK) {
-        log_error("nospool=ended reason=\"%s\"", err.text);
+        log_error("nospool=ended reason=%s", err.text);
         return EX_CONFIG;
     }
     intake_close(&intake);

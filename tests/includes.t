@@ -21,6 +21,29 @@ sub code_of ($file) {
 my %code = map { $_ => code_of($_) } @sources;
 cmp_ok scalar @sources, '>', 30, 'there are sources';
 
+# ---- folders ----
+# Whom each folder may include, beside itself. src/README draws it.
+my %may_include = (
+    base   => '',
+    conf   => 'base',
+    spool  => 'base conf',
+    intake => 'base conf spool',
+    event  => 'base',
+    http   => 'base conf',
+    store  => 'base conf spool event',
+    work   => 'base conf spool event http store',
+    tool   => 'base conf spool event http store work',
+);
+is_deeply [ sort map { m{([^/]+)/$} } glob "'$top'/src/*/" ], [ sort keys %may_include ], 'every folder is in the table';
+for my $file (grep { m{^src/} } @sources) {
+    my ($folder) = $file =~ m{^src/(\w+)/};
+    my %allowed = map { $_ => 1 } $folder, split ' ', $may_include{$folder};
+    my @included = $code{$file} =~ /^\s*#\s*include\s*"([^"]+)"/mg;
+    is_deeply [ grep { !(m{^(\w+)/\w+\.h$} && $allowed{$1}) } @included ], [], "$file includes headers of folders that it may include";
+    my @wrong = grep { m{\.c$} || !-e "$top/src/$_" } grep { $_ !~ m{^(?:candhook/handler\.h)$} } @included;
+    is_deeply \@wrong, [], "$file includes headers only";
+}
+
 # ---- libraries ----
 my @boundaries = (
     [ 'fcgi_stdio.h',  qr/fcgi_stdio\.h/,          [] ],
@@ -41,20 +64,9 @@ for my $boundary (@boundaries) {
     is_deeply [ grep { !$allowed{$_} } @found ], [], "$name is included " . (@$allowed ? "by @$allowed alone" : 'by nobody');
 }
 
-# The same boundaries, as the programs are put together: what faces the net has neither database nor parser.
-open my $makefile, '<', "$top/Makefile.am" or die "Makefile.am: $!\n";
-my $make = do { local $/; <$makefile> };
-$make =~ s/\\\n\s*//g;
-for my $program (qw(candhook_fcgi libcandhook_a)) {
-    my ($list) = $make =~ /^${program}_SOURCES = (.*)$/m;
-    ok $list, "$program has sources";
-    is_deeply [ grep { ($code{$_} // '') =~ /\bcJSON_|\bPQ[a-z]\w+\s*\(|\bcurl_/ } split ' ', $list // '' ], [],
-      "$program has neither cJSON, libpq nor libcurl";
-}
-
 my $needed = qx{readelf -d '${\($ENV{top_builddir} // '.')}/candhook.fcgi'};
 like $needed, qr/NEEDED.*libfcgi/, 'candhook.fcgi is linked with libfcgi';
-unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl';
+unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl: what faces the net has no database';
 
 # ---- the environment ----
 # responder.c, fcgi.c and cgi.c: the variables of a CGI request and of the process manager are their input.
@@ -66,15 +78,25 @@ is_deeply [ grep { !$reads_environment{$_} && $code{$_} =~ /\b(?:secure_)?getenv
 for my $file (grep { /^src\/.*\.c$/ } @sources) {
     my ($first, $second) = $code{$file} =~ /^\s*#\s*include\s*([<"][^>"]+[>"])/mg;
     is $first, '<config.h>', "$file begins with config.h";
-    (my $own = $file) =~ s{^src/\w+/(.*)\.c$}{"$1.h"};
+    (my $own = $file) =~ s{^src/(.*)\.c$}{"$1.h"};
     is $second, $own, "$file includes its own header next" if $code{ $file =~ s/c$/h/r };
 }
 
+# ---- log lines ----
+my $value = qr/%(?:s|d|ld|lu|zu)|[A-Za-z0-9_.:\/@+,-]+|"[^"%\\]*"/;
+for my $file (@sources) {
+    next if $file eq 'src/base/log.c';
+    while ($code{$file} =~ /\blog_(?:error|warning|info|debug)\(\s*((?:"(?:\\.|[^"\\])*"\s*)+)/g) {
+        my $format = join '', $1 =~ /"((?:\\.|[^"\\])*)"/g;
+        $format =~ s/\\"/"/g;
+        like $format, qr/\A(?:[a-z_]+|%s)=$value(?: [a-z_]+=$value)*\z/, "$file logs key=value: $format";
+    }
+}
+
 # ---- headers stand alone ----
-my @includes = map { "-I'$_'" } glob("'$top'/src/*/");
 my $cc = $ENV{CC} || 'cc';
 for my $header (grep { /\.h$/ } @sources) {
-    my $said = qx{printf '#include "%s"\\n' '$header' | $cc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -fsyntax-only -x c -I'$top' @includes -I'$top/include' - 2>&1};
+    my $said = qx{printf '#include "%s"\\n' '$header' | $cc -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -fsyntax-only -x c -I'$top' -I'$top/src' -I'$top/include' - 2>&1};
     is $said, '', "$header compiles alone";
     my ($guard) = $code{$header} =~ /\A\s*#ifndef (CANDHOOK_\w+_H)\n#define \1\n/;
     ok $guard, "$header is guarded";

@@ -65,7 +65,7 @@ is $rig->post($rig->path, $rig->event)->{status}, 200, 'events are taken without
 $rig->wait_until(sub { said(qr/recording=failing/) }, 'the worker says so');
 $rig->pg_start;
 recorded(6, 'all are recorded when it is back');
-$rig->wait_until(sub { said(qr/recording=works again/) }, 'it says that it works again');
+$rig->wait_until(sub { said(qr/recording=recovered/) }, 'it says that it works again');
 my @reasons = log_text() =~ /recording=failing reason=(.*?) next=/g;
 is_deeply [ grep { $reasons[$_] eq $reasons[ $_ - 1 ] } 1 .. $#reasons ], [], 'a reason is said once, not with each try';
 is $rig->worker_pid, $worker, 'the worker is the same';
@@ -73,7 +73,7 @@ is $rig->worker_pid, $worker, 'the worker is the same';
 # ---- a new program ----
 $rig->install_program(Rig::build_path('candhook'));
 $rig->wait_until(sub { my $now = $rig->worker_pid; $now && $now != $worker }, 'a worker of the new program');
-like log_text(), qr/worker=ending reason="\S+ changed"/, 'a replaced program ends the worker, and another is started';
+like log_text(), qr/worker=ending reason="its program changed"/, 'a replaced program ends the worker, and another is started';
 $worker = $rig->worker_pid;
 $rig->post($rig->path, $rig->event);
 recorded(7, 'which records');

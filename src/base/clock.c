@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * The two clocks.
  */
 #include <config.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
-static int64_t read_ms(clockid_t clock)
+static int64_t read_clock_ms(clockid_t clock)
 {
     struct timespec now;
 
@@ -19,10 +19,28 @@ static int64_t read_ms(clockid_t clock)
 
 int64_t clock_real_ms(void)
 {
-    return read_ms(CLOCK_REALTIME);
+    return read_clock_ms(CLOCK_REALTIME);
 }
 
 int64_t clock_monotonic_ms(void)
 {
-    return read_ms(CLOCK_MONOTONIC);
+    return read_clock_ms(CLOCK_MONOTONIC);
+}
+
+const char *clock_text(int64_t real_ms, char text[CLOCK_TEXT_BYTES])
+{
+    size_t used = strlen(clock_text_seconds(real_ms, text)) - 1; /* the Z */
+
+    snprintf(text + used, CLOCK_TEXT_BYTES - used, ".%03uZ", (unsigned)(real_ms % 1000));
+    return text;
+}
+
+const char *clock_text_seconds(int64_t real_ms, char text[CLOCK_TEXT_BYTES])
+{
+    time_t seconds = (time_t)(real_ms / 1000);
+    struct tm utc;
+
+    if (gmtime_r(&seconds, &utc) == NULL || strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+        snprintf(text, CLOCK_TEXT_BYTES, "0000-00-00T00:00:00Z"); /* beyond what a year can be */
+    return text;
 }

@@ -1,17 +1,25 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The two clocks, in milliseconds.
+ * The two clocks, in milliseconds, and times as text.
  */
 #ifndef CANDHOOK_CLOCK_H
 #define CANDHOOK_CLOCK_H
 
 #include <stdint.h>
 
-/* Since 1970. May jump. */
+#define CLOCK_TEXT_BYTES 32 /* room for a time as text, with its NUL */
+
+/* Returns the time since 1970. It may jump. */
 int64_t clock_real_ms(void);
 
-/* Since some point in the past. Never goes back. */
+/* Returns the time since some point in the past. It never goes back. */
 int64_t clock_monotonic_ms(void);
+
+/* Writes the time REAL_MS (since 1970) as RFC 3339 has it, in UTC: 2026-01-31T12:00:00.123Z. Returns TEXT. */
+const char *clock_text(int64_t real_ms, char text[CLOCK_TEXT_BYTES]);
+
+/* The same without the fraction: 2026-01-31T12:00:00Z. */
+const char *clock_text_seconds(int64_t real_ms, char text[CLOCK_TEXT_BYTES]);
 
 #endif

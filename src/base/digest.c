@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "digest.h"
+#include "base/digest.h"
 
 #include <nettle/base64.h>
 #include <nettle/sha2.h>

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "err.h"
+#include "base/err.h"
 
 #include <errno.h>
 #include <stdarg.h>

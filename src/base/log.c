@@ -3,20 +3,25 @@
  *
  * The log. A line for stderr or a file is
  *
- *     2026-11-23T20:15:00.123Z candhook.fcgi[1234] warning: text
+ *     2026-11-23T20:15:00.123Z candhook.fcgi[1234] warning: key=value key="another value"
  *
  * written by one write(2), so that the lines of several processes do not mix; syslog adds time, name and pid itself.
- * Control bytes in the text are escaped here once more: even a message of another program (PostgreSQL's have line
- * feeds) stays one line. A line that cannot be written goes to syslog.
+ * Every text that a format inserts becomes one value: quoted and escaped where it holds anything but a plain word. So a
+ * message of another program (PostgreSQL's have line feeds) stays one value on one line. A line that cannot be written
+ * goes to syslog.
  */
 #include <config.h>
 
-#include "log.h"
+#include "base/log.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -24,7 +29,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_BYTES 4096 /* longest line with its line feed: a pipe takes so much in one piece */
+#define LINE_BYTES 4096  /* longest line with its line feed: a pipe takes that much in one piece */
+#define VALUE_BYTES 1536 /* longest quoted value with its NUL */
 
 enum target { TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
 
@@ -47,7 +53,7 @@ static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG
 
 /* ---- the file ---- */
 
-static int is_our_file(const struct stat *st)
+static bool is_our_file(const struct stat *st)
 {
     return st->st_dev == log_state.device && st->st_ino == log_state.inode;
 }
@@ -73,7 +79,7 @@ static int open_file(const char *path, struct stat *st)
     return fd;
 }
 
-static int fd_is_our_file(void)
+static bool fd_is_our_file(void)
 {
     struct stat st;
 
@@ -96,7 +102,7 @@ static void use_file(int fd, const struct stat *st)
 }
 
 /* Once a second, and first thing in a child, sees whether the file was renamed away or closed, and opens it anew. */
-static void tend_file(void)
+static void reopen_file(void)
 {
     struct timespec now;
     struct stat st;
@@ -136,71 +142,147 @@ static size_t escape(char *to, unsigned char byte)
     return 4;
 }
 
-static int is_control(const unsigned char *text)
+/* Whether a value may stand without quotes: not empty, and nothing in it that could end it. */
+static bool is_bare(const char *text)
 {
-    /* 0xc2 0x80 to 0xc2 0x9f are control characters too, written in UTF-8. */
-    return *text < 0x20 || *text == 0x7f || (*text == 0xc2 && text[1] >= 0x80 && text[1] <= 0x9f);
+    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:/@+,-";
+    size_t length = strspn(text, safe);
+
+    return length > 0 && length <= VALUE_BYTES && text[length] == '\0';
 }
 
-/* Copies TEXT with control bytes escaped, cut to ROOM bytes; no NUL behind it. Returns how many bytes were written. */
-static size_t copy_escaped(char *to, size_t room, const char *text)
+/* Writes TEXT of LENGTH bytes as a quoted value with its NUL into ROOM bytes; "..." stands for what does not fit. */
+static size_t write_quoted(char *to, size_t room, const char *text, size_t length)
 {
-    size_t used = 0;
+    const size_t last = room - sizeof "...\""; /* the end must begin here at the latest */
+    size_t used = 0, i;
 
-    for (; *text != '\0' && used + 4 <= room; text++) {
-        if (is_control((const unsigned char *)text))
-            used += escape(to + used, (unsigned char)*text);
+    to[used++] = '"';
+    for (i = 0; i < length && used + 4 <= last; i++) {
+        unsigned char byte = (unsigned char)text[i];
+
+        if (byte == '"' || byte == '\\')
+            to[used++] = '\\';
+        if (byte < 0x20 || byte > 126)
+            used += escape(to + used, byte);
         else
-            to[used++] = *text;
+            to[used++] = text[i];
     }
-    return used;
+    strcpy(to + used, i < length ? "...\"" : "\"");
+    return used + strlen(to + used);
 }
 
-static size_t write_head(char *line, size_t room, enum log_level level)
+/* A line while it is written. */
+struct log_line {
+    char text[LINE_BYTES];
+    size_t length;
+};
+
+static void add_bytes(struct log_line *line, const char *bytes, size_t length)
 {
-    struct timespec now;
-    struct tm utc;
-    size_t used;
+    size_t room = sizeof line->text - 1 - line->length; /* the line feed has a place */
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    used = strftime(line, room, "%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(line + used, room - used, ".%03dZ %s[%ld] %s: ", (int)(now.tv_nsec / 1000000),
-                             log_state.program, (long)getpid(), level_words[level]);
-    return used;
+    if (length > room)
+        length = room;
+    memcpy(line->text + line->length, bytes, length);
+    line->length += length;
 }
 
-static int write_line(int fd, const char *line, size_t length)
+static void add_text(struct log_line *line, const char *text)
+{
+    char quoted[VALUE_BYTES];
+
+    if (text == NULL)
+        add_bytes(line, "null", 4);
+    else if (is_bare(text))
+        add_bytes(line, text, strlen(text));
+    else
+        add_bytes(line, quoted, write_quoted(quoted, sizeof quoted, text, strlen(text)));
+}
+
+__attribute__((format(printf, 2, 3))) static void add_number(struct log_line *line, const char *format, ...)
+{
+    char number[32];
+    va_list args;
+
+    va_start(args, format);
+    add_bytes(line, number, (size_t)vsnprintf(number, sizeof number, format, args));
+    va_end(args);
+}
+
+/* Adds the text of FORMAT. Each value that it inserts is quoted where that is needed, so that none can end early. */
+__attribute__((format(printf, 2, 0))) static void add_formatted(struct log_line *line, const char *format, va_list args)
+{
+    for (const char *percent; (percent = strchr(format, '%')) != NULL;) {
+        add_bytes(line, format, (size_t)(percent - format));
+        format = percent + 2;
+        if (percent[1] == 's') {
+            add_text(line, va_arg(args, const char *));
+        } else if (percent[1] == 'd') {
+            add_number(line, "%d", va_arg(args, int));
+        } else if (strncmp(percent, "%ld", 3) == 0) {
+            add_number(line, "%ld", va_arg(args, long));
+            format++;
+        } else if (strncmp(percent, "%lu", 3) == 0) {
+            add_number(line, "%lu", va_arg(args, unsigned long));
+            format++;
+        } else if (strncmp(percent, "%zu", 3) == 0) {
+            add_number(line, "%zu", va_arg(args, size_t));
+            format++;
+        } else {
+            abort(); /* log.h names the conversions that there are */
+        }
+    }
+    add_bytes(line, format, strlen(format));
+}
+
+static void add_head(struct log_line *line, enum log_level level)
+{
+    char now[CLOCK_TEXT_BYTES];
+    int length;
+
+    length = snprintf(line->text, sizeof line->text, "%s %s[%ld] %s: ", clock_text(clock_real_ms(), now),
+                      log_state.program, (long)getpid(), level_words[level]);
+    line->length = (size_t)length;
+}
+
+static bool write_line(int fd, const char *line, size_t length)
 {
     ssize_t done;
 
     do
         done = write(fd, line, length);
     while (done < 0 && errno == EINTR);
-    return done < 0 ? -1 : 0; /* what was written in part is on the disk: nothing would be won by a second piece */
+    return done >= 0; /* what was written in part is on the disk: a second piece would win nothing */
 }
 
-static void put(enum log_level level, const char *text)
+__attribute__((format(printf, 2, 0))) static void log_line(enum log_level level, const char *format, va_list args)
 {
-    char line[LINE_BYTES];
-    size_t head = 0, length;
-    int written = -1;
+    struct log_line line = {.length = 0};
+    size_t head;
+    int saved = errno;
+    bool written = false;
 
+    if (level > log_state.level)
+        return;
     if (log_state.target != TARGET_SYSLOG)
-        head = write_head(line, sizeof line, level);
-    length = head + copy_escaped(line + head, sizeof line - 1 - head, text);
-    line[length] = '\n';
+        add_head(&line, level);
+    head = line.length;
+    add_formatted(&line, format, args);
+    line.text[line.length] = '\n';
     if (log_state.target == TARGET_FILE)
-        tend_file();
+        reopen_file();
     if (log_state.target != TARGET_SYSLOG)
-        written = write_line(log_state.target == TARGET_FILE ? log_state.fd : STDERR_FILENO, line, length + 1);
-    if (written != 0)
-        syslog(level_priorities[level], "%.*s", (int)(length - head), line + head);
+        written =
+            write_line(log_state.target == TARGET_FILE ? log_state.fd : STDERR_FILENO, line.text, line.length + 1);
+    if (!written)
+        syslog(level_priorities[level], "%.*s", (int)(line.length - head), line.text + head);
+    errno = saved;
 }
 
-/* ---- for the others ---- */
+/* ---- what log.h declares ---- */
 
-static int stderr_is_nowhere(void)
+static bool stderr_is_nowhere(void)
 {
     struct stat st;
 
@@ -225,7 +307,7 @@ static enum result open_target_file(const char *path, struct err *err)
 
 enum result log_open(const char *target, enum log_level level, const char *program, struct err *err)
 {
-    int to_stderr = strcmp(target, "stderr") == 0, to_syslog = strcmp(target, "syslog") == 0;
+    bool to_stderr = strcmp(target, "stderr") == 0, to_syslog = strcmp(target, "syslog") == 0;
 
     snprintf(log_state.program, sizeof log_state.program, "%s", program);
     log_state.level = level;
@@ -237,24 +319,12 @@ enum result log_open(const char *target, enum log_level level, const char *progr
     return RESULT_OK;
 }
 
-__attribute__((format(printf, 2, 0))) static void put_formatted(enum log_level level, const char *format, va_list args)
-{
-    char text[LINE_BYTES];
-    int saved = errno;
-
-    if (level > log_state.level)
-        return;
-    vsnprintf(text, sizeof text, format, args);
-    put(level, text);
-    errno = saved;
-}
-
 void log_error(const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    put_formatted(LOG_LEVEL_ERROR, format, args);
+    log_line(LOG_LEVEL_ERROR, format, args);
     va_end(args);
 }
 
@@ -263,7 +333,7 @@ void log_warning(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    put_formatted(LOG_LEVEL_WARNING, format, args);
+    log_line(LOG_LEVEL_WARNING, format, args);
     va_end(args);
 }
 
@@ -272,7 +342,7 @@ void log_info(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    put_formatted(LOG_LEVEL_INFO, format, args);
+    log_line(LOG_LEVEL_INFO, format, args);
     va_end(args);
 }
 
@@ -281,29 +351,12 @@ void log_debug(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    put_formatted(LOG_LEVEL_DEBUG, format, args);
+    log_line(LOG_LEVEL_DEBUG, format, args);
     va_end(args);
 }
 
 const char *log_quote(struct log_quoted *room, const char *text, size_t length)
 {
-    const size_t last = sizeof room->text - sizeof "...\""; /* where the end must begin at the latest */
-    char *to = room->text;
-    size_t used = 0, i;
-
-    if (text == NULL)
-        return strcpy(room->text, "null");
-    to[used++] = '"';
-    for (i = 0; i < length && used + 4 <= last; i++) {
-        unsigned char byte = (unsigned char)text[i];
-
-        if (byte == '"' || byte == '\\')
-            to[used++] = '\\';
-        if (byte < 0x20 || byte > 126)
-            used += escape(to + used, byte);
-        else
-            to[used++] = text[i];
-    }
-    strcpy(to + used, i < length ? "...\"" : "\"");
+    write_quoted(room->text, sizeof room->text, text, length);
     return room->text;
 }

@@ -1,15 +1,16 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The log: one line per change of state, `key=value`, the event's id first where there is one. Bytes that came from
- * outside go through log_quote, so no line can be forged. No secret is ever given to this module.
+ * The log: one line for each change of state, `key=value key=value`, the event's id first where there is one. No line
+ * can be forged: each text that a format inserts is one value, quoted and escaped where it is not a plain word. No
+ * secret is ever given to this module.
  */
 #ifndef CANDHOOK_LOG_H
 #define CANDHOOK_LOG_H
 
-#include <stddef.h>
+#include "base/err.h"
 
-#include "err.h"
+#include <stddef.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -20,6 +21,10 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
  */
 MUST_CHECK enum result log_open(const char *target, enum log_level level, const char *program, struct err *err);
 
+/*
+ * FORMAT is `key=VALUE key=VALUE`, VALUE one of %s (NULL gives null), %d, %ld, %lu and %zu, a plain word, or a fixed
+ * text in double quotes. A key says what its value is; the first one says what the line is about.
+ */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -31,9 +36,8 @@ struct log_quoted {
 };
 
 /*
- * Writes TEXT of LENGTH bytes into ROOM as a "..." string in which quotes, backslashes, control bytes and bytes above
- * 126 are escaped as in C (\" \\ \n \x1b), and returns ROOM->text, so that it can stand in a call to a log function.
- * A NULL text gives: null (without quotes).
+ * For messages that do not go into the log: writes TEXT of LENGTH bytes into ROOM as a "..." string in which quotes,
+ * backslashes, control bytes and bytes above 126 are escaped as in C (\" \\ \n \x1b), and returns ROOM->text.
  */
 const char *log_quote(struct log_quoted *room, const char *text, size_t length);
 

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "private_file.h"
+#include "base/private_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,10 +7,10 @@
 #ifndef CANDHOOK_PRIVATE_FILE_H
 #define CANDHOOK_PRIVATE_FILE_H
 
+#include "base/err.h"
+
 #include <stddef.h>
 #include <sys/stat.h>
-
-#include "err.h"
 
 struct private_file_rule {
     mode_t refused;     /* permission bits that must not be set */

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "signals.h"
+#include "base/signals.h"
 
 #include <signal.h>
 #include <stddef.h>

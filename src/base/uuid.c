@@ -5,9 +5,9 @@
  */
 #include <config.h>
 
-#include "uuid.h"
+#include "base/uuid.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -13,7 +13,10 @@
  */
 #include <config.h>
 
-#include "conf.h"
+#include "conf/conf.h"
+
+#include "base/private_file.h"
+#include "conf/conf_keys.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -25,9 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include "conf_keys.h"
-#include "private_file.h"
 
 #define SECTION "candhook"
 #define FILE_IN_SYSCONFDIR SYSCONFDIR "/candhook.conf"

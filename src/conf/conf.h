@@ -7,12 +7,12 @@
 #ifndef CANDHOOK_CONF_H
 #define CANDHOOK_CONF_H
 
+#include "base/err.h"
+#include "base/log.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "err.h"
-#include "log.h"
 
 struct conf {
     char *path;           /* the file all this came from, absolute */

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "conf_keys.h"
+#include "conf/conf_keys.h"
 
 #include <ctype.h>
 #include <errno.h>

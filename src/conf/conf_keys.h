@@ -7,10 +7,10 @@
 #ifndef CANDHOOK_CONF_KEYS_H
 #define CANDHOOK_CONF_KEYS_H
 
+#include "conf/conf.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "conf.h"
 
 #define CONF_KEY_BYTES 64 /* longest name that is looked at */
 

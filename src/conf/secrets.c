@@ -10,7 +10,9 @@
  */
 #include <config.h>
 
-#include "secrets.h"
+#include "conf/secrets.h"
+
+#include "base/private_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,8 +22,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-
-#include "private_file.h"
 
 #define SECRET_ROOM 256 /* a multiple of 8; the longest secret and a NUL */
 #define SETTLE_SECONDS 2

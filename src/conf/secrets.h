@@ -8,10 +8,10 @@
 #ifndef CANDHOOK_SECRETS_H
 #define CANDHOOK_SECRETS_H
 
+#include "base/err.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "err.h"
 
 #define SECRETS_LABEL_BYTES 64 /* longest label, without NUL */
 #define SECRETS_MAX 100        /* more are refused */

@@ -6,12 +6,12 @@
  */
 #include <config.h>
 
-#include "secrets_edit.h"
+#include "conf/secrets_edit.h"
 
-#include "clock.h"
-#include "lock.h"
-#include "private_file.h"
-#include "signals.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/private_file.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,10 +8,10 @@
 #ifndef CANDHOOK_SECRETS_EDIT_H
 #define CANDHOOK_SECRETS_EDIT_H
 
-#include <sys/types.h>
+#include "base/err.h"
+#include "conf/secrets.h"
 
-#include "err.h"
-#include "secrets.h"
+#include <sys/types.h>
 
 /*
  * Adds a line for SECRET, with LABEL ("" for none) and the present time; the file is made when there is none. It stays

@@ -7,10 +7,10 @@
  */
 #include <config.h>
 
-#include "event.h"
+#include "event/event.h"
 
-#include "body.h"
-#include "event_inside.h"
+#include "base/json_shape.h"
+#include "event/event_inside.h"
 
 #include <cJSON.h>
 #include <stdlib.h>
@@ -192,7 +192,7 @@ static const char *piece_end(const char *at, const char *end)
     while (at < end && (depth > 0 || !(event_is_space(*at) || *at == ':' || *at == ',' || *at == '}'))) {
         char c = *at++;
 
-        if (c == '"' && (at = body_skip_string(at, end)) == NULL)
+        if (c == '"' && (at = json_shape_skip_string(at, end)) == NULL)
             return end;
         depth += c == '{' || c == '[';
         depth -= c == '}' || c == ']';

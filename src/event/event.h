@@ -7,9 +7,9 @@
 #ifndef CANDHOOK_EVENT_H
 #define CANDHOOK_EVENT_H
 
-#include <stddef.h>
+#include "base/err.h"
 
-#include "err.h"
+#include <stddef.h>
 
 #define EVENT_ID_BYTES 255     /* longest module, type and context id */
 #define EVENT_EXPONENT_MAX 400 /* |exponent| of a number; 1e131071 would be 128 KiB of digits in the database */

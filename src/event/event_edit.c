@@ -5,9 +5,8 @@
  */
 #include <config.h>
 
-#include "event_inside.h"
-
-#include "text.h"
+#include "base/memory.h"
+#include "event/event_inside.h"
 
 #include <cJSON.h>
 #include <ctype.h>
@@ -102,7 +101,7 @@ static char *next_name(char **path)
 
 char *event_value(const char *object, const char *path)
 {
-    char *marked = mark_numbers(object), *names = text_copy(path), *left = names, *value = NULL;
+    char *marked = mark_numbers(object), *names = memory_copy_text(path), *left = names, *value = NULL;
     cJSON *tree = cJSON_Parse(marked);
     const cJSON *found = tree;
 
@@ -110,7 +109,7 @@ char *event_value(const char *object, const char *path)
     while (found != NULL && left != NULL)
         found = child(found, next_name(&left));
     if (found != NULL && cJSON_IsString(found))
-        value = text_copy(found->valuestring);
+        value = memory_copy_text(found->valuestring);
     else if (found != NULL && !cJSON_IsNull(found))
         value = cJSON_PrintUnformatted(found);
     cJSON_Delete(tree);
@@ -186,7 +185,7 @@ enum result event_change(const char *body, char *const *assignments, size_t coun
         goto out;
     }
     for (size_t i = 0; i < count; i++) {
-        char *path = text_copy(assignments[i]), *equals = strchr(path, '=');
+        char *path = memory_copy_text(assignments[i]), *equals = strchr(path, '=');
         int done;
 
         if (equals != NULL)

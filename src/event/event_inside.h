@@ -6,7 +6,7 @@
 #ifndef CANDHOOK_EVENT_INSIDE_H
 #define CANDHOOK_EVENT_INSIDE_H
 
-#include "event.h"
+#include "event/event.h"
 
 /* A copy of a body, which is written to; *end is NUL. Bytes keep their places. */
 struct scan {

@@ -10,9 +10,8 @@
  */
 #include <config.h>
 
-#include "event_inside.h"
-
-#include "text.h"
+#include "base/utf8.h"
+#include "event/event_inside.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -179,7 +178,7 @@ static char *find_object(const struct scan *scan)
 
 enum result event_scan(struct scan *scan, const char **object)
 {
-    size_t length = (size_t)(scan->end - scan->start), good = text_utf8_span(scan->start, length);
+    size_t length = (size_t)(scan->end - scan->start), good = utf8_span(scan->start, length);
     const char *nul = memchr(scan->start, '\0', length);
 
     *object = scan->at = find_object(scan);

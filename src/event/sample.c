@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "sample.h"
+#include "event/sample.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "api.h"
+#include "http/api.h"
 
 #include <stdarg.h>
 #include <stdio.h>

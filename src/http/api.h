@@ -7,8 +7,8 @@
 #ifndef CANDHOOK_API_H
 #define CANDHOOK_API_H
 
-#include "err.h"
-#include "http.h"
+#include "base/err.h"
+#include "http/http.h"
 
 struct api_request {
     const char *method;       /* "GET", "POST", "PUT", "PATCH", "DELETE" */

@@ -9,7 +9,9 @@
  */
 #include <config.h>
 
-#include "http.h"
+#include "http/http.h"
+
+#include "http/http_inside.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -18,8 +20,6 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-
-#include "http_inside.h"
 
 #define ANSWER_MAX (8 * 1024 * 1024)
 #define HEADERS_MAX (256 * 1024)

@@ -9,10 +9,10 @@
 #ifndef CANDHOOK_HTTP_H
 #define CANDHOOK_HTTP_H
 
+#include "base/err.h"
+
 #include <poll.h>
 #include <stddef.h>
-
-#include "err.h"
 
 #define HTTP_HEADERS 8
 

@@ -6,9 +6,9 @@
 #ifndef CANDHOOK_HTTP_INSIDE_H
 #define CANDHOOK_HTTP_INSIDE_H
 
-#include <curl/curl.h>
+#include "http/http.h"
 
-#include "http.h"
+#include <curl/curl.h>
 
 #define HTTP_KEPT_CONNECTIONS 16L
 

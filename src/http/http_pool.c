@@ -6,14 +6,13 @@
  */
 #include <config.h>
 
-#include "http_inside.h"
+#include "base/clock.h"
+#include "base/signals.h"
+#include "http/http_inside.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "clock.h"
-#include "signals.h"
 
 struct http_pool {
     CURLM *multi;
@@ -163,7 +162,7 @@ void http_pool_stop(struct http_pool *pool, void *context)
 }
 
 /* How long may be waited: not at all when something ended already. */
-static int patience(const struct http_pool *pool, int timeout_ms)
+static int backoff(const struct http_pool *pool, int timeout_ms)
 {
     int64_t left = pool->due_ms - clock_monotonic_ms();
 
@@ -185,7 +184,7 @@ void http_pool_wait(struct http_pool *pool, struct pollfd *fds, size_t count, in
         memcpy(all, fds, count * sizeof *all);
     if (own > 0)
         memcpy(all + count, pool->fds, own * sizeof *all);
-    ready = signals_poll(all, count + own, patience(pool, timeout_ms));
+    ready = signals_poll(all, count + own, backoff(pool, timeout_ms));
     for (size_t i = 0; i < count; i++)
         fds[i].revents = ready > 0 ? all[i].revents : 0;
     for (size_t i = count; i < count + own && ready > 0; i++) {

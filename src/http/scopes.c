@@ -7,13 +7,13 @@
  */
 #include <config.h>
 
-#include "scopes.h"
+#include "http/scopes.h"
+
+#include "event/sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "sample.h"
 
 #define MODULE "MOIM"
 

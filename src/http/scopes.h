@@ -6,10 +6,10 @@
 #ifndef CANDHOOK_SCOPES_H
 #define CANDHOOK_SCOPES_H
 
-#include <stddef.h>
+#include "base/err.h"
+#include "store/store.h"
 
-#include "err.h"
-#include "store.h"
+#include <stddef.h>
 
 /* Begins as {0}. */
 struct scopes {

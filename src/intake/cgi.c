@@ -5,9 +5,9 @@
  */
 #include <config.h>
 
-#include "cgi.h"
+#include "intake/cgi.h"
 
-#include "request.h"
+#include "intake/request.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -89,6 +89,6 @@ enum status cgi_answer(struct intake *intake)
         status = keep_body(intake, &head, label, body, length, broken);
     free(body);
     send_answer(status);
-    tally_count(intake->tally, (int)status);
+    answer_counts_add(intake->counts, (int)status);
     return status;
 }

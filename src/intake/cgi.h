@@ -6,8 +6,8 @@
 #ifndef CANDHOOK_CGI_H
 #define CANDHOOK_CGI_H
 
-#include "intake.h"
-#include "request.h"
+#include "intake/intake.h"
+#include "intake/request.h"
 
 /* Whether the environment is that of a CGI request. */
 int cgi_is_request(void);

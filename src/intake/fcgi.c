@@ -19,11 +19,11 @@
  */
 #include <config.h>
 
-#include "fcgi.h"
+#include "intake/fcgi.h"
 
-#include "log.h"
-#include "request.h"
-#include "signals.h"
+#include "base/log.h"
+#include "base/signals.h"
+#include "intake/request.h"
 
 #include <errno.h>
 #include <fcgiapp.h>
@@ -381,7 +381,7 @@ static void finish_round(struct loop *loop)
         answer(loop->waiting[i]);
     }
     for (size_t i = 0; i < loop->taken_count; i++) {
-        tally_count(loop->intake->tally, (int)loop->taken[i]->status);
+        answer_counts_add(loop->intake->counts, (int)loop->taken[i]->status);
         FCGX_Finish_r(&loop->taken[i]->request);
     }
     if (loop->arena_used > BATCH_BYTES / 4)

@@ -6,8 +6,8 @@
 #ifndef CANDHOOK_FCGI_H
 #define CANDHOOK_FCGI_H
 
-#include "err.h"
-#include "intake.h"
+#include "base/err.h"
+#include "intake/intake.h"
 
 /* Whether fd 0 is a listening socket, as a FastCGI front or spawner hands it over. Asks the kernel, changes nothing. */
 int fcgi_is_listening(int fd);

@@ -5,11 +5,11 @@
  */
 #include <config.h>
 
-#include "intake.h"
+#include "intake/intake.h"
 
-#include "clock.h"
-#include "log.h"
-#include "used.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "spool/secret_use.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,9 +32,9 @@ enum result intake_open(struct intake *intake, struct conf *conf, struct err *er
     }
     limits.min_free = conf->min_free;
     intake->writer = spool_writer_new(intake->folder, &limits);
-    intake->tally = tally_open(intake->folder);
-    if (intake->tally == NULL)
-        log_warning("answers=not counted reason=\"%s\"", strerror(errno));
+    intake->counts = answer_counts_open(intake->folder);
+    if (intake->counts == NULL)
+        log_warning("answers=not_counted reason=%s", strerror(errno));
     return RESULT_OK;
 }
 
@@ -43,7 +43,7 @@ void intake_refresh(struct intake *intake)
     struct err err;
 
     if (secrets_refresh(intake->secrets, &err) != RESULT_OK)
-        log_error("url_secrets=kept reason=\"%s\"", err.text);
+        log_error("url_secrets=kept reason=%s", err.text);
 }
 
 /* Notes which secrets the records came in by; neighbours have mostly the same. */
@@ -55,7 +55,7 @@ static void note_use(struct intake *intake, const struct segment_record *records
     for (size_t i = 0; i < count; i++) {
         if ((i == 0 || records[i].label != records[i - 1].label) &&
             secrets_note_use(intake->secrets, records[i].label, now, name))
-            used_mark(intake->folder, name);
+            secret_use_record(intake->folder, name);
     }
 }
 
@@ -65,9 +65,9 @@ int intake_keep(struct intake *intake, const struct segment_record *records, siz
     int kept = spool_writer_append(intake->writer, records, count, &err) == RESULT_OK;
 
     if (!kept && !intake->failing)
-        log_error("spool=failing answer=503 reason=\"%s\"", err.text);
+        log_error("spool=failing answer=503 reason=%s", err.text);
     if (kept && intake->failing)
-        log_warning("spool=works again");
+        log_warning("spool=recovered");
     intake->failing = !kept;
     if (kept)
         note_use(intake, records, count);
@@ -76,14 +76,14 @@ int intake_keep(struct intake *intake, const struct segment_record *records, siz
 
 int intake_tend(struct intake *intake)
 {
-    int writer_ms = spool_writer_tend(intake->writer), tally_ms = tally_tend(intake->tally);
+    int writer_ms = spool_writer_tend(intake->writer), counts_ms = answer_counts_write_due(intake->counts);
 
-    return writer_ms < 0 || (tally_ms >= 0 && tally_ms < writer_ms) ? tally_ms : writer_ms;
+    return writer_ms < 0 || (counts_ms >= 0 && counts_ms < writer_ms) ? counts_ms : writer_ms;
 }
 
 void intake_close(struct intake *intake)
 {
-    tally_close(intake->tally);
+    answer_counts_close(intake->counts);
     spool_writer_free(intake->writer);
     close(intake->folder);
     secrets_free(intake->secrets);

@@ -7,19 +7,19 @@
 #ifndef CANDHOOK_INTAKE_H
 #define CANDHOOK_INTAKE_H
 
-#include "conf.h"
-#include "err.h"
-#include "secrets.h"
-#include "spool.h"
-#include "tally.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "conf/secrets.h"
+#include "spool/answer_counts.h"
+#include "spool/spool.h"
 
 struct intake {
     struct conf *conf;
     struct secrets *secrets;
     int folder; /* the spool's */
     struct spool_writer *writer;
-    struct tally *tally; /* NULL: answers are not counted */
-    int failing;         /* the last batch could not be made durable: said once */
+    struct answer_counts *counts; /* NULL: answers are not counted */
+    int failing;                  /* the last batch could not be made durable: said once */
 };
 
 /* Opens secrets and spool for CONF, which stays the caller's. */

@@ -5,10 +5,10 @@
  */
 #include <config.h>
 
-#include "request.h"
+#include "intake/request.h"
 
-#include "body.h"
-#include "log.h"
+#include "base/json_shape.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,9 +46,10 @@ static int conf_is_exposed(const struct conf *conf, const char *document_root)
         last = strdup(document_root);
         exposed = conf_lies_under(conf, document_root);
         if (exposed)
-            log_error("refused=configuration reason=\"%s, or a place that it names, lies under the document root %s: "
-                      "move it out of there\"",
-                      conf->path, document_root);
+            log_error(
+                "answer=503 configuration=%s document_root=%s reason=\"the configuration or what it names lies under the "
+                "document root\" remedy=\"move it out of there\"",
+                conf->path, document_root);
     }
     return exposed;
 }
@@ -80,7 +81,7 @@ enum status request_judge_body(const struct request_head *head, const struct con
     *spool = 1;
     if (broken || announced(head) > (long long)length)
         *flag = SEGMENT_CUT_OFF;
-    else if (!body_is_whole(body, length))
+    else if (!json_shape_is_object(body, length))
         *flag = SEGMENT_NOT_OBJECT;
     return *flag == SEGMENT_WHOLE ? STATUS_OK : STATUS_BAD_REQUEST;
 }

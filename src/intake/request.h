@@ -9,11 +9,11 @@
 #ifndef CANDHOOK_REQUEST_H
 #define CANDHOOK_REQUEST_H
 
-#include <stddef.h>
+#include "conf/conf.h"
+#include "conf/secrets.h"
+#include "spool/segment.h"
 
-#include "conf.h"
-#include "secrets.h"
-#include "segment.h"
+#include <stddef.h>
 
 enum status {
     STATUS_NONE = 0, /* not known yet */

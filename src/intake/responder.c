@@ -6,13 +6,13 @@
  */
 #include <config.h>
 
-#include "cgi.h"
-#include "conf.h"
-#include "descriptors.h"
-#include "fcgi.h"
-#include "helper.h"
-#include "intake.h"
-#include "log.h"
+#include "base/log.h"
+#include "base/std_fds.h"
+#include "conf/conf.h"
+#include "intake/cgi.h"
+#include "intake/fcgi.h"
+#include "intake/intake.h"
+#include "intake/worker_start.h"
 
 #include <argp.h>
 #include <fcntl.h>
@@ -57,7 +57,8 @@ static const struct argp argp = {
     NULL,
     "Takes webhook events from a web server and makes them durable in candhook's spool.\v"
     "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or by "
-    "CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR "/candhook.conf. "
+    "CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
+    "/candhook.conf. "
     "See candhook.fcgi(8).",
     NULL,
     NULL,
@@ -100,13 +101,13 @@ static int serve(struct conf *conf, const struct options *options, int listener)
     int status = EX_CONFIG;
 
     if (options->listen != NULL && fcgi_listen(options->listen, &listener, &err) != RESULT_OK) {
-        log_error("responder=not started reason=\"%s\"", err.text);
+        log_error("responder=not_started reason=%s", err.text);
         return EX_CANTCREAT;
     }
-    if (!options->no_worker && helper_fork(conf, listener) < 0) /* before anything else is opened */
-        log_warning("helper=not started remedy=\"start candhook work yourself\"");
+    if (!options->no_worker && worker_start_fork_helper(conf, listener) < 0) /* before anything else is opened */
+        log_warning("helper=not_started remedy=\"start candhook work yourself\"");
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
-        log_error("responder=not started reason=\"%s\"", err.text);
+        log_error("responder=not_started reason=%s", err.text);
         return EX_CONFIG;
     }
     log_info("responder=started spool=%s", conf->spool);
@@ -114,7 +115,7 @@ static int serve(struct conf *conf, const struct options *options, int listener)
         log_info("responder=ended");
         status = 0;
     } else {
-        log_error("responder=ended reason=\"%s\"", err.text);
+        log_error("responder=ended reason=%s", err.text);
     }
     intake_close(&intake);
     if (options->listen != NULL)
@@ -132,14 +133,14 @@ static int answer_one(struct conf *conf)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
-        log_error("responder=not started reason=\"%s\"", err.text);
+        log_error("responder=not_started reason=%s", err.text);
         cgi_answer_unavailable();
         return EX_CONFIG;
     }
     status = cgi_answer(&intake);
     intake_close(&intake);
     if (status == STATUS_OK || status == STATUS_BAD_REQUEST)
-        helper_start_once(conf);
+        worker_start_once(conf);
     return 0;
 }
 
@@ -150,7 +151,7 @@ int main(int argc, char **argv)
     struct err err;
     int listener, is_cgi, status;
 
-    descriptors_reserve();
+    std_fds_reserve();
     listener = inherited_listener();
     is_cgi = listener < 0 && cgi_is_request();
     if (!is_cgi) /* else they are a stranger's words: CGI makes arguments of a query without an equal sign */
@@ -162,7 +163,7 @@ int main(int argc, char **argv)
     }
     if (conf_load(&conf, &err) != RESULT_OK ||
         log_open(conf->log, conf->log_level, "candhook.fcgi", &err) != RESULT_OK) {
-        log_error("responder=not started reason=\"%s\"", err.text);
+        log_error("responder=not_started reason=%s", err.text);
         if (is_cgi)
             cgi_answer_unavailable();
         return EX_CONFIG;

@@ -29,7 +29,7 @@
  */
 #include <config.h>
 
-#include "segment.h"
+#include "spool/segment.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -7,10 +7,10 @@
 #ifndef CANDHOOK_SEGMENT_H
 #define CANDHOOK_SEGMENT_H
 
+#include "base/uuid.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "uuid.h"
 
 #define SEGMENT_LABEL_BYTES 64
 #define SEGMENT_BODY_BYTES (64u << 20) /* the largest body */

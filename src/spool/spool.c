@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "spool.h"
+#include "spool/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,11 +11,11 @@
 #ifndef CANDHOOK_SPOOL_H
 #define CANDHOOK_SPOOL_H
 
+#include "base/err.h"
+#include "spool/segment.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "err.h"
-#include "segment.h"
 
 /* Files of the folder beside the segments. */
 #define SPOOL_WORKER_LOCK "worker.lock"   /* locked by the one worker while it lives */

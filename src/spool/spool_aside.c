@@ -5,7 +5,11 @@
  */
 #include <config.h>
 
-#include "spool_aside.h"
+#include "spool/spool_aside.h"
+
+#include "base/lock.h"
+#include "spool/segment.h"
+#include "spool/spool_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,10 +20,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "lock.h"
-#include "segment.h"
-#include "spool_file.h"
 
 #define BLOCK 4096u
 #define UNBORN_SECONDS 60

@@ -7,9 +7,9 @@
 #ifndef CANDHOOK_SPOOL_ASIDE_H
 #define CANDHOOK_SPOOL_ASIDE_H
 
-#include <stdint.h>
+#include "base/uuid.h"
 
-#include "uuid.h"
+#include <stdint.h>
 
 #define SPOOL_KEPT "kept"
 #define SPOOL_DAMAGED "damaged"

@@ -6,11 +6,11 @@
  */
 #include <config.h>
 
-#include "spool_depth.h"
+#include "spool/spool_depth.h"
 
-#include "segment.h"
-#include "spool_aside.h"
-#include "spool_file.h"
+#include "spool/segment.h"
+#include "spool/spool_aside.h"
+#include "spool/spool_file.h"
 
 #include <dirent.h>
 #include <errno.h>

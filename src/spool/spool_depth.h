@@ -7,10 +7,10 @@
 #ifndef CANDHOOK_SPOOL_DEPTH_H
 #define CANDHOOK_SPOOL_DEPTH_H
 
+#include "base/uuid.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "uuid.h"
 
 struct spool_depth {
     size_t segments;    /* files, also those of which all is recorded */

@@ -6,7 +6,9 @@
  */
 #include <config.h>
 
-#include "spool_file.h"
+#include "spool/spool_file.h"
+
+#include "spool/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "segment.h"
 
 #define BLOCK 4096u
 #define CHUNK (256u << 10)

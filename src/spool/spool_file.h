@@ -6,11 +6,11 @@
 #ifndef CANDHOOK_SPOOL_FILE_H
 #define CANDHOOK_SPOOL_FILE_H
 
+#include "base/uuid.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#include "uuid.h"
 
 struct spool_file {
     uint8_t id[UUID_BYTES];

@@ -12,7 +12,10 @@
  */
 #include <config.h>
 
-#include "spool.h"
+#include "base/lock.h"
+#include "spool/spool.h"
+#include "spool/spool_aside.h"
+#include "spool/spool_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -22,10 +25,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "lock.h"
-#include "spool_aside.h"
-#include "spool_file.h"
 
 #define FIRST_CHUNK (16u << 10) /* mostly a living segment has little that is new */
 #define CHUNK (256u << 10)

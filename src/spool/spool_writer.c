@@ -14,7 +14,9 @@
  */
 #include <config.h>
 
-#include "spool.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "spool/spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +28,6 @@
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "clock.h"
-#include "lock.h"
 
 #define AHEAD (256u << 10)
 #define BLOCK 4096u

@@ -6,10 +6,10 @@
  */
 #include <config.h>
 
-#include "database.h"
+#include "store/database.h"
 
-#include "clock.h"
-#include "signals.h"
+#include "base/clock.h"
+#include "base/signals.h"
 
 #include <libpq-fe.h>
 #include <stdlib.h>
@@ -200,17 +200,17 @@ static PGresult *await_result(struct database *database)
     return last;
 }
 
-enum result database_send(struct database *database, const char *sql, struct call *call, struct err *err)
+enum result database_send(struct database *database, const char *sql, struct sql_params *params, struct err *err)
 {
     enum result result = RESULT_OK;
     struct rows *none;
 
     if (database->connection == NULL)
         result = not_connected(err);
-    else if (!PQsendQueryParams(database->connection, sql, call->count, call->types, (const char *const *)call->values,
-                                call->lengths, call->formats, 0))
+    else if (!PQsendQueryParams(database->connection, sql, params->count, params->types,
+                                (const char *const *)params->values, params->lengths, params->formats, 0))
         result = take_result(database, NULL, &none, err);
-    call_free(call);
+    sql_params_free(params);
     return result;
 }
 
@@ -219,18 +219,18 @@ enum result database_receive(struct database *database, struct rows **rows, stru
     return take_result(database, await_result(database), rows, err);
 }
 
-enum result database_call(struct database *database, const char *sql, struct call *call, struct rows **rows,
+enum result database_call(struct database *database, const char *sql, struct sql_params *params, struct rows **rows,
                           struct err *err)
 {
-    enum result result = database_send(database, sql, call, err);
+    enum result result = database_send(database, sql, params, err);
 
     return result == RESULT_OK ? database_receive(database, rows, err) : result;
 }
 
-enum result database_run(struct database *database, const char *sql, struct call *call, struct err *err)
+enum result database_run(struct database *database, const char *sql, struct sql_params *params, struct err *err)
 {
     struct rows *rows;
-    enum result result = database_call(database, sql, call, &rows, err);
+    enum result result = database_call(database, sql, params, &rows, err);
 
     if (result == RESULT_OK)
         rows_free(rows);

@@ -8,10 +8,10 @@
 #ifndef CANDHOOK_DATABASE_H
 #define CANDHOOK_DATABASE_H
 
-#include <stddef.h>
+#include "base/err.h"
+#include "store/sql_params.h"
 
-#include "call.h"
-#include "err.h"
+#include <stddef.h>
 
 struct database;
 
@@ -37,7 +37,8 @@ void rows_free(struct rows *rows);
  * Sends SQL, a constant, with the parameters of CALL, which are freed in any case. When RESULT_OK, the next thing that
  * is done with the connection must be database_receive.
  */
-MUST_CHECK enum result database_send(struct database *database, const char *sql, struct call *call, struct err *err);
+MUST_CHECK enum result database_send(struct database *database, const char *sql, struct sql_params *params,
+                                     struct err *err);
 
 /*
  * Waits for what came of it. *ROWS is the caller's when RESULT_OK. Signals are let in; when we are told to end, a
@@ -46,11 +47,12 @@ MUST_CHECK enum result database_send(struct database *database, const char *sql,
 MUST_CHECK enum result database_receive(struct database *database, struct rows **rows, struct err *err);
 
 /* Both. */
-MUST_CHECK enum result database_call(struct database *database, const char *sql, struct call *call, struct rows **rows,
-                                     struct err *err);
+MUST_CHECK enum result database_call(struct database *database, const char *sql, struct sql_params *params,
+                                     struct rows **rows, struct err *err);
 
 /* The same for statements whose rows do not matter. */
-MUST_CHECK enum result database_run(struct database *database, const char *sql, struct call *call, struct err *err);
+MUST_CHECK enum result database_run(struct database *database, const char *sql, struct sql_params *params,
+                                    struct err *err);
 
 /* Runs a whole script, NOTICE getting each notice's text, and disconnects. */
 MUST_CHECK enum result database_script(struct database *database, const char *sql, void (*notice)(const char *text),

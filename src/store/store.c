@@ -6,9 +6,9 @@
  */
 #include <config.h>
 
-#include "store.h"
+#include "store/store.h"
 
-#include "store_inside.h"
+#include "store/store_inside.h"
 
 #include <stdlib.h>
 
@@ -60,7 +60,7 @@ enum result store_connect(struct store *store, int check_version, struct err *er
 
 enum result store_command(struct store *store, const char *sql, struct err *err)
 {
-    struct call none = {0};
+    struct sql_params none = {0};
 
     return database_run(store->database, sql, &none, err);
 }
@@ -69,10 +69,10 @@ enum result store_command(struct store *store, const char *sql, struct err *err)
 
 enum result store_check_version(struct store *store, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     struct err reason;
-    enum result result = database_call(store->database, "select candhook.version()", &call, &rows, &reason);
+    enum result result = database_call(store->database, "select candhook.version()", &params, &rows, &reason);
     int version;
 
     if (result == RESULT_RETRY) {
@@ -99,9 +99,9 @@ enum result store_install(struct store *store, const char *sql, void (*notice)(c
 
 enum result store_maintain(struct store *store, void (*say)(const char *text), struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
-    enum result result = database_call(store->database, "select candhook.maintain()", &call, &rows, err);
+    enum result result = database_call(store->database, "select candhook.maintain()", &params, &rows, err);
 
     if (result != RESULT_OK)
         return result;

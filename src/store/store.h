@@ -8,12 +8,12 @@
 #ifndef CANDHOOK_STORE_H
 #define CANDHOOK_STORE_H
 
+#include "base/err.h"
+#include "event/event.h"
+#include "spool/spool.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "err.h"
-#include "event.h"
-#include "spool.h"
 
 #define STORE_VERSION 1 /* of the schema that this program knows */
 

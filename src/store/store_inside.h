@@ -6,8 +6,8 @@
 #ifndef CANDHOOK_STORE_INSIDE_H
 #define CANDHOOK_STORE_INSIDE_H
 
-#include "database.h"
-#include "store.h"
+#include "store/database.h"
+#include "store/store.h"
 
 struct store {
     struct database *database;

@@ -5,10 +5,9 @@
  */
 #include <config.h>
 
-#include "store_inside.h"
-
-#include "call.h"
-#include "text.h"
+#include "base/utf8.h"
+#include "store/sql_params.h"
+#include "store/store_inside.h"
 
 #include <endian.h>
 #include <stdio.h>
@@ -21,19 +20,19 @@
 static enum result claim(struct store *store, const char *worker, int batch, int only_lock,
                          const struct store_share *share, struct rows **rows, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
 
-    call_text(&call, OID_TEXT, worker);
-    call_integer(&call, batch);
-    call_texts(&call, share->kinds, share->kind_count);
-    call_texts(&call, share->busy, share->busy_count);
-    call_integer(&call, only_lock);
+    sql_params_text(&params, OID_TEXT, worker);
+    sql_params_integer(&params, batch);
+    sql_params_texts(&params, share->kinds, share->kind_count);
+    sql_params_texts(&params, share->busy, share->busy_count);
+    sql_params_integer(&params, only_lock);
     return database_call(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
         " received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body"
         " from candhook.claim($1, $2::integer, $3, $4, $5 <> 0)",
-        &call, rows, err);
+        &params, rows, err);
 }
 
 /* Ends the transaction that is open: by a commit, or when RESULT is not RESULT_OK, by a rollback. */
@@ -114,27 +113,27 @@ static struct element text_of(const char *text)
 static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
                                           int timeout_ms, struct rows **rows, struct err *err)
 {
-    struct call limit = {0}, call = {0};
+    struct sql_params limit = {0}, params = {0};
     char milliseconds[16];
     enum result result;
 
     snprintf(milliseconds, sizeof milliseconds, "%d", timeout_ms);
-    call_text(&limit, OID_TEXT, milliseconds);
+    sql_params_text(&limit, OID_TEXT, milliseconds);
     result = database_run(store->database, "select set_config('statement_timeout', $1, true)", &limit, err);
     if (result != RESULT_OK)
         return result;
-    call_integer(&call, lease->number);
+    sql_params_integer(&params, lease->number);
     if (lease->number == 0)
         event_id = lease->deliveries[0].event_id;
     if (event_id != NULL)
-        call_texts(&call, &event_id, 1);
+        sql_params_texts(&params, &event_id, 1);
     else
-        call_text(&call, OID_TEXT_ARRAY, NULL);
-    call_text(&call, OID_TEXT, lease->handler);
-    call_integer(&call, lease->batch);
+        sql_params_text(&params, OID_TEXT_ARRAY, NULL);
+    sql_params_text(&params, OID_TEXT, lease->handler);
+    sql_params_integer(&params, lease->batch);
     return database_call(
         store->database,
-        "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3, $4::integer)", &call,
+        "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3, $4::integer)", &params,
         rows, err);
 }
 
@@ -194,7 +193,7 @@ static struct element outcome_finished(const void *context, size_t index, uint64
 enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
                          store_outcome_fn *seen, void *context, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
     char **details = calloc(count + 1, sizeof *details);
@@ -202,20 +201,20 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     if (details == NULL)
         abort();
     for (size_t i = 0; i < count; i++)
-        details[i] = text_copy_utf8(outcomes[i].detail); /* one that the database refused would lose the batch */
-    call_integer(&call, lease);
-    call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_id);
-    call_array(&call, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_result);
-    call_texts(&call, (const char *const *)details, count);
+        details[i] = utf8_copy(outcomes[i].detail); /* one that the database refused would lose the batch */
+    sql_params_integer(&params, lease);
+    sql_params_array(&params, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_id);
+    sql_params_array(&params, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_result);
+    sql_params_texts(&params, (const char *const *)details, count);
     for (size_t i = 0; i < count; i++)
         free(details[i]);
     free(details);
-    call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
-    call_array(&call, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
-    call_array(&call, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
+    sql_params_array(&params, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
+    sql_params_array(&params, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
+    sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
     result = database_call(
         store->database,
-        "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6, $7::integer[])", &call,
+        "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6, $7::integer[])", &params,
         &rows, err);
     if (result != RESULT_OK)
         return result;
@@ -227,34 +226,34 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
 
 enum result store_renew(struct store *store, int64_t lease, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
 
-    call_integer(&call, lease);
-    return database_run(store->database, "select candhook.renew($1)", &call, err);
+    sql_params_integer(&params, lease);
+    return database_run(store->database, "select candhook.renew($1)", &params, err);
 }
 
 enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
                             struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
 
-    call_integer(&call, lease);
+    sql_params_integer(&params, lease);
     if (event_ids != NULL)
-        call_texts(&call, event_ids, count);
+        sql_params_texts(&params, event_ids, count);
     else
-        call_text(&call, OID_TEXT_ARRAY, NULL);
-    return database_run(store->database, "select candhook.give_back($1, $2::uuid[])", &call, err);
+        sql_params_text(&params, OID_TEXT_ARRAY, NULL);
+    return database_run(store->database, "select candhook.give_back($1, $2::uuid[])", &params, err);
 }
 
 enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
 
-    call_texts(&call, share->kinds, share->kind_count);
-    call_texts(&call, share->busy, share->busy_count);
-    result = database_call(store->database, "select candhook.due_in($1, $2)", &call, &rows, err);
+    sql_params_texts(&params, share->kinds, share->kind_count);
+    sql_params_texts(&params, share->busy, share->busy_count);
+    result = database_call(store->database, "select candhook.due_in($1, $2)", &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     *ms = -1;
@@ -269,8 +268,8 @@ enum result store_due_in(struct store *store, const struct store_share *share, i
 
 enum result store_release(struct store *store, const char *worker, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
 
-    call_text(&call, OID_TEXT, worker);
-    return database_run(store->database, "select candhook.release($1)", &call, err);
+    sql_params_text(&params, OID_TEXT, worker);
+    return database_run(store->database, "select candhook.release($1)", &params, err);
 }

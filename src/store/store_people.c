@@ -5,13 +5,12 @@
  */
 #include <config.h>
 
-#include "store_inside.h"
+#include "base/memory.h"
+#include "store/store_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "text.h"
 
 /* ---- bot tokens ----
  *
@@ -65,18 +64,18 @@ enum result store_set_bot_token(struct store *store, const char *community, cons
 
 enum result store_bot_token(struct store *store, const char *community, char **token, char **stored_at, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
 
     *token = *stored_at = NULL;
-    call_text(&call, OID_TEXT, community);
-    result = database_call(store->database, "select token, stored_at from candhook.bot_token($1)", &call, &rows, err);
+    sql_params_text(&params, OID_TEXT, community);
+    result = database_call(store->database, "select token, stored_at from candhook.bot_token($1)", &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     if (rows_count(rows) > 0) {
-        *token = text_copy(rows_text(rows, 0, 0));
-        *stored_at = text_copy(rows_text(rows, 0, 1));
+        *token = memory_copy_text(rows_text(rows, 0, 0));
+        *stored_at = memory_copy_text(rows_text(rows, 0, 1));
     }
     rows_free(rows);
     return RESULT_OK;
@@ -85,13 +84,13 @@ enum result store_bot_token(struct store *store, const char *community, char **t
 enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at, int *refused,
                                    struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
 
-    call_text(&call, OID_TEXT, community);
-    call_text(&call, OID_TIMESTAMPTZ, stored_at);
-    result = database_call(store->database, "select candhook.refuse_bot_token($1, $2)::integer", &call, &rows, err);
+    sql_params_text(&params, OID_TEXT, community);
+    sql_params_text(&params, OID_TIMESTAMPTZ, stored_at);
+    result = database_call(store->database, "select candhook.refuse_bot_token($1, $2)::integer", &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     *refused = atoi(rows_text(rows, 0, 0));
@@ -104,19 +103,19 @@ enum result store_refuse_bot_token(struct store *store, const char *community, c
 enum result store_events(struct store *store, const char *after, const char *after_id, const char *module,
                          const char *type, int batch, struct store_page *page, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
 
     memset(page, 0, sizeof *page);
-    call_text(&call, OID_TIMESTAMPTZ, after);
-    call_text(&call, OID_UUID, after_id);
-    call_text(&call, OID_TEXT, module);
-    call_text(&call, OID_TEXT, type);
-    call_integer(&call, batch);
+    sql_params_text(&params, OID_TIMESTAMPTZ, after);
+    sql_params_text(&params, OID_UUID, after_id);
+    sql_params_text(&params, OID_TEXT, module);
+    sql_params_text(&params, OID_TEXT, type);
+    sql_params_integer(&params, batch);
     result = database_call(
         store->database, "select id, received_at, module, type, body from candhook.events($1, $2, $3, $4, $5::integer)",
-        &call, &rows, err);
+        &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     page->memory = rows;
@@ -144,10 +143,10 @@ void store_free_page(struct store_page *page)
 enum result store_wanted(struct store *store, void (*seen)(void *context, const char *module, const char *type),
                          void *context, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result =
-        database_call(store->database, "select module, type from candhook.wanted()", &call, &rows, err);
+        database_call(store->database, "select module, type from candhook.wanted()", &params, &rows, err);
 
     if (result != RESULT_OK)
         return result;

@@ -5,10 +5,9 @@
  */
 #include <config.h>
 
-#include "store_inside.h"
-
-#include "call.h"
-#include "text.h"
+#include "base/memory.h"
+#include "store/sql_params.h"
+#include "store/store_inside.h"
 
 #include <endian.h>
 #include <stddef.h>
@@ -18,12 +17,12 @@
 enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
                                  struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
 
-    call_uuid(&call, segment);
-    result = database_call(store->database, "select candhook.spool_position($1)", &call, &rows, err);
+    sql_params_uuid(&params, segment);
+    result = database_call(store->database, "select candhook.spool_position($1)", &params, &rows, err);
     if (result == RESULT_OK) {
         *position = strtoull(rows_text(rows, 0, 0), NULL, 10);
         rows_free(rows);
@@ -111,30 +110,30 @@ static struct element event_payload(const void *context, size_t index, uint64_t 
     return (struct element){event->payload, event->payload_length};
 }
 
-static void call_text_column(struct call *call, struct part *part, size_t column)
+static void sql_params_text_column(struct sql_params *params, struct part *part, size_t column)
 {
     part->column = column;
-    call_array(call, OID_TEXT_ARRAY, OID_TEXT, part, part->count, event_text);
+    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, part, part->count, event_text);
 }
 
-static void call_events(struct call *call, struct part *events)
+static void call_events(struct sql_params *params, struct part *events)
 {
-    call_array(call, OID_UUID_ARRAY, OID_UUID, events, events->count, record_id);
+    sql_params_array(params, OID_UUID_ARRAY, OID_UUID, events, events->count, record_id);
     for (size_t i = 0; i < sizeof text_columns / sizeof *text_columns; i++)
-        call_text_column(call, events, text_columns[i]);
-    call_array(call, OID_TEXT_ARRAY, OID_TEXT, events, events->count, event_payload);
-    call_text_column(call, events, offsetof(struct event, extra));
+        sql_params_text_column(params, events, text_columns[i]);
+    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, events, events->count, event_payload);
+    sql_params_text_column(params, events, offsetof(struct event, extra));
 }
 
-static void call_malformed(struct call *call, const struct part *malformed)
+static void call_malformed(struct sql_params *params, const struct part *malformed)
 {
-    call_array(call, OID_UUID_ARRAY, OID_UUID, malformed, malformed->count, record_id);
-    call_array(call, OID_BYTEA_ARRAY, OID_BYTEA, malformed, malformed->count, record_body);
-    call_array(call, OID_TEXT_ARRAY, OID_TEXT, malformed, malformed->count, record_reason);
+    sql_params_array(params, OID_UUID_ARRAY, OID_UUID, malformed, malformed->count, record_id);
+    sql_params_array(params, OID_BYTEA_ARRAY, OID_BYTEA, malformed, malformed->count, record_body);
+    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, malformed, malformed->count, record_reason);
 }
 
 /* The parameters behind those of the spool's places. */
-static void call_records(struct call *call, const struct spool_batch *batch, const struct judged *judged)
+static void call_records(struct sql_params *params, const struct spool_batch *batch, const struct judged *judged)
 {
     size_t *records = calloc(2 * batch->count + 1, sizeof *records);
     struct part events = {batch, judged, records, 0, 0}, malformed = {batch, judged, records + batch->count, 0, 0};
@@ -146,8 +145,8 @@ static void call_records(struct call *call, const struct spool_batch *batch, con
 
         part->records[part->count++] = i;
     }
-    call_events(call, &events);
-    call_malformed(call, &malformed);
+    call_events(params, &events);
+    call_malformed(params, &malformed);
     free(records);
 }
 
@@ -160,16 +159,16 @@ static struct element segment_id(const void *context, size_t index, uint64_t *sp
 enum result store_record_begin(struct store *store, const struct spool_batch *batch, const struct judged *judged,
                                int notify, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
 
-    call_array(&call, OID_UUID_ARRAY, OID_UUID, batch, batch->place_count, place_segment);
-    call_array(&call, OID_INT8_ARRAY, OID_INT8, batch, batch->place_count, place_position);
-    call_records(&call, batch, judged);
-    call_text(&call, OID_BOOL, notify ? "true" : "false");
+    sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, batch, batch->place_count, place_segment);
+    sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, batch, batch->place_count, place_position);
+    call_records(&params, batch, judged);
+    sql_params_text(&params, OID_BOOL, notify ? "true" : "false");
     return database_send(store->database,
                          "select kind, id, module, type, detail, events from candhook.record"
                          "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-                         &call, err);
+                         &params, err);
 }
 
 enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count, struct err *err)
@@ -184,9 +183,10 @@ enum result store_record_end(struct store *store, struct store_note **notes, siz
     if (*notes == NULL)
         abort();
     for (size_t row = 0; row < rows_count(rows); row++)
-        (*notes)[row] = (struct store_note){text_copy(rows_text(rows, row, 0)), text_copy(rows_text(rows, row, 1)),
-                                            text_copy(rows_text(rows, row, 2)), text_copy(rows_text(rows, row, 3)),
-                                            text_copy(rows_text(rows, row, 4)), text_copy(rows_text(rows, row, 5))};
+        (*notes)[row] =
+            (struct store_note){memory_copy_text(rows_text(rows, row, 0)), memory_copy_text(rows_text(rows, row, 1)),
+                                memory_copy_text(rows_text(rows, row, 2)), memory_copy_text(rows_text(rows, row, 3)),
+                                memory_copy_text(rows_text(rows, row, 4)), memory_copy_text(rows_text(rows, row, 5))};
     rows_free(rows);
     return RESULT_OK;
 }
@@ -206,10 +206,10 @@ void store_free_notes(struct store_note *notes, size_t count)
 
 enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYTES], size_t count, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
 
     if (count == 0)
         return RESULT_OK;
-    call_array(&call, OID_UUID_ARRAY, OID_UUID, segments, count, segment_id);
-    return database_run(store->database, "select candhook.forget($1)", &call, err);
+    sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, segments, count, segment_id);
+    return database_run(store->database, "select candhook.forget($1)", &params, err);
 }

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "store_inside.h"
+#include "store/store_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,10 +53,10 @@ const char *store_find_fact(const struct store_facts *facts, const char *area, c
 
 enum result store_status(struct store *store, struct store_facts *facts, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result =
-        database_call(store->database, "select area, name, key, value from candhook.status()", &call, &rows, err);
+        database_call(store->database, "select area, name, key, value from candhook.status()", &params, &rows, err);
 
     *facts = (struct store_facts){0};
     if (result == RESULT_OK)
@@ -66,10 +66,10 @@ enum result store_status(struct store *store, struct store_facts *facts, struct 
 
 enum result store_diagnose(struct store *store, struct store_facts *facts, struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result =
-        database_call(store->database, "select item, name, detail from candhook.diagnose()", &call, &rows, err);
+        database_call(store->database, "select item, name, detail from candhook.diagnose()", &params, &rows, err);
 
     *facts = (struct store_facts){0};
     if (result == RESULT_OK)
@@ -88,16 +88,16 @@ static void write_time(int64_t ms, char *text, size_t room)
 enum result store_probe(struct store *store, int64_t since_ms, const char *id, struct store_probe *probe,
                         struct err *err)
 {
-    struct call call = {0};
+    struct sql_params params = {0};
     struct rows *rows;
     enum result result;
     char since[32];
 
     *probe = (struct store_probe){0};
     write_time(since_ms, since, sizeof since);
-    call_text(&call, OID_TIMESTAMPTZ, since);
-    call_text(&call, OID_TEXT, id);
-    result = database_call(store->database, "select outcomes, failed, unfinished from candhook.probe($1, $2)", &call,
+    sql_params_text(&params, OID_TIMESTAMPTZ, since);
+    sql_params_text(&params, OID_TEXT, id);
+    result = database_call(store->database, "select outcomes, failed, unfinished from candhook.probe($1, $2)", &params,
                            &rows, err);
     if (result != RESULT_OK)
         return result;

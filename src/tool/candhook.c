@@ -5,8 +5,8 @@
  */
 #include <config.h>
 
-#include "descriptors.h"
-#include "verb.h"
+#include "base/std_fds.h"
+#include "tool/verb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     const struct verb *verb;
     char *full_name;
 
-    descriptors_reserve();
+    std_fds_reserve();
     if (argc < 2) {
         help(stderr);
         return EX_USAGE;

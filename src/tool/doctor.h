@@ -6,18 +6,18 @@
 #ifndef CANDHOOK_DOCTOR_H
 #define CANDHOOK_DOCTOR_H
 
-#include "conf.h"
-#include "err.h"
-#include "look.h"
-#include "secrets.h"
-#include "store.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "conf/secrets.h"
+#include "store/store.h"
+#include "tool/inspect.h"
 
 struct doctor {
     const struct conf *conf;
     struct secrets *secrets;  /* NULL: they cannot be used */
     struct store *store;      /* NULL, or connected to a schema that we know */
     struct store_facts facts; /* of store_diagnose */
-    struct look look;
+    struct inspection look;
     int has_look;
     int quiet, colour;
     unsigned wrong; /* how many checks found something wrong */

@@ -5,10 +5,9 @@
  */
 #include <config.h>
 
-#include "doctor.h"
-
-#include "child.h"
-#include "clock.h"
+#include "base/clock.h"
+#include "tool/doctor.h"
+#include "work/child.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,10 +46,10 @@ static void check_clock(struct doctor *doctor, int64_t before, int64_t after)
         doctor_wrong(doctor, "clock",
                      "the clocks of this machine and of the database's are %s apart: times of receipt and of attempts "
                      "do not fit. Run a time service (NTP) on both",
-                     look_age((long)(apart / 1000), text));
+                     inspect_age((long)(apart / 1000), text));
     else if (apart > CLOCKS_NOTE_MS)
         doctor_note(doctor, "clock", "the clocks of this machine and of the database's are %s apart",
-                    look_age((long)(apart / 1000), text));
+                    inspect_age((long)(apart / 1000), text));
     else
         doctor_ok(doctor, "clock", "this machine and the database agree");
 }
@@ -170,14 +169,14 @@ void doctor_check_database(struct doctor *doctor)
 /* A worker, or what takes its place. A helper may be starting one just now. */
 static void check_worker(struct doctor *doctor)
 {
-    struct look *look = &doctor->look;
+    struct inspection *look = &doctor->look;
     struct err err;
 
     for (int waited = 0; look->worker == 0 && look->answers.responders > 0 && !look->stopped && waited < START_WAIT_MS;
          waited += 100) {
         usleep(100000);
-        look_close(look);
-        if (look_at(look, doctor->conf, NULL, &err) != RESULT_OK)
+        inspect_close(look);
+        if (inspect_spool(look, doctor->conf, NULL, &err) != RESULT_OK)
             return;
     }
     if (look->stopped)
@@ -203,20 +202,20 @@ static void check_worker(struct doctor *doctor)
 static void check_backlog(struct doctor *doctor, const struct store_facts *facts)
 {
     long due = strtol(store_find_fact(facts, "deliveries", "oldest_due_s"), NULL, 10);
-    long oldest = look_oldest_seconds(&doctor->look);
+    long oldest = inspect_oldest_seconds(&doctor->look);
     char age[32];
 
     if (oldest > RECORDING_SECONDS)
         doctor_wrong(doctor, "backlog",
                      "%zu events are not recorded, the oldest for %s: no worker runs, or the database refuses; the log "
                      "(%s) says which",
-                     doctor->look.depth.events, look_age(oldest, age), doctor->conf->log);
+                     doctor->look.depth.events, inspect_age(oldest, age), doctor->conf->log);
     if (due > DUE_SECONDS)
         doctor_wrong(
             doctor, "backlog",
             "a delivery could have run for %s: no worker runs, or more runners are needed (setting `runners`); "
             "select * from candhook.due",
-            look_age(due, age));
+            inspect_age(due, age));
     if (oldest <= RECORDING_SECONDS && due <= DUE_SECONDS)
         doctor_ok(doctor, "backlog", "%zu events not recorded yet, %ld deliveries due", doctor->look.depth.events,
                   strtol(store_find_fact(facts, "deliveries", "due"), NULL, 10));
@@ -255,8 +254,8 @@ void doctor_check_work(struct doctor *doctor)
         doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
         return;
     }
-    look_close(&doctor->look);
-    if (look_at(&doctor->look, doctor->conf, doctor->store != NULL ? &facts : NULL, &err) == RESULT_OK)
+    inspect_close(&doctor->look);
+    if (inspect_spool(&doctor->look, doctor->conf, doctor->store != NULL ? &facts : NULL, &err) == RESULT_OK)
         check_backlog(doctor, &facts);
     if (doctor->store != NULL)
         store_free_facts(&facts);

@@ -6,10 +6,9 @@
  */
 #include <config.h>
 
-#include "doctor.h"
-
-#include "http.h"
-#include "lock.h"
+#include "base/lock.h"
+#include "http/http.h"
+#include "tool/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,8 +137,8 @@ static void check_space(struct doctor *doctor)
     if (fstatvfs(doctor->look.folder, &space) != 0)
         return;
     available = (uint64_t)space.f_bavail * space.f_frsize;
-    look_size(available, is);
-    look_size(doctor->conf->min_free, wanted);
+    inspect_size(available, is);
+    inspect_size(doctor->conf->min_free, wanted);
     if (available < doctor->conf->min_free)
         doctor_wrong(doctor, "space",
                      "%s are free at %s, less than min_free (%s): every event is answered with 503. Make "
@@ -217,7 +216,7 @@ void doctor_check_spool(struct doctor *doctor)
 {
     struct err err;
 
-    doctor->has_look = look_at(&doctor->look, doctor->conf, NULL, &err) == RESULT_OK;
+    doctor->has_look = inspect_spool(&doctor->look, doctor->conf, NULL, &err) == RESULT_OK;
     if (!doctor->has_look && is_to_come(doctor->conf->spool)) {
         doctor_note(doctor, "spool", "%s is not there yet: candhook.fcgi makes it when it first runs",
                     doctor->conf->spool);

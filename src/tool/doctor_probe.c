@@ -7,11 +7,10 @@
  */
 #include <config.h>
 
-#include "doctor.h"
-
-#include "clock.h"
-#include "digest.h"
-#include "http.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "http/http.h"
+#include "tool/doctor.h"
 
 #include <stdio.h>
 #include <stdlib.h>

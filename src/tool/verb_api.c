@@ -6,9 +6,9 @@
  */
 #include <config.h>
 
-#include "api.h"
-#include "session.h"
-#include "verb.h"
+#include "http/api.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -184,14 +184,14 @@ static int call_with_token(const char *verb, const struct options *options, cons
     struct err err;
     char *token, *stored_at;
     enum result result;
-    int status = session_store(verb, 1, &conf, &store);
+    int status = verb_begin_store(verb, 1, &conf, &store);
 
     if (status != 0)
         return status;
     result = store_bot_token(store, options->community, &token, &stored_at, &err);
     store_disconnect(store); /* the API may take its time, and connections are dear */
     if (result != RESULT_OK) {
-        status = session_fail(verb, result, &err);
+        status = verb_fail(verb, result, &err);
     } else if (token == NULL) {
         fprintf(stderr, "%s: there is no valid bot token of %s: `candhook token set %s` stores one\n", verb,
                 options->community, options->community);

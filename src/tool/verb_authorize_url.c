@@ -5,11 +5,11 @@
  */
 #include <config.h>
 
-#include "digest.h"
-#include "http.h"
-#include "scopes.h"
-#include "session.h"
-#include "verb.h"
+#include "base/digest.h"
+#include "http/http.h"
+#include "http/scopes.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -140,12 +140,12 @@ int verb_authorize_url(int argc, char **argv)
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    status = session_store(argv[0], 1, &conf, &store);
+    status = verb_begin_store(argv[0], 1, &conf, &store);
     if (status != 0)
         return status;
     result = scopes_wanted(&options.scopes, store, conf->webhook_scope, argv[0], &err);
     if (result != RESULT_OK)
-        status = session_fail(argv[0], result, &err);
+        status = verb_fail(argv[0], result, &err);
     else
         print(conf->authorize_url, &options);
     scopes_free(&options.scopes);

@@ -6,14 +6,13 @@
  */
 #include <config.h>
 
-#include "verb.h"
+#include "conf/conf.h"
+#include "conf/secrets.h"
+#include "tool/verb.h"
 
 #include <argp.h>
 #include <stdio.h>
 #include <sysexits.h>
-
-#include "conf.h"
-#include "secrets.h"
 
 static const struct argp arguments = {
     .doc = "Reads the configuration and the URL secrets, and prints the settings in force."

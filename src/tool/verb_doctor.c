@@ -6,8 +6,8 @@
  */
 #include <config.h>
 
-#include "doctor.h"
-#include "verb.h"
+#include "tool/doctor.h"
+#include "tool/verb.h"
 
 #include <argp.h>
 #include <stdarg.h>
@@ -182,7 +182,7 @@ static void examine(struct doctor *doctor, const struct options *options)
     store_free_facts(&doctor->facts);
     store_free(doctor->store);
     secrets_free(doctor->secrets);
-    look_close(&doctor->look);
+    inspect_close(&doctor->look);
 }
 
 int verb_doctor(int argc, char **argv)

@@ -9,11 +9,11 @@
  */
 #include <config.h>
 
-#include "clock.h"
-#include "http.h"
-#include "session.h"
-#include "signals.h"
-#include "verb.h"
+#include "base/clock.h"
+#include "base/signals.h"
+#include "http/http.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <inttypes.h>
@@ -326,7 +326,7 @@ static int forward_all(struct forward *forward)
 
         status = pass(forward, from > start ? from : start, &result, &err);
         if (result != RESULT_OK && (!options->follow || result == RESULT_FAIL))
-            return session_fail(forward->verb, result, &err);
+            return verb_fail(forward->verb, result, &err);
         if (result != RESULT_OK && !lost)
             fprintf(stderr, "%s: %s; I wait for the database\n", forward->verb, err.text);
         lost = result != RESULT_OK;
@@ -358,7 +358,7 @@ int verb_forward(int argc, char **argv)
         return EX_USAGE;
     }
     free(place);
-    status = session_store(argv[0], 1, &conf, &forward.store);
+    status = verb_begin_store(argv[0], 1, &conf, &forward.store);
     if (status != 0)
         return status;
     if (!http_is_local(options.to))

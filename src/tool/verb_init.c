@@ -5,9 +5,9 @@
  */
 #include <config.h>
 
-#include "install_sql.h"
-#include "session.h"
-#include "verb.h"
+#include "store/install_sql.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ int verb_init(int argc, char **argv)
         fputs(install_sql, stdout);
         return fflush(stdout) == 0 ? 0 : EX_IOERR;
     }
-    status = session_store(argv[0], 0, &conf, &store);
+    status = verb_begin_store(argv[0], 0, &conf, &store);
     if (status != 0)
         return status;
     result = store_install(store, install_sql, say, &err);
@@ -73,7 +73,7 @@ int verb_init(int argc, char **argv)
     if (result == RESULT_OK)
         printf("schema candhook: version %d is installed\n", STORE_VERSION);
     else
-        status = session_fail(argv[0], result, &err);
+        status = verb_fail(argv[0], result, &err);
     store_free(store);
     conf_free(conf);
     return status;

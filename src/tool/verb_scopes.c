@@ -5,9 +5,9 @@
  */
 #include <config.h>
 
-#include "scopes.h"
-#include "session.h"
-#include "verb.h"
+#include "http/scopes.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -33,12 +33,12 @@ int verb_scopes(int argc, char **argv)
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, NULL);
-    status = session_store(argv[0], 1, &conf, &store);
+    status = verb_begin_store(argv[0], 1, &conf, &store);
     if (status != 0)
         return status;
     result = scopes_wanted(&scopes, store, conf->webhook_scope, argv[0], &err);
     if (result != RESULT_OK)
-        status = session_fail(argv[0], result, &err);
+        status = verb_fail(argv[0], result, &err);
     else if (scopes.count == 0)
         fprintf(stderr, "%s: no enabled handler needs one\n", argv[0]);
     for (size_t i = 0; i < scopes.count; i++)

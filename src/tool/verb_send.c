@@ -6,11 +6,11 @@
  */
 #include <config.h>
 
-#include "conf.h"
-#include "event.h"
-#include "http.h"
-#include "sample.h"
-#include "verb.h"
+#include "conf/conf.h"
+#include "event/event.h"
+#include "event/sample.h"
+#include "http/http.h"
+#include "tool/verb.h"
 
 #include <argp.h>
 #include <errno.h>

@@ -6,9 +6,9 @@
  */
 #include <config.h>
 
-#include "look.h"
-#include "session.h"
-#include "verb.h"
+#include "tool/inspect.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@ struct options {
 /* All that was found. */
 struct status {
     const struct conf *conf;
-    struct look look;
+    struct inspection look;
     struct store_facts facts;
     int has_spool, has_database;
     struct err spool_err, database_err;
@@ -86,15 +86,15 @@ static long number(const struct status *status, const char *area, const char *ke
 
 static void judge(struct status *status)
 {
-    long oldest = look_oldest_seconds(&status->look), due = number(status, "deliveries", "oldest_due_s");
+    long oldest = inspect_oldest_seconds(&status->look), due = number(status, "deliveries", "oldest_due_s");
     char age[32];
 
     if (!status->has_spool)
         add_reason(status, "%.250s", status->spool_err.text);
     if (oldest > RECORDING_SECONDS)
-        add_reason(status, "an event has waited to be recorded for %s", look_age(oldest, age));
+        add_reason(status, "an event has waited to be recorded for %s", inspect_age(oldest, age));
     if (due > DUE_SECONDS)
-        add_reason(status, "a delivery could have run for %s", look_age(due, age));
+        add_reason(status, "a delivery could have run for %s", inspect_age(due, age));
     if (status->has_spool && status->look.worker == 0 && (oldest > START_SECONDS || due > START_SECONDS))
         add_reason(status, status->look.stopped ? "no worker runs, since a person ran candhook stop: run candhook work"
                                                 : "no worker runs, and work waits");
@@ -109,8 +109,8 @@ static void find_out(struct status *status)
         result = store_status(store, &status->facts, &status->database_err);
     status->has_database = result == RESULT_OK;
     store_free(store);
-    status->has_spool = look_at(&status->look, status->conf, status->has_database ? &status->facts : NULL,
-                                &status->spool_err) == RESULT_OK;
+    status->has_spool = inspect_spool(&status->look, status->conf, status->has_database ? &status->facts : NULL,
+                                      &status->spool_err) == RESULT_OK;
     judge(status);
 }
 
@@ -130,7 +130,7 @@ static void write_time(time_t when, char text[32])
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &utc));
 }
 
-static void print_worker(const struct look *look)
+static void print_worker(const struct inspection *look)
 {
     char since[32], age[32];
 
@@ -138,7 +138,7 @@ static void print_worker(const struct look *look)
     if (look->worker > 0 && look->worker_since > 0) {
         write_time(look->worker_since, since);
         printf("runs, process %d since %s (%s)\n", (int)look->worker, since,
-               look_age(time(NULL) - look->worker_since, age));
+               inspect_age(time(NULL) - look->worker_since, age));
     } else if (look->worker != 0) {
         printf("runs, where its process cannot be seen from here\n");
     } else {
@@ -152,19 +152,20 @@ static void print_spool(const struct status *status)
     char age[32], size[32];
 
     printf("spool       %s%zu events (%s) not recorded", status->has_database ? "" : "at most ", depth->events,
-           look_size(depth->bytes, size));
+           inspect_size(depth->bytes, size));
     if (depth->events > 0)
-        printf(", the oldest %s old", look_age(look_oldest_seconds(&status->look), age));
+        printf(", the oldest %s old", inspect_age(inspect_oldest_seconds(&status->look), age));
     printf("\n");
     if (depth->damaged > 0)
         printf("            %zu files in damaged/: the disk lost bytes\n", depth->damaged);
 }
 
-static void print_answers(const struct tally_sum *answers)
+static void print_answers(const struct answer_totals *answers)
 {
     printf("answers    ");
-    for (size_t i = 0; i < TALLY_STATUSES; i++)
-        printf(" %d: %ju%s", tally_statuses[i], (uintmax_t)answers->counts[i], i + 1 < TALLY_STATUSES ? "," : "");
+    for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++)
+        printf(" %d: %ju%s", answer_counts_statuses[i], (uintmax_t)answers->counts[i],
+               i + 1 < ANSWER_COUNTS_STATUSES ? "," : "");
     if (*answers->since != '\0')
         printf("; since %s", answers->since);
     printf("\n            %zu responder%s run%s now\n", answers->responders, answers->responders == 1 ? "" : "s",
@@ -268,7 +269,7 @@ static void print_string(const char *text)
 
 static void print_spool_json(const struct status *status)
 {
-    const struct look *look = &status->look;
+    const struct inspection *look = &status->look;
     char since[32];
 
     printf(",\"worker\":{\"running\":%s,\"pid\":", look->worker != 0 ? "true" : "false");
@@ -282,7 +283,7 @@ static void print_spool_json(const struct status *status)
     printf(",\"stopped\":%s}", look->stopped ? "true" : "false");
     printf(",\"spool\":{\"events\":%zu,\"bytes\":%ju,\"oldest_s\":", look->depth.events, (uintmax_t)look->depth.bytes);
     if (look->depth.events > 0)
-        printf("%ld", look_oldest_seconds(look));
+        printf("%ld", inspect_oldest_seconds(look));
     else
         printf("null");
     printf(",\"exact\":%s,\"damaged\":%zu}", status->has_database ? "true" : "false", look->depth.damaged);
@@ -291,8 +292,8 @@ static void print_spool_json(const struct status *status)
         print_string(look->answers.since);
     else
         printf("null");
-    for (size_t i = 0; i < TALLY_STATUSES; i++)
-        printf(",\"%d\":%ju", tally_statuses[i], (uintmax_t)look->answers.counts[i]);
+    for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++)
+        printf(",\"%d\":%ju", answer_counts_statuses[i], (uintmax_t)look->answers.counts[i]);
     printf("},\"responders\":%zu", look->answers.responders);
 }
 
@@ -362,7 +363,7 @@ int verb_status(int argc, char **argv)
     int result;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    result = session_conf(argv[0], &conf);
+    result = verb_begin_conf(argv[0], &conf);
     if (result != 0)
         return result;
     status.conf = conf;
@@ -374,7 +375,7 @@ int verb_status(int argc, char **argv)
     result = !status.has_database ? EX_UNAVAILABLE : status.reason_count > 0 ? 1 : 0;
     if (status.has_database)
         store_free_facts(&status.facts);
-    look_close(&status.look);
+    inspect_close(&status.look);
     conf_free(conf);
     return result;
 }

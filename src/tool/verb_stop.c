@@ -6,11 +6,11 @@
  */
 #include <config.h>
 
-#include "lock.h"
-#include "session.h"
-#include "signals.h"
-#include "spool.h"
-#include "verb.h"
+#include "base/lock.h"
+#include "base/signals.h"
+#include "spool/spool.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <fcntl.h>
@@ -89,14 +89,14 @@ int verb_stop(int argc, char **argv)
     int folder, status;
 
     argp_parse(&argp, argc, argv, 0, NULL, NULL);
-    status = session_conf(argv[0], &conf);
+    status = verb_begin_conf(argv[0], &conf);
     if (status != 0)
         return status;
     if (spool_open(conf->spool, &folder, &err) == RESULT_OK) {
         status = stop(argv[0], folder);
         close(folder);
     } else {
-        status = session_fail(argv[0], RESULT_FAIL, &err);
+        status = verb_fail(argv[0], RESULT_FAIL, &err);
     }
     conf_free(conf);
     return status;

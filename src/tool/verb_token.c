@@ -6,8 +6,8 @@
  */
 #include <config.h>
 
-#include "session.h"
-#include "verb.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <signal.h>
@@ -101,7 +101,7 @@ int verb_token(int argc, char **argv)
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    status = session_store(argv[0], 1, &conf, &store);
+    status = verb_begin_store(argv[0], 1, &conf, &store);
     if (status != 0)
         return status;
     token = read_token(options.community);
@@ -110,7 +110,7 @@ int verb_token(int argc, char **argv)
         status = EX_DATAERR;
     } else {
         result = store_set_bot_token(store, options.community, token, &err);
-        status = result == RESULT_OK ? 0 : session_fail(argv[0], result, &err);
+        status = result == RESULT_OK ? 0 : verb_fail(argv[0], result, &err);
     }
     if (status == 0)
         printf("the bot token of %s is stored\n", options.community);

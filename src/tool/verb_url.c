@@ -6,12 +6,12 @@
  */
 #include <config.h>
 
-#include "digest.h"
-#include "secrets_edit.h"
-#include "session.h"
-#include "spool.h"
-#include "used.h"
-#include "verb.h"
+#include "base/digest.h"
+#include "conf/secrets_edit.h"
+#include "spool/secret_use.h"
+#include "spool/spool.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <fcntl.h>
@@ -149,7 +149,7 @@ static int make(const char *verb, const struct conf *conf, const char *label)
 
 static void print_one(const struct secrets_about *about, int spool)
 {
-    time_t used = spool >= 0 ? used_when(spool, about->name) : 0;
+    time_t used = spool >= 0 ? secret_use_time(spool, about->name) : 0;
     char when[32] = "never";
     struct tm utc;
 
@@ -198,7 +198,7 @@ static int retire(const char *verb, const struct conf *conf, const struct option
         return fail(verb, result, &err);
     spool = look_at_spool(conf);
     if (spool >= 0) {
-        used_forget(spool, name);
+        secret_use_forget(spool, name);
         close(spool);
     }
     printf("retired: a POST to its URL is answered with 404 from now on\n");
@@ -212,7 +212,7 @@ int verb_url(int argc, char **argv)
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    status = session_conf(argv[0], &conf);
+    status = verb_begin_conf(argv[0], &conf);
     if (status != 0)
         return status;
     if (strcmp(options.action, "new") == 0)

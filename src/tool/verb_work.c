@@ -5,10 +5,10 @@
  */
 #include <config.h>
 
-#include "log.h"
-#include "session.h"
-#include "verb.h"
-#include "worker.h"
+#include "base/log.h"
+#include "tool/verb.h"
+#include "tool/verb_begin.h"
+#include "work/worker.h"
 
 #include <argp.h>
 #include <sysexits.h>
@@ -51,11 +51,11 @@ static const struct argp argp = {
 static int say_why(const char *verb, const struct worker_options *options, enum result result, const struct err *err)
 {
     if (!options->unless_stopped)
-        (void)session_fail(verb, result, err);
+        (void)verb_fail(verb, result, err);
     else if (result == RESULT_RETRY)
-        log_debug("worker=not started reason=\"%s\"", err->text); /* two helpers were quick: one worker is enough */
+        log_debug("worker=not_started reason=%s", err->text); /* two helpers were quick: one worker is enough */
     else
-        log_error("worker=ended reason=\"%s\"", err->text);
+        log_error("worker=ended reason=%s", err->text);
     return result == RESULT_RETRY ? EX_TEMPFAIL : EX_UNAVAILABLE;
 }
 
@@ -68,11 +68,11 @@ int verb_work(int argc, char **argv)
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    status = session_conf(argv[0], &conf);
+    status = verb_begin_conf(argv[0], &conf);
     if (status != 0)
         return status;
     if (log_open(conf->log, conf->log_level, "candhook", &err) != RESULT_OK) {
-        (void)session_fail(argv[0], RESULT_FAIL, &err);
+        (void)verb_fail(argv[0], RESULT_FAIL, &err);
         conf_free(conf);
         return EX_CONFIG;
     }

@@ -5,9 +5,9 @@
  */
 #include <config.h>
 
-#include "attempt.h"
+#include "work/attempt.h"
 
-#include "clock.h"
+#include "base/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>

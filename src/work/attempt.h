@@ -6,10 +6,10 @@
 #ifndef CANDHOOK_ATTEMPT_H
 #define CANDHOOK_ATTEMPT_H
 
+#include "store/store.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "store.h"
 
 #define ATTEMPT_DETAIL_BYTES 4000 /* of what a handler says; as many are kept in the database */
 

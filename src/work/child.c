@@ -5,10 +5,10 @@
  */
 #include <config.h>
 
-#include "child.h"
+#include "work/child.h"
 
-#include "err.h"
-#include "signals.h"
+#include "base/err.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>

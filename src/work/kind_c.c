@@ -7,12 +7,12 @@
  */
 #include <config.h>
 
-#include "kind_c.h"
+#include "work/kind_c.h"
 
-#include "api.h"
-#include "child.h"
-#include "clock.h"
-#include "event.h"
+#include "base/clock.h"
+#include "event/event.h"
+#include "http/api.h"
+#include "work/child.h"
 
 #include <candhook/handler.h>
 #include <dlfcn.h>

@@ -7,8 +7,8 @@
 #ifndef CANDHOOK_KIND_C_H
 #define CANDHOOK_KIND_C_H
 
-#include "attempt.h"
-#include "conf.h"
+#include "conf/conf.h"
+#include "work/attempt.h"
 
 struct host;
 

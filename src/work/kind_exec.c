@@ -7,11 +7,11 @@
  */
 #include <config.h>
 
-#include "kind_exec.h"
+#include "work/kind_exec.h"
 
-#include "child.h"
-#include "clock.h"
-#include "err.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "work/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

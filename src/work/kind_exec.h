@@ -6,8 +6,8 @@
 #ifndef CANDHOOK_KIND_EXEC_H
 #define CANDHOOK_KIND_EXEC_H
 
-#include "attempt.h"
-#include "conf.h"
+#include "conf/conf.h"
+#include "work/attempt.h"
 
 /*
  * Begins an attempt: starts the program without a shell, with an environment made from nothing, the event's JSON on

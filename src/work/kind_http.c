@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "kind_http.h"
+#include "work/kind_http.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #ifndef CANDHOOK_KIND_HTTP_H
 #define CANDHOOK_KIND_HTTP_H
 
-#include "attempt.h"
-#include "http.h"
+#include "http/http.h"
+#include "work/attempt.h"
 
 /* Begins an attempt; the pool gives it back as context. What cannot be sent has ended when this returns. */
 void kind_http_begin(struct attempt *attempt, struct http_pool *pool);

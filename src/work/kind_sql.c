@@ -8,12 +8,12 @@
  */
 #include <config.h>
 
-#include "kind_sql.h"
+#include "work/kind_sql.h"
 
-#include "clock.h"
-#include "outcome.h"
-#include "signals.h"
-#include "text.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/signals.h"
+#include "work/outcome_log.h"
 
 #include <stdint.h>
 
@@ -38,7 +38,7 @@ static void see(void *context, const char *event_id, const char *result, const c
     struct run *run = context;
 
     run->outcomes++;
-    outcome_say((void *)(uintptr_t)run->lease->handler, event_id, result, detail);
+    outcome_log_attempt((void *)(uintptr_t)run->lease->handler, event_id, result, detail);
 }
 
 /* Runs one delivery in a transaction of its own; when that fails as a whole, the attempt failed. */
@@ -110,7 +110,7 @@ static enum result step(struct kind_sql *sql, const struct store_share *share, s
     if (lease.count > 0) {
         if (sql->batch == 0)
             sql->batch = FIRST_BATCH;
-        *handler = text_copy(lease.handler);
+        *handler = memory_copy_text(lease.handler);
         began = clock_monotonic_ms();
         result = run_batch(sql->store, &run, sql->alone, err);
         keep_pace(sql, run.outcomes, clock_monotonic_ms() - began);

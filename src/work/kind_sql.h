@@ -7,11 +7,11 @@
 #ifndef CANDHOOK_KIND_SQL_H
 #define CANDHOOK_KIND_SQL_H
 
+#include "base/err.h"
+#include "store/store.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "err.h"
-#include "store.h"
 
 /* Who runs them. The caller sets the first two, and the rest is 0 at first. */
 struct kind_sql {

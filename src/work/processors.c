@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <config.h>
 
-#include "processors.h"
+#include "work/processors.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -8,13 +8,13 @@
  */
 #include <config.h>
 
-#include "recorder.h"
+#include "work/recorder.h"
 
-#include "clock.h"
-#include "event.h"
-#include "log.h"
-#include "signals.h"
-#include "text.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/signals.h"
+#include "event/event.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,7 +72,7 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
     recorder->reader = spool_reader_new(folder, conf->keep_sealed, find_position, store);
     recorder->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (recorder->inotify < 0 || inotify_add_watch(recorder->inotify, conf->spool, IN_MODIFY | IN_MOVED_TO) < 0)
-        log_warning("inotify=unavailable reason=\"%s\" effect=\"the spool is looked at each second\"", strerror(errno));
+        log_warning("inotify=unavailable reason=%s effect=\"the spool is looked at each second\"", strerror(errno));
     return recorder;
 }
 
@@ -96,11 +96,11 @@ static void judge(const struct segment_record *record, struct judged *judged)
 
     *judged = (struct judged){0};
     if (record->flag == SEGMENT_CUT_OFF)
-        judged->reason = text_copy("cut off: the body ended before its announced length");
+        judged->reason = memory_copy_text("cut off: the body ended before its announced length");
     else if (event_read(record->body, record->body_length, &judged->event, &why) != RESULT_OK)
-        judged->reason = text_copy(why.text);
+        judged->reason = memory_copy_text(why.text);
     else if (record->flag == SEGMENT_NOT_OBJECT)
-        judged->reason = text_copy("not one whole JSON object");
+        judged->reason = memory_copy_text("not one whole JSON object");
 }
 
 /* A part of a batch, in records and in bytes, and what its records are. */
@@ -149,7 +149,7 @@ static void refuse(const struct group *group, const struct store_note *note)
 
     for (size_t i = 0; i < group->batch.count; i++)
         if (group->judged[i].reason == NULL && strcmp(uuid_text(group->batch.records[i].id, id), note->id) == 0)
-            group->judged[i].reason = text_copy(note->detail);
+            group->judged[i].reason = memory_copy_text(note->detail);
 }
 
 /* The entry of a module:type; a new one, with `at` 0, when it is not remembered. */
@@ -162,13 +162,12 @@ static struct warned *find_warned(struct recorder *recorder, const char *name)
             return &recorder->warned[i];
     entry = &recorder->warned[recorder->next_warned++ % WARNED_TYPES];
     free(entry->name);
-    *entry = (struct warned){.name = text_copy(name)};
+    *entry = (struct warned){.name = memory_copy_text(name)};
     return entry;
 }
 
 static void warn_unhandled(struct recorder *recorder, const struct store_note *note)
 {
-    struct log_quoted event, context;
     struct warned *entry;
     time_t now = time(NULL);
     char *name;
@@ -179,9 +178,8 @@ static void warn_unhandled(struct recorder *recorder, const struct store_note *n
     if (entry->at != 0 && now - entry->at < WARN_EVERY_SECONDS) {
         entry->held_back += strtoul(note->events, NULL, 10);
     } else {
-        log_warning("event=%s unhandled=%s events=%s context=%s not_said_since=%lu", note->id,
-                    log_quote(&event, name, strlen(name)), note->events,
-                    log_quote(&context, note->detail, strlen(note->detail)), entry->held_back);
+        log_warning("event=%s unhandled=%s events=%s context=%s not_said_since=%lu", note->id, name, note->events,
+                    note->detail, entry->held_back);
         entry->at = now;
         entry->held_back = 0;
     }
@@ -191,13 +189,10 @@ static void warn_unhandled(struct recorder *recorder, const struct store_note *n
 static void say_notes(struct recorder *recorder, const struct store_note *notes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        struct log_quoted reason;
-
         if (strcmp(notes[i].kind, "unhandled") == 0)
             warn_unhandled(recorder, &notes[i]);
         else
-            log_warning("event=%s malformed=%s", notes[i].id,
-                        log_quote(&reason, notes[i].detail, strlen(notes[i].detail)));
+            log_warning("event=%s malformed=%s", notes[i].id, notes[i].detail);
     }
 }
 
@@ -207,24 +202,23 @@ static void say_damages(const struct spool_batch *batch)
         char id[UUID_TEXT];
 
         log_error(
-            "segment=%s damaged offset=%llu length=%llu effect=\"stepped over, a copy is kept in the spool's folder "
+            "segment=%s state=damaged offset=%lu length=%lu effect=\"stepped over, a copy is kept in the spool's folder "
             "damaged\" remedy=\"look at the disk\"",
-            uuid_text(batch->damages[i].segment, id), (unsigned long long)batch->damages[i].offset,
-            (unsigned long long)batch->damages[i].length);
+            uuid_text(batch->damages[i].segment, id), (unsigned long)batch->damages[i].offset,
+            (unsigned long)batch->damages[i].length);
     }
 }
 
 static void say_trouble(struct recorder *recorder)
 {
     const struct err *trouble = recorder_trouble(recorder);
-    struct log_quoted reason;
     time_t now = time(NULL);
 
     if (trouble == NULL || now - recorder->troubled < WARN_EVERY_SECONDS)
         return;
     log_error("spool=trouble reason=%s effect=\"all else is recorded; this is tried again\" remedy=\"look at its owner "
               "and its mode, and at the disk\"",
-              log_quote(&reason, trouble->text, strlen(trouble->text)));
+              trouble->text);
     recorder->troubled = now;
 }
 

@@ -6,9 +6,9 @@
 #ifndef CANDHOOK_RECORDER_H
 #define CANDHOOK_RECORDER_H
 
-#include "conf.h"
-#include "err.h"
-#include "store.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "store/store.h"
 
 struct recorder;
 

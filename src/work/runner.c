@@ -6,16 +6,16 @@
  */
 #include <config.h>
 
-#include "runner.h"
+#include "work/runner.h"
 
-#include "clock.h"
-#include "kind_sql.h"
-#include "log.h"
-#include "outside.h"
-#include "patience.h"
-#include "processors.h"
-#include "signals.h"
-#include "store.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/signals.h"
+#include "store/store.h"
+#include "work/backoff.h"
+#include "work/dispatch.h"
+#include "work/kind_sql.h"
+#include "work/processors.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ struct runner {
     const struct conf *conf;
     const struct runner_post *post;
     struct store *store;
-    struct outside *outside; /* NULL: this one runs sql */
+    struct dispatch *dispatch; /* NULL: this one runs sql */
     struct kind_sql sql;
     struct processors processors;
     struct slow slow[SLOW_MAX];
@@ -64,8 +64,8 @@ static int wait_for_word(struct runner *runner, int timeout_ms)
                             {.fd = store_descriptor(runner->store), .events = POLLIN}};
     int word = 0;
 
-    if (runner->outside != NULL)
-        outside_wait(runner->outside, fds, 2, timeout_ms);
+    if (runner->dispatch != NULL)
+        dispatch_wait(runner->dispatch, fds, 2, timeout_ms);
     else if (signals_poll(fds, 2, timeout_ms) < 0)
         return 0;
     if (fds[0].revents != 0) {
@@ -132,7 +132,7 @@ static int yield_ms(struct runner *runner, int64_t batch_ms)
 }
 
 /* Runs a batch, or waits until one may be due. */
-static enum result go_on_with_sql(struct runner *runner, struct patience *patience, struct err *err)
+static enum result go_on_with_sql(struct runner *runner, struct backoff *backoff, struct err *err)
 {
     const char *busy[SLOW_MAX];
     size_t ran, busy_count = list_slow(runner, busy);
@@ -146,7 +146,7 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
     result = kind_sql_step(&runner->sql, busy, busy_count, &ran, &handler, err);
 
     if (result == RESULT_OK)
-        patience_rest(patience, "handling");
+        backoff_reset(backoff, "handling");
     if (handler != NULL && runner->post->first && clock_monotonic_ms() - began >= SLOW_MS)
         remember_slow(runner, handler);
     else
@@ -169,16 +169,16 @@ static enum result go_on_with_sql(struct runner *runner, struct patience *patien
 
 /* ---- outside ---- */
 
-static enum result go_on_outside(struct runner *runner, struct patience *patience, struct err *err)
+static enum result go_on_outside(struct runner *runner, struct backoff *backoff, struct err *err)
 {
     int work;
-    enum result result = outside_step(runner->outside, &work, err);
+    enum result result = dispatch_step(runner->dispatch, &work, err);
 
     if (result != RESULT_OK)
         return result;
-    patience_rest(patience, "handling");
+    backoff_reset(backoff, "handling");
     if (store_take_notifications(runner->store) || wait_for_word(runner, LONGEST_WAIT_MS))
-        outside_look(runner->outside);
+        dispatch_claim_now(runner->dispatch);
     return RESULT_OK;
 }
 
@@ -189,9 +189,9 @@ static void wind_up(struct runner *runner)
     int work;
     struct err err;
 
-    outside_wind_up(runner->outside);
+    dispatch_stop(runner->dispatch);
     do {
-        enum result result = outside_step(runner->outside, &work, &err);
+        enum result result = dispatch_step(runner->dispatch, &work, &err);
 
         if (result != RESULT_OK)
             store_disconnect(runner->store);
@@ -204,19 +204,19 @@ static void wind_up(struct runner *runner)
 
 /* ---- life ---- */
 
-static enum result go_on(struct runner *runner, struct patience *patience, struct err *err)
+static enum result go_on(struct runner *runner, struct backoff *backoff, struct err *err)
 {
-    return runner->outside != NULL ? go_on_outside(runner, patience, err) : go_on_with_sql(runner, patience, err);
+    return runner->dispatch != NULL ? go_on_outside(runner, backoff, err) : go_on_with_sql(runner, backoff, err);
 }
 
 void runner_main(const struct conf *conf, const struct runner_post *post)
 {
     struct runner runner = {.conf = conf, .post = post, .store = store_new(conf->database)};
-    struct patience patience = {0};
+    struct backoff backoff = {0};
 
     runner.sql = (struct kind_sql){.store = runner.store, .worker = post->name};
-    if (post->outside)
-        runner.outside = outside_new(conf, runner.store, post->name);
+    if (post->dispatch)
+        runner.dispatch = dispatch_new(conf, runner.store, post->name);
     while (!signals_stop_asked()) {
         struct err err;
         enum result result = store_connect(runner.store, 1, &err);
@@ -224,16 +224,16 @@ void runner_main(const struct conf *conf, const struct runner_post *post)
         if (result == RESULT_OK)
             result = store_listen(runner.store, &err);
         while (result == RESULT_OK && !signals_stop_asked())
-            result = go_on(&runner, &patience, &err);
+            result = go_on(&runner, &backoff, &err);
         if (result != RESULT_OK) {
             store_disconnect(runner.store);
             /* A lost database is said by the recorder, which loses it too. */
-            patience_lose(&patience, result == RESULT_FAIL ? "handling" : NULL, &err);
+            backoff_wait(&backoff, result == RESULT_FAIL ? "handling" : NULL, &err);
         }
     }
-    if (runner.outside != NULL) {
+    if (runner.dispatch != NULL) {
         wind_up(&runner);
-        outside_free(runner.outside);
+        dispatch_free(runner.dispatch);
     }
     for (size_t i = 0; i < runner.slow_count; i++)
         free(runner.slow[i].handler);

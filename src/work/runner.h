@@ -7,15 +7,15 @@
 #ifndef CANDHOOK_RUNNER_H
 #define CANDHOOK_RUNNER_H
 
+#include "conf/conf.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
-
-#include "conf.h"
 
 struct runner_post {
     const char *name; /* of the leases */
     int wake;         /* descriptor that can be read (an eventfd) when something was recorded; -1: none */
-    int outside;      /* runs what runs outside the database */
+    int dispatch;     /* runs what runs outside the database */
     int first;        /* leaves slow sql handlers to the spare ones, so that quick ones never wait for them */
     int spare;        /* leaves quick sql handlers to the first one while events come in: fewer and larger batches, and
                          more of the machine for the answers */

@@ -7,19 +7,19 @@
  */
 #include <config.h>
 
-#include "worker.h"
+#include "work/worker.h"
 
-#include "clock.h"
-#include "kind_sql.h"
-#include "lock.h"
-#include "log.h"
-#include "outside.h"
-#include "patience.h"
-#include "recorder.h"
-#include "runner.h"
-#include "signals.h"
-#include "spool.h"
-#include "store.h"
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/signals.h"
+#include "spool/spool.h"
+#include "store/store.h"
+#include "work/backoff.h"
+#include "work/dispatch.h"
+#include "work/kind_sql.h"
+#include "work/recorder.h"
+#include "work/runner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ struct worker {
     char executable_path[PATH_MAX];
     int64_t maintained, version_checked, looked; /* seconds */
     int schema_changed, released;
-    struct patience patience;
+    struct backoff backoff;
 };
 
 /* ---- runners ---- */
@@ -130,9 +130,9 @@ static void mind_runners(struct worker *worker)
             if (worker->runners[i].pid != pid)
                 continue;
             worker->runners[i].pid = 0;
-            log_warning("runner=%s ended status=%d", worker->runners[i].name, status);
+            log_warning("runner=%s state=ended status=%d", worker->runners[i].name, status);
             if (store_release(worker->store, worker->runners[i].name, &err) != RESULT_OK)
-                log_debug("runner=%s leases=not released reason=\"%s\"", worker->runners[i].name, err.text);
+                log_debug("runner=%s leases=not_released reason=%s", worker->runners[i].name, err.text);
         }
     for (unsigned i = 0; i < worker->runner_count; i++)
         if (worker->runners[i].pid <= 0 &&
@@ -155,7 +155,7 @@ static void start_runners(struct worker *worker)
         name_worker(worker, runner->name, sizeof runner->name, i);
         runner->post = (struct runner_post){.name = runner->name,
                                             .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                            .outside = i == sql,
+                                            .dispatch = i == sql,
                                             .first = i == 0 && sql > 1,
                                             .spare = i > 0 && i < sql,
                                             .recorded = worker->recorded};
@@ -228,7 +228,7 @@ static int executable_changed(const struct worker *worker)
 
 static void say_maintained(const char *text)
 {
-    log_info("maintained=\"%s\"", text);
+    log_info("maintained=%s", text);
 }
 
 /* Keeps the schema's house and asks whether it still is the one that we know. */
@@ -258,7 +258,7 @@ static int look_around(struct worker *worker)
     mind_runners(worker);
     if (!executable_changed(worker))
         return 1;
-    log_info("worker=ending reason=\"%s changed\"", worker->executable_path);
+    log_info("worker=ending reason=\"its program changed\" program=%s", worker->executable_path);
     unlinkat(worker->folder, SPOOL_WORKER_START, 0); /* no failure: the new one may start at once */
     return 0;
 }
@@ -292,14 +292,14 @@ static void work(struct worker *worker)
 
         if (record_step(worker, &recorded, &err) != RESULT_OK) {
             if (worker->schema_changed) {
-                log_info("worker=ending reason=\"%s\"", err.text);
+                log_info("worker=ending reason=%s", err.text);
                 break;
             }
             store_disconnect(worker->store);
-            patience_lose(&worker->patience, "recording", &err);
+            backoff_wait(&worker->backoff, "recording", &err);
             continue;
         }
-        patience_rest(&worker->patience, "recording");
+        backoff_reset(&worker->backoff, "recording");
         if (recorded > 0)
             wake_runners(worker);
         recorder_wait(worker->recorder, recorded > 0 ? 0 : TICK_MS);
@@ -309,14 +309,14 @@ static void work(struct worker *worker)
 }
 
 /* One step of the handlers, all in this process. *RAN is how many sql deliveries, *WORK whether others run. */
-static enum result handle_step(struct kind_sql *sql, struct outside *outside, size_t *ran, int *work, struct err *err)
+static enum result handle_step(struct kind_sql *sql, struct dispatch *dispatch, size_t *ran, int *work, struct err *err)
 {
     char *handler;
     enum result result = kind_sql_step(sql, NULL, 0, ran, &handler, err);
 
     free(handler);
     if (result == RESULT_OK)
-        result = outside_step(outside, work, err);
+        result = dispatch_step(dispatch, work, err);
     return result;
 }
 
@@ -331,26 +331,27 @@ static enum result work_once(struct worker *worker, struct err *err)
     int work = 0;
     struct kind_sql sql = {.store = worker->store, .worker = name};
     int64_t until = clock_monotonic_ms() + ONCE_SECONDS * 1000;
-    struct outside *outside;
+    struct dispatch *dispatch;
     enum result result;
 
     name_worker(worker, name, sizeof name, 0);
-    outside = outside_new(worker->conf, worker->store, name);
+    dispatch = dispatch_new(worker->conf, worker->store, name);
     do {
         if (signals_stop_asked() || clock_monotonic_ms() >= until)
-            outside_wind_up(outside);
+            dispatch_stop(dispatch);
         result = record_step(worker, &recorded, err);
         if (result == RESULT_OK && recorded > 0)
-            outside_look(outside);
+            dispatch_claim_now(dispatch);
         if (result == RESULT_OK && worker->conf->runners > 0)
-            result = handle_step(&sql, outside, &ran, &work, err);
+            result = handle_step(&sql, dispatch, &ran, &work, err);
         if (result == RESULT_OK && work && recorded == 0 && ran == 0)
-            outside_wait(outside, NULL, 0, TICK_MS);
+            dispatch_wait(dispatch, NULL, 0, TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in */
     } while (result == RESULT_OK &&
              (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
-    outside_free(outside);
-    if (result == RESULT_OK && recorder_trouble(worker->recorder) != NULL) { /* there is more, which cannot be had now */
+    dispatch_free(dispatch);
+    if (result == RESULT_OK &&
+        recorder_trouble(worker->recorder) != NULL) { /* there is more, which cannot be had now */
         *err = *recorder_trouble(worker->recorder);
         result = RESULT_RETRY;
     }
@@ -385,8 +386,6 @@ static int is_stopped(const struct worker *worker)
 static enum result work_locked(struct worker *worker, const struct worker_options *options, struct err *err)
 {
     enum result result = RESULT_OK;
-    struct log_quoted reason;
-
     if (!options->unless_stopped)
         unlinkat(worker->folder, SPOOL_STOPPED, 0);
     else if (is_stopped(worker))
@@ -397,7 +396,7 @@ static enum result work_locked(struct worker *worker, const struct worker_option
     else
         work(worker);
     if (result != RESULT_OK)
-        log_warning("worker=failing reason=%s", log_quote(&reason, err->text, strlen(err->text)));
+        log_warning("worker=failing reason=%s", err->text);
     log_info("worker=ended");
     return result;
 }

@@ -6,8 +6,8 @@
 #ifndef CANDHOOK_WORKER_H
 #define CANDHOOK_WORKER_H
 
-#include "conf.h"
-#include "err.h"
+#include "base/err.h"
+#include "conf/conf.h"
 
 struct worker_options {
     int once;           /* record all, run all that is due, end */

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "conf.h"
+#include "conf/conf.h"
 
 #include "fuzz.h"
 #include "fuzz_file.h"

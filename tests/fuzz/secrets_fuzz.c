@@ -7,7 +7,7 @@
  */
 #include <config.h>
 
-#include "secrets.h"
+#include "conf/secrets.h"
 
 #include "fuzz.h"
 #include "fuzz_file.h"

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "segment.h"
+#include "spool/segment.h"
 
 #include <stdio.h>
 #include <stdlib.h>

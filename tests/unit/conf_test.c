@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "conf.h"
+#include "conf/conf.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -153,7 +153,8 @@ static const struct fault faults[] = {
     {"an empty file", "", 0, "database is missing", "database = ..."},
     {"no database", HEAD "runners = 1\n", 0, "database is missing", "libpq"},
     {"an empty database", HEAD "database =\n", 2, "database is empty", "libpq"},
-    {"an unknown key", BASE "\nwibble = hunter2\n", 4, "unknown key wibble;", "database, spool, url_secrets, base_url, max_body"},
+    {"an unknown key", BASE "\nwibble = hunter2\n", 4, "unknown key wibble;",
+     "database, spool, url_secrets, base_url, max_body"},
     {"a key nearly right", BASE "maxbody = 1\n", 3, "unknown key maxbody (did you mean max_body?)", "worker_program"},
     {"a key in capitals", BASE "Runners = 1\n", 3, "unknown key Runners (did you mean runners?)", ""},
     {"a right key and the same in capitals", BASE "runners = 1\n\nRUNNERS = 2\n", 5, "unknown key RUNNERS", ""},

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "digest.h"
+#include "base/digest.h"
 
 #include <stdlib.h>
 #include <string.h>

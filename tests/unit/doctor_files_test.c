@@ -7,7 +7,7 @@
  */
 #include <config.h>
 
-#include "doctor.h"
+#include "tool/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "lock.h"
+#include "base/lock.h"
 #include "tap.h"
 
 static unsigned long fake_type;      /* 0: none */
@@ -167,7 +167,7 @@ static void check_case(const struct spool_case *one, const struct conf *conf)
     doctor_check_spool(&doctor);
     if (!ok(doctor.wrong == one->wrong && strstr(said, one->said) != NULL, "%s", one->name))
         printf("# %u wrong: %s\n", doctor.wrong, said);
-    look_close(&doctor.look);
+    inspect_close(&doctor.look);
 }
 
 int main(void)

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "event.h"
+#include "event/event.h"
 
 #include <locale.h>
 #include <stdlib.h>

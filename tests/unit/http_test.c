@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "http.h"
+#include "http/http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "signals.h"
+#include "base/clock.h"
+#include "base/signals.h"
 #include "tap.h"
 
 static char base[64];

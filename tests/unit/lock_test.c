@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "lock.h"
+#include "base/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,6 +179,18 @@ static void check_levels(void)
     release_stderr();
 }
 
+/* What a value of a format becomes in the line. */
+static void check_value(const char *text, const char *wanted)
+{
+    const char *line;
+
+    log_info("key=%s next=%d", text, 1);
+    line = strstr(heard(), "key=");
+    ok(line != NULL && strncmp(line + 4, wanted, strlen(wanted)) == 0 &&
+           strcmp(line + 4 + strlen(wanted), " next=1\n") == 0,
+       "a value: %s", wanted);
+}
+
 static void check_forging(void)
 {
     char *long_text = calloc(1, 10000);
@@ -186,17 +198,26 @@ static void check_forging(void)
 
     catch_stderr();
     open_log("stderr", LOG_LEVEL_INFO);
-    log_info("a\n2026-01-01T00:00:00.000Z candhook[1] error: b\r\t\x1b[31m\x7f\xc2\x9b\xc3\xa4");
-    ok(fits(heard(),
-            " info: a\\\\n2026-01-01T00:00:00\\.000Z candhook\\[1\\] error: b\\\\r\\\\t\\\\x1b\\[31m\\\\x7f\\\\xc2"),
-       "control bytes are escaped in every text");
-    is_text(heard(), "", "and make no second line");
+    check_value("plain", "plain");
+    check_value("/var/lib/a-b_c.d:8080@x,y+z", "/var/lib/a-b_c.d:8080@x,y+z");
+    check_value("", "\"\"");
+    check_value(NULL, "null");
+    check_value("two words", "\"two words\"");
+    check_value("a=b", "\"a=b\"");
+    check_value("x\" other=\"y", "\"x\\\" other=\\\"y\"");
+    check_value("a\n2026-01-01T00:00:00.000Z candhook[1] error: b",
+                "\"a\\n2026-01-01T00:00:00.000Z candhook[1] error: b\"");
+    check_value("\r\t\x1b[31m\x7f\xc2\x9b\xc3\xa4", "\"\\r\\t\\x1b[31m\\x7f\\xc2\\x9b\\xc3\\xa4\"");
+    is_text(heard(), "", "none of them makes a second line");
+    log_info("a=%d b=%ld c=%lu d=%zu e=\"fixed text\"", -1, -2L, 3UL, (size_t)4);
+    ok(fits(heard(), " info: a=-1 b=-2 c=3 d=4 e=\"fixed text\"\n$"), "numbers stand as they are");
     memset(long_text, 'y', 9999);
-    log_info("%s", long_text);
+    log_info("a=%s b=%s c=%s", long_text, long_text, long_text);
     line = heard();
-    ok(strlen(line) > 4090 && strlen(line) <= 4096 && fits(line, "y\n$"), "a long line is cut, and ends");
+    ok(strlen(line) <= 4096 && fits(line, "a=\"y+\\.\\.\\.\" b=\"y+\\.\\.\\.\" c=\"y+\n$"),
+       "long values are cut, and so is a long line");
     memset(long_text, '\n', 9999);
-    log_info("%s", long_text);
+    log_info("a=%s", long_text);
     line = heard();
     ok(strlen(line) <= 4096 && strchr(line, '\n') == line + strlen(line) - 1, "also one that grows by escapes");
     release_stderr();
@@ -217,7 +238,6 @@ static const struct quote quotes[] = {
     {"\n\r\t\033\0\177\200\377", 8, "\"\\n\\r\\t\\x1b\\x00\\x7f\\x80\\xff\""},
     {"\303\244", 2, "\"\\xc3\\xa4\""},
     {"%s%n", 4, "\"%s%n\""},
-    {NULL, 0, "null"},
 };
 
 static void check_quote(void)
@@ -253,8 +273,8 @@ static void check_syslog(void)
 
     open_log("syslog", LOG_LEVEL_DEBUG);
     is_text(syslog_ident, "candhook.fcgi", "syslog has the program's name");
-    log_error("id=1 a\nb");
-    is_text(syslog_text, "id=1 a\\nb", "and the text alone, escaped");
+    log_error("id=%s", "a\nb");
+    is_text(syslog_text, "id=\"a\\nb\"", "and the text alone, escaped");
     ok(syslog_priority == priorities[0], "errors as LOG_ERR");
     log_warning("x");
     ok(syslog_priority == priorities[1], "warnings as LOG_WARNING");

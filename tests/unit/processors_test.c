@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "processors.h"
+#include "work/processors.h"
 
 #include "tap.h"
 

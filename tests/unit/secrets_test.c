@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "secrets.h"
+#include "conf/secrets.h"
 
 #include <errno.h>
 #include <limits.h>

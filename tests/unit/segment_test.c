@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "segment.h"
+#include "spool/segment.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "spool.h"
+#include "spool/spool.h"
 #include "spool_rig.h"
 
 enum fault { NONE, FAIL_BEFORE, FAIL_AFTER, KILL_BEFORE, KILL_AFTER };

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "spool.h"
+#include "spool/spool.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  */
 #include <config.h>
 
-#include "spool.h"
+#include "spool/spool.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lock.h"
+#include "base/lock.h"
 #include "spool_rig.h"
 #include "tap.h"
 

@@ -13,8 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "segment.h"
-#include "spool.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
 
 struct rig {
     char top[128];  /* a folder of our own, */

@@ -5,7 +5,7 @@
  */
 #include <config.h>
 
-#include "uuid.h"
+#include "base/uuid.h"
 
 #include <string.h>
 #include <time.h>

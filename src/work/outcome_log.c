@@ -1,0 +1,28 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * Outcomes in the log: failures as warnings, the rest only for those who debug.
+ */
+#include <config.h>
+
+#include "work/outcome_log.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+void outcome_log_attempt(void *context, const char *event_id, const char *result, const char *detail)
+{
+    const char *handler = context;
+
+    if (strcmp(result, "ok") == 0)
+        log_debug("event=%s handler=%s outcome=ok detail=%s", event_id, handler, detail);
+    else
+        log_warning("event=%s handler=%s outcome=%s detail=%s", event_id, handler, result, detail);
+}
+
+void outcome_log_refused_token(const char *origin_community_id)
+{
+    log_warning("community=%s bot_token=refused effect=\"its deliveries are held\" remedy=\"store a new token\"",
+                origin_community_id);
+}

@@ -1,0 +1,182 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The count of answers: what two responders at a time write, and the next ones go on from; when it is written; and when
+ * a secret was used.
+ */
+#include <config.h>
+
+#include "spool/answer_counts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "spool/secret_use.h"
+#include "tap.h"
+
+static int folder;
+
+static void must(int condition, const char *what)
+{
+    if (condition)
+        return;
+    printf("Bail out! %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+/* Looks from another process, as candhook status does: closing a file that we have locked would let go of the lock. */
+static int look(int (*what)(const struct answer_totals *sum, int status), int status)
+{
+    pid_t child = fork();
+    int found;
+
+    must(child >= 0, "fork");
+    if (child == 0) {
+        struct answer_totals sum;
+
+        answer_counts_read(folder, &sum);
+        _exit(what(&sum, status));
+    }
+    must(waitpid(child, &found, 0) == child, "waitpid");
+    return WEXITSTATUS(found);
+}
+
+static int count_in(const struct answer_totals *sum, int status)
+{
+    for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++)
+        if (answer_counts_statuses[i] == status)
+            return (int)sum->counts[i];
+    return 255;
+}
+
+static int count_of(int status)
+{
+    return look(count_in, status);
+}
+
+/* 2 for each responder, and 1 when it is this process. */
+static int responders_in(const struct answer_totals *sum, int status)
+{
+    (void)status;
+    return (int)sum->responders * 2 + (sum->pid == getppid());
+}
+
+/* Another responder: counts COUNT answers of STATUS, and ends. */
+static void other(int status, int count)
+{
+    pid_t child = fork();
+    struct answer_counts *counts;
+
+    must(child >= 0, "fork");
+    if (child == 0) {
+        counts = answer_counts_open(folder);
+        while (counts != NULL && count-- > 0)
+            answer_counts_add(counts, status);
+        answer_counts_close(counts);
+        _exit(0);
+    }
+    must(waitpid(child, NULL, 0) == child, "waitpid");
+}
+
+static void write_to(const char *name, const char *text)
+{
+    int fd = openat(folder, name, O_WRONLY | O_TRUNC);
+
+    must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0, name);
+}
+
+static void check_counting(void)
+{
+    struct answer_counts *counts;
+    struct answer_totals sum;
+
+    answer_counts_read(folder, &sum);
+    ok(sum.counts[0] == 0 && *sum.since == '\0' && sum.responders == 0, "nothing was ever counted");
+    counts = answer_counts_open(folder);
+    must(counts != NULL, "answer_counts_open");
+    ok(answer_counts_write_due(counts) == -1, "nothing to write");
+    answer_counts_add(counts, 200);
+    answer_counts_add(counts, 999);
+    ok(answer_counts_write_due(counts) == -1 && count_of(200) == 1, "the first is written at once");
+    answer_counts_add(counts, 200);
+    ok(answer_counts_write_due(counts) > 0 && count_of(200) == 1, "the second waits for its second");
+    ok(look(responders_in, 0) == 3, "one responder lives: this process");
+    answer_counts_close(counts);
+    ok(count_of(200) == 2, "and is written at the end, at the latest");
+    ok(look(responders_in, 0) == 0, "then none lives");
+}
+
+static void check_several(void)
+{
+    struct answer_counts *counts = answer_counts_open(folder);
+
+    must(counts != NULL, "answer_counts_open");
+    answer_counts_add(counts, 404);
+    other(404, 10);
+    ok(faccessat(folder, "answers/1", F_OK, 0) == 0, "two at a time have two files");
+    answer_counts_close(counts);
+    ok(count_of(404) == 11 && count_of(200) == 2, "all are summed up");
+    other(404, 1);
+    ok(count_of(404) == 12 && faccessat(folder, "answers/2", F_OK, 0) != 0, "the next goes on in the first");
+}
+
+static void check_faults(void)
+{
+    struct answer_totals sum;
+
+    write_to("answers/0", "since 2026-01-31T12:00:00Z\n200 x\n");
+    answer_counts_read(folder, &sum);
+    ok(sum.counts[0] == 0, "half a file counts nothing");
+    other(503, 1);
+    ok(count_of(503) == 1, "and is begun anew");
+    write_to("answers/1", "since 2000-01-31T12:00:00Z\n200 1\n400 0\n404 0\n405 0\n413 0\n503 0\n");
+    answer_counts_read(folder, &sum);
+    is_text(sum.since, "2000-01-31T12:00:00Z", "it counts since the earliest");
+    answer_counts_add(NULL, 200);
+    ok(answer_counts_write_due(NULL) == -1, "without a tally nothing is counted");
+    answer_counts_close(NULL);
+}
+
+static void check_used(void)
+{
+    struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    time_t now = time(NULL);
+
+    ok(secret_use_time(folder, "shop=abcd") == 0, "never used");
+    secret_use_record(folder, "shop=abcd");
+    ok(secret_use_time(folder, "shop=abcd") >= now - 1, "used now");
+    must(utimensat(folder, "used/shop=abcd", old, 0) == 0, "utimensat");
+    secret_use_record(folder, "shop=abcd");
+    ok(secret_use_time(folder, "shop=abcd") >= now - 1, "used again");
+    old[0].tv_sec = old[1].tv_sec = now - 30;
+    must(utimensat(folder, "used/shop=abcd", old, 0) == 0, "utimensat");
+    secret_use_record(folder, "shop=abcd");
+    ok(secret_use_time(folder, "shop=abcd") == now - 30, "within the minute nothing is written");
+    secret_use_forget(folder, "shop=abcd");
+    ok(secret_use_time(folder, "shop=abcd") == 0, "forgotten");
+}
+
+int main(void)
+{
+    const char *temp = getenv("TMPDIR");
+    char path[PATH_MAX], command[PATH_MAX + 16];
+
+    snprintf(path, sizeof path, "%s/ch.XXXXXX", temp != NULL && *temp == '/' ? temp : "/tmp");
+    must(mkdtemp(path) != NULL, path);
+    folder = open(path, O_RDONLY | O_DIRECTORY);
+    must(folder >= 0, path);
+    check_counting();
+    check_several();
+    check_faults();
+    check_used();
+    snprintf(command, sizeof command, "rm -r '%s'", path);
+    ok(system(command) == 0, "cleaned up");
+    return done();
+}
