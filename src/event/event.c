@@ -10,6 +10,7 @@
 #include "event/event.h"
 
 #include "base/json_shape.h"
+#include "base/memory.h"
 #include "event/event_inside.h"
 
 #include <cJSON.h>
@@ -36,23 +37,23 @@ struct parts {
 
 /* ---- the tree ---- */
 
-void *event_allocate(size_t size)
+static void *allocate_for_cjson(size_t size)
 {
-    void *memory = malloc(size);
+    return memory_resize(NULL, size, 1);
+}
 
-    if (memory == NULL)
-        abort();
-    return memory;
+void event_set_cjson_hooks(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){allocate_for_cjson, free});
 }
 
 static cJSON *parse(const struct scan *scan, const char *object)
 {
-    static cJSON_Hooks hooks = {event_allocate, free};
     const char *end = NULL;
     cJSON *tree;
 
     _Static_assert(EVENT_NESTING_MAX <= CJSON_NESTING_LIMIT, "cJSON would call it no JSON");
-    cJSON_InitHooks(&hooks);
+    event_set_cjson_hooks();
     tree = cJSON_ParseWithLengthOpts(object, (size_t)(scan->end - object), &end, 0);
     if (tree == NULL) {
         err_set(scan->why, "not JSON from byte %zu on", end != NULL ? event_place(scan, end) : 1);
@@ -276,7 +277,7 @@ static char *append_context(char *to, const struct parts *parts, struct walk wal
 /* Allocated. It is made of pieces of the body, so it has room in as many bytes. */
 static char *make_extra(const struct parts *parts, struct walk walk)
 {
-    char *extra = event_allocate((size_t)(walk.end - walk.at) + 2), *to = extra;
+    char *extra = memory_resize(NULL, 1, (size_t)(walk.end - walk.at) + 2), *to = extra;
     struct walk context = {0};
 
     *to++ = '{';
@@ -322,7 +323,7 @@ static enum result read_tree(const cJSON *tree, const char *object, const char *
 
 enum result event_read(const char *body, size_t length, struct event *event, struct err *why)
 {
-    char *copy = event_allocate(length + 1);
+    char *copy = memory_resize(NULL, 1, length + 1);
     struct scan scan = {copy, copy, copy + length, why};
     enum result result = RESULT_FAIL;
     const char *object;

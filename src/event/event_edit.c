@@ -25,7 +25,7 @@
 /* A copy of valid JSON in which each number N stands as "<mark>N". */
 static char *mark_numbers(const char *object)
 {
-    char *copy = event_allocate(strlen(object) * 4 + 1), *to = copy;
+    char *copy = memory_resize(NULL, 1, strlen(object) * 4 + 1), *to = copy;
     int in_string = 0;
 
     for (const char *at = object; *at != '\0'; at++) {
@@ -102,9 +102,11 @@ static char *next_name(char **path)
 char *event_value(const char *object, const char *path)
 {
     char *marked = mark_numbers(object), *names = memory_copy_text(path), *left = names, *value = NULL;
-    cJSON *tree = cJSON_Parse(marked);
-    const cJSON *found = tree;
+    const cJSON *found;
+    cJSON *tree;
 
+    event_set_cjson_hooks();
+    found = tree = cJSON_Parse(marked);
     unmark_numbers(tree);
     while (found != NULL && left != NULL)
         found = child(found, next_name(&left));
@@ -175,9 +177,11 @@ static int assign(cJSON *root, char *path, const char *value)
 enum result event_change(const char *body, char *const *assignments, size_t count, char **out, struct err *err)
 {
     char *marked = mark_numbers(body);
-    cJSON *root = cJSON_ParseWithOpts(marked, NULL, 1);
     enum result result = RESULT_FAIL;
+    cJSON *root;
 
+    event_set_cjson_hooks();
+    root = cJSON_ParseWithOpts(marked, NULL, 1);
     unmark_numbers(root);
     *out = NULL;
     if (!cJSON_IsObject(root)) {

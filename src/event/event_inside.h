@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What event.c, event_scan.c and event_edit.c share; nobody else includes this.
+ * What the files of this folder share; nobody else includes this.
  */
 #ifndef CANDHOOK_EVENT_INSIDE_H
 #define CANDHOOK_EVENT_INSIDE_H
@@ -20,8 +20,8 @@ size_t event_place(const struct scan *scan, const char *at);
 /* Judges all that needs no parser, and writes "0" and blanks over numbers. Gives in *OBJECT where the object begins. */
 MUST_CHECK enum result event_scan(struct scan *scan, const char **object);
 
-/* Memory that runs out must not look like a malformed body: it is the end of the program. */
-void *event_allocate(size_t size);
+/* Makes cJSON end the program when memory runs out: a body must not look malformed for it. Call it before cJSON. */
+void event_set_cjson_hooks(void);
 
 static inline int event_is_space(char c)
 {

@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include "base/digest.h"
+#include "event/json_write.h"
 #include "http/http.h"
 #include "http/scopes.h"
 #include "tool/verb.h"
@@ -112,14 +113,27 @@ static char *make_url(const char *base, const struct options *options, const cha
     return url;
 }
 
-/* Nothing in the three needs escaping in JSON: no quote and no backslash is allowed in the base. */
-static void print(const char *base, const struct options *options)
+static void print_json(const char *url, const char *state, const char *verifier)
+{
+    struct json_writer *writer = json_write_new();
+    char *json;
+
+    json_write_text(writer, "url", url);
+    json_write_text(writer, "state", state);
+    json_write_text(writer, "code_verifier", verifier);
+    json = json_write_finish(writer);
+    puts(json);
+    explicit_bzero(json, strlen(json));
+    free(json);
+}
+
+static void print_request(const char *base, const struct options *options)
 {
     char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32);
     char *url = make_url(base, options, state, verifier);
 
     if (options->json) {
-        printf("{\"url\":\"%s\",\"state\":\"%s\",\"code_verifier\":\"%s\"}\n", url, state, verifier);
+        print_json(url, state, verifier);
     } else {
         puts(url);
         fprintf(stderr, "state=%s\ncode_verifier=%s\n", state, verifier);
@@ -147,7 +161,7 @@ int verb_authorize_url(int argc, char **argv)
     if (result != RESULT_OK)
         status = verb_fail(argv[0], result, &err);
     else
-        print(conf->authorize_url, &options);
+        print_request(conf->authorize_url, &options);
     scopes_free(&options.scopes);
     store_free(store);
     conf_free(conf);
