@@ -16,25 +16,18 @@ static struct flock whole_file(short type)
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
 }
 
-int lock_take(int fd)
+bool lock_take(int fd)
 {
     struct flock lock = whole_file(F_WRLCK);
 
-    return fcntl(fd, F_SETLK, &lock);
+    return fcntl(fd, F_SETLK, &lock) == 0;
 }
 
-int lock_wait(int fd)
+bool lock_wait(int fd)
 {
     struct flock lock = whole_file(F_WRLCK);
 
-    return fcntl(fd, F_SETLKW, &lock);
-}
-
-void lock_release(int fd)
-{
-    struct flock lock = whole_file(F_UNLCK);
-
-    fcntl(fd, F_SETLK, &lock);
+    return fcntl(fd, F_SETLKW, &lock) == 0;
 }
 
 pid_t lock_holder(int fd)

@@ -3,26 +3,26 @@
  *
  * Locks of whole files between processes: POSIX record locks (fcntl). They belong to a process, not to a descriptor: a
  * child made by fork never holds its parent's, they end with the process however it ends, and anybody can ask who holds
- * one without taking it. Their price: closing *any* descriptor of the file in the holding process lets go of the lock,
- * so a locked file is opened once per process.
+ * one without taking it. Their price: closing *any* descriptor of the file in the holding process releases the lock, so
+ * a locked file is opened once per process. The functions are thin wrappers of fcntl(2), and set errno.
  */
 #ifndef CANDHOOK_LOCK_H
 #define CANDHOOK_LOCK_H
 
+#include "base/err.h"
+
+#include <stdbool.h>
 #include <sys/types.h>
 
-/* Takes the exclusive lock without waiting. Returns 0, or -1 with errno EAGAIN (or EACCES) when another holds it. */
-int lock_take(int fd);
+/* Takes the exclusive lock without waiting. Returns false with errno EAGAIN or EACCES when another process holds it. */
+MUST_CHECK bool lock_take(int fd);
 
-/* The same, but waits for it as long as others hold it. A caught signal ends the wait: -1 with EINTR. */
-int lock_wait(int fd);
-
-/* Lets go of the lock. */
-void lock_release(int fd);
+/* The same, but waits while others hold it. A caught signal ends the wait: false with EINTR. */
+MUST_CHECK bool lock_wait(int fd);
 
 /*
- * The process that holds the lock, 0 when no other process does, -1 with errno on error: ESRCH when a process holds it
- * that cannot be seen from here (another pid namespace). Takes nothing.
+ * Returns the process that holds the lock, 0 when no other process does, and -1 with errno on an error: ESRCH when the
+ * holder is in another pid namespace, so that it has no pid here. Takes nothing.
  */
 pid_t lock_holder(int fd);
 

@@ -282,6 +282,22 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
 
 /* ---- what log.h declares ---- */
 
+const char *log_level_word(enum log_level level)
+{
+    return level_words[level];
+}
+
+bool log_level_parse(const char *word, enum log_level *level)
+{
+    for (size_t i = 0; i < sizeof level_words / sizeof level_words[0]; i++) {
+        if (strcmp(word, level_words[i]) != 0)
+            continue;
+        *level = (enum log_level)i;
+        return true;
+    }
+    return false;
+}
+
 static bool stderr_is_nowhere(void)
 {
     struct stat st;

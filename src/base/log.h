@@ -10,9 +10,16 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* Returns the word for LEVEL, as lines and the configuration have it: error, warning, info, debug. */
+const char *log_level_word(enum log_level level);
+
+/* Sets *LEVEL to the one that WORD means. Returns false, and sets nothing, when it means none. */
+MUST_CHECK bool log_level_parse(const char *word, enum log_level *level);
 
 /*
  * Opens the log. TARGET is "stderr", "syslog" or an absolute path of a file (made 0600, appended to, opened anew when

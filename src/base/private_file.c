@@ -8,29 +8,17 @@
 
 #include "base/private_file.h"
 
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/user_name.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct user_name {
-    char text[64];
-};
-
-static const char *user_name(struct user_name *room, uid_t uid)
-{
-    const struct passwd *user = getpwuid(uid);
-
-    if (user != NULL)
-        snprintf(room->text, sizeof room->text, "%s", user->pw_name);
-    else
-        snprintf(room->text, sizeof room->text, "uid %lu", (unsigned long)uid);
-    return room->text;
-}
 
 static enum result check_owner(const char *path, const struct private_file_rule *rule, uid_t owner, struct err *err)
 {
@@ -38,8 +26,8 @@ static enum result check_owner(const char *path, const struct private_file_rule 
 
     if (owner == geteuid() || (rule->root_may_own && owner == 0) || (rule->root_may_read && geteuid() == 0))
         return RESULT_OK;
-    user_name(&theirs, owner);
-    user_name(&ours, geteuid());
+    user_name_of(&theirs, owner);
+    user_name_of(&ours, geteuid());
     err_set(err, "%s belongs to %s, but this runs as %s: run it as %s, or `chown %s %s`", path, theirs.text, ours.text,
             theirs.text, ours.text, path);
     return RESULT_FAIL;
@@ -65,25 +53,6 @@ static enum result check(const char *path, const struct private_file_rule *rule,
     return RESULT_OK;
 }
 
-/* Reads to the end, at most ROOM bytes: a file that grows under the reader is cut there. */
-static ssize_t read_all(int fd, char *text, size_t room)
-{
-    size_t length = 0;
-
-    while (length < room) {
-        ssize_t got = read(fd, text + length, room - length);
-
-        if (got == 0)
-            break;
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        length += (size_t)got;
-    }
-    return (ssize_t)length;
-}
-
 enum result private_file_read(const char *path, const struct private_file_rule *rule, struct private_file *file,
                               struct err *err)
 {
@@ -102,10 +71,8 @@ enum result private_file_read(const char *path, const struct private_file_rule *
     }
     if (check(path, rule, &file->stat, err) != RESULT_OK)
         goto out;
-    file->text = malloc(rule->max + 1);
-    if (file->text == NULL)
-        abort();
-    length = read_all(fd, file->text, rule->max);
+    file->text = memory_new(rule->max + 1, 1);
+    length = io_read_all(fd, file->text, rule->max);
     if (length < 0) {
         err_set_errno(err, "cannot read %s", path);
         private_file_free(file);

@@ -64,23 +64,23 @@ static int hex_value(char digit)
     return -1;
 }
 
-int uuid_parse(const char *text, uint8_t id[UUID_BYTES])
+bool uuid_parse(const char *text, uint8_t id[UUID_BYTES])
 {
     if (strlen(text) != UUID_TEXT - 1)
-        return -1;
+        return false;
     for (int i = 0; i < UUID_BYTES; i++) {
         int high, low;
 
         if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-')
-            return -1;
+            return false;
         high = hex_value(text[0]);
         low = hex_value(text[1]);
         if (high < 0 || low < 0)
-            return -1;
+            return false;
         id[i] = (uint8_t)(high << 4 | low);
         text += 2;
     }
-    return 0;
+    return true;
 }
 
 uint64_t uuid_milliseconds(const uint8_t id[UUID_BYTES])

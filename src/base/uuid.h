@@ -7,6 +7,9 @@
 #ifndef CANDHOOK_UUID_H
 #define CANDHOOK_UUID_H
 
+#include "base/err.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 #define UUID_BYTES 16
@@ -18,8 +21,8 @@ void uuid_new(uint8_t id[UUID_BYTES]);
 /* Writes the lower-case text form. Returns TEXT. */
 const char *uuid_text(const uint8_t id[UUID_BYTES], char text[UUID_TEXT]);
 
-/* Reads the text form. Returns 0, or -1 when TEXT is not one. */
-int uuid_parse(const char *text, uint8_t id[UUID_BYTES]);
+/* Reads the text form, in upper or lower case. Returns false when TEXT is not one. */
+MUST_CHECK bool uuid_parse(const char *text, uint8_t id[UUID_BYTES]);
 
 /* The time in ID, in milliseconds since 1970. */
 uint64_t uuid_milliseconds(const uint8_t id[UUID_BYTES]);

@@ -43,10 +43,6 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"webhook_scope", CONF_SCOPE, PLACE(webhook_scope), "webhook:{module}:{area}", 0, 0, "template of a webhook scope"},
 };
 
-static const char *const level_words[] = {"error", "warning", "info", "debug"}; /* in the order of enum log_level */
-
-#define LEVEL_COUNT (sizeof level_words / sizeof level_words[0])
-
 /* Every place is read and written through memcpy, so that the kind alone says what type stands there. */
 static void *place_of(struct conf *conf, const struct conf_key *key)
 {
@@ -203,12 +199,8 @@ static int set_text(struct conf *conf, const struct conf_key *key, const char *v
 static int set_level(struct conf *conf, const struct conf_key *key, const char *value)
 {
     enum log_level level;
-    size_t i = 0;
 
-    while (i < LEVEL_COUNT && strcmp(value, level_words[i]) != 0)
-        i++;
-    level = (enum log_level)i;
-    if (i == LEVEL_COUNT)
+    if (!log_level_parse(value, &level))
         return -1;
     memcpy(place_of(conf, key), &level, sizeof level);
     return 0;
@@ -280,7 +272,7 @@ void conf_key_value(const struct conf *conf, const struct conf_key *key, char *t
         print_amount(amount_of(conf, key), units_of(key->kind), text, room);
     else {
         memcpy(&level, const_place_of(conf, key), sizeof level);
-        snprintf(text, room, "%s", level_words[level]);
+        snprintf(text, room, "%s", log_level_word(level));
     }
 }
 

@@ -75,6 +75,13 @@ static int all_unreserved(const char *text, size_t length)
     return 1;
 }
 
+bool secrets_is_label(const char *text)
+{
+    size_t length = strlen(text);
+
+    return length > 0 && length <= SECRETS_LABEL_BYTES && all_unreserved(text, length);
+}
+
 /* One line being taken apart. */
 struct cursor {
     const char *at, *end;

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@
 #define SECRETS_NONE "none" /* the line that says: no secret is live, and that is meant */
 
 struct secrets;
+
+/* Whether TEXT may be a label: 1 to SECRETS_LABEL_BYTES characters of A-Z a-z 0-9 - _ . ~ */
+bool secrets_is_label(const char *text);
 
 /*
  * Reads the file: 0600 or stricter, owned by this user. RESULT_FAIL names file, line and remedy: also when it holds no

@@ -9,13 +9,13 @@
 #include "conf/secrets_edit.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/lock.h"
 #include "base/private_file.h"
 #include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static enum result begin(struct edit *edit, struct err *err)
                           edit->new_path);
             return RESULT_FAIL;
         }
-        if (lock_take(edit->fd) == 0 && is_still(edit->fd, edit->new_path))
+        if (lock_take(edit->fd) && is_still(edit->fd, edit->new_path))
             return RESULT_OK;
         close(edit->fd);
         edit->fd = -1;
@@ -104,42 +104,12 @@ static void close_edit(struct edit *edit)
     free(edit->new_path);
 }
 
-static int write_all(int fd, const char *text, size_t length)
-{
-    while (length > 0) {
-        ssize_t put = write(fd, text, length);
-
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -1;
-        text += put;
-        length -= (size_t)put;
-    }
-    return 0;
-}
-
-static int sync_folder(const char *path)
-{
-    char *copy = strdup(path);
-    int fd, failed;
-
-    if (copy == NULL)
-        abort();
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    failed = fd < 0 || fsync(fd) != 0;
-    if (fd >= 0)
-        close(fd);
-    free(copy);
-    return failed ? -1 : 0;
-}
-
 /* Puts TEXT in the place of the file. */
 static enum result put(struct edit *edit, const char *text, size_t length, struct err *err)
 {
     if (ftruncate(edit->fd, 0) != 0 || fchmod(edit->fd, 0600) != 0 ||
-        (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) || write_all(edit->fd, text, length) != 0 ||
-        fsync(edit->fd) != 0 || rename(edit->new_path, edit->path) != 0 || sync_folder(edit->path) != 0) {
+        (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) || !io_write_all(edit->fd, text, length) ||
+        fsync(edit->fd) != 0 || rename(edit->new_path, edit->path) != 0 || !io_sync_parent(edit->path)) {
         err_set_errno(err, "cannot write %s", edit->path);
         return RESULT_FAIL;
     }

@@ -137,7 +137,7 @@ static void tend(const struct conf *conf, int folder, int lock_file)
     start_file = open_in(folder, SPOOL_WORKER_START);
     if (start_file < 0)
         return;
-    if (lock_take(start_file) == 0 && may_start(start_file)) {
+    if (lock_take(start_file) && may_start(start_file)) {
         log_info("worker=starting program=%s", conf->worker_program);
         if (fork() == 0) {
             leave_front(1);
@@ -207,7 +207,7 @@ static int take_turn(int worker_lock)
 
     sigaction(SIGALRM, &action, NULL);
     alarm(TURN_SECONDS);
-    taken = lock_wait(worker_lock) == 0;
+    taken = lock_wait(worker_lock);
     alarm(0);
     return taken;
 }
@@ -223,7 +223,7 @@ static void wait_and_work(const struct conf *conf)
         _exit(0);
     next = open_in(folder, SPOOL_WORKER_NEXT);
     worker_lock = open_in(folder, SPOOL_WORKER_LOCK);
-    if (next < 0 || worker_lock < 0 || lock_take(next) != 0 || !take_turn(worker_lock))
+    if (next < 0 || worker_lock < 0 || !lock_take(next) || !take_turn(worker_lock))
         _exit(0);
     close(next);
     if (faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0)

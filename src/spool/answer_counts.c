@@ -103,7 +103,7 @@ static int take_file(int folder)
             fd = open_file(folder, number, O_CREAT);
         if (fd < 0)
             return -1;
-        if (lock_take(fd) == 0)
+        if (lock_take(fd))
             return fd;
         close(fd);
         if (errno != EAGAIN && errno != EACCES)

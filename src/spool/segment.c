@@ -76,7 +76,7 @@ int segment_parse_name(const char *name, const char *suffix, uint8_t segment[UUI
         return -1;
     memcpy(text, name, UUID_TEXT - 1);
     text[UUID_TEXT - 1] = '\0';
-    if (uuid_parse(text, segment) != 0)
+    if (!uuid_parse(text, segment))
         return -1;
     return strcmp(segment_name(segment, suffix, text), name) == 0 ? 0 : -1;
 }

@@ -133,7 +133,7 @@ void spool_aside_unborn(int folder, const char *name)
     fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (lock_take(fd) == 0)
+    if (lock_take(fd))
         unlinkat(folder, name, 0); /* a writer that is only slow finds that it cannot rename it */
     close(fd);
 }

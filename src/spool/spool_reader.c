@@ -327,7 +327,7 @@ static void read_segment(struct spool_reader *reader, struct spool_file *segment
 {
     uint64_t before = segment->read;
 
-    if (!segment->dead && lock_take(segment->fd) == 0)
+    if (!segment->dead && lock_take(segment->fd))
         segment->dead = 1;
     else if (!segment->dead && errno != EAGAIN && errno != EACCES)
         trouble(reader, segment, "lock");

@@ -98,7 +98,7 @@ static int give_birth(struct spool_writer *writer, const char *born, const char 
     uint8_t header[SEGMENT_HEADER_BYTES];
     ssize_t put;
 
-    if (lock_take(writer->fd) != 0)
+    if (!lock_take(writer->fd))
         return -1;
     segment_put_header(header, writer->segment);
     put = pwrite(writer->fd, header, sizeof header, 0);

@@ -162,7 +162,7 @@ static const char *try_file(int folder, int fd)
 {
     char bytes[4096] = {0};
 
-    if (lock_take(fd) != 0)
+    if (!lock_take(fd))
         return "locked";
     errno = posix_fallocate(fd, 0, TRIAL_BYTES);
     if (errno != 0)

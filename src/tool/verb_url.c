@@ -51,10 +51,7 @@ static void check_options(const struct options *options, struct argp_state *stat
         argp_error(state, "--label belongs to new");
     if (options->force && !retire)
         argp_error(state, "--force belongs to retire");
-    if (options->label != NULL &&
-        (*options->label == '\0' || strlen(options->label) > SECRETS_LABEL_BYTES ||
-         strspn(options->label, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~") !=
-             strlen(options->label)))
+    if (options->label != NULL && !secrets_is_label(options->label))
         argp_error(state, "a label is 1 to %d characters of A-Z a-z 0-9 - _ . ~", SECRETS_LABEL_BYTES);
 }
 

@@ -369,7 +369,7 @@ static enum result take_lock(struct worker *worker, struct err *err)
         err_set_errno(err, "cannot open %s/" SPOOL_WORKER_LOCK, worker->conf->spool);
         return RESULT_FAIL;
     }
-    if (lock_take(worker->lock_file) == 0)
+    if (lock_take(worker->lock_file))
         return RESULT_OK;
     holder = lock_holder(worker->lock_file);
     err_set(err, "a worker runs for the spool %s already (process %d)", worker->conf->spool, (int)holder);

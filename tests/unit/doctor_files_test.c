@@ -32,8 +32,8 @@ int __real_fstatfs(int fd, struct statfs *system);
 int __wrap_fstatfs(int fd, struct statfs *system);
 int __real_fstatvfs(int fd, struct statvfs *space);
 int __wrap_fstatvfs(int fd, struct statvfs *space);
-int __real_lock_take(int fd);
-int __wrap_lock_take(int fd);
+bool __real_lock_take(int fd);
+bool __wrap_lock_take(int fd);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t length);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
@@ -60,10 +60,10 @@ int __wrap_fstatvfs(int fd, struct statvfs *space)
     return result;
 }
 
-int __wrap_lock_take(int fd)
+bool __wrap_lock_take(int fd)
 {
     errno = ENOLCK;
-    return fail_lock ? -1 : __real_lock_take(fd);
+    return !fail_lock && __real_lock_take(fd);
 }
 
 int __wrap_posix_fallocate(int fd, off_t offset, off_t length)

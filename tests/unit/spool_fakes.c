@@ -39,8 +39,8 @@ int __real_renameat(int from, const char *old, int to, const char *new);
 int __wrap_renameat(int from, const char *old, int to, const char *new);
 int __real_fstatvfs(int fd, struct statvfs *fs);
 int __wrap_fstatvfs(int fd, struct statvfs *fs);
-int __real_lock_take(int fd);
-int __wrap_lock_take(int fd);
+bool __real_lock_take(int fd);
+bool __wrap_lock_take(int fd);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
@@ -224,9 +224,9 @@ int __wrap_renameat(int from, const char *old, int to, const char *new)
     return (int)stepped(result, -1);
 }
 
-int __wrap_lock_take(int fd)
+bool __wrap_lock_take(int fd)
 {
-    return (int)stepped(step("lock", fd) ? -1 : __real_lock_take(fd), fd);
+    return stepped(step("lock", fd) || !__real_lock_take(fd) ? -1 : 0, fd) == 0;
 }
 
 int __wrap_fstatvfs(int fd, struct statvfs *fs)

@@ -123,10 +123,10 @@ static void (*before_lock)(void);
 static struct living *last_words;
 static uint8_t last_id[UUID_BYTES];
 
-int __real_lock_take(int fd);
-int __wrap_lock_take(int fd);
+bool __real_lock_take(int fd);
+bool __wrap_lock_take(int fd);
 
-int __wrap_lock_take(int fd)
+bool __wrap_lock_take(int fd)
 {
     void (*hook)(void) = before_lock;
 
@@ -173,7 +173,7 @@ static int write_slowly(void *context)
     int fd = openat(slow_rig->folder, segment_name(slow_segment->id, ".new", name), O_RDWR | O_CREAT, 0600);
 
     (void)context;
-    if (fd < 0 || lock_take(fd) != 0)
+    if (fd < 0 || !lock_take(fd))
         return 1;
     for (size_t i = 0; i < slow_segment->length; i++) {
         if (pwrite(fd, slow_segment->bytes + i, 1, (off_t)i) != 1)
@@ -266,7 +266,7 @@ static int hold_file(void *context)
 {
     int fd = openat(slow_rig->folder, context, O_RDWR);
 
-    if (fd < 0 || lock_take(fd) != 0)
+    if (fd < 0 || !lock_take(fd))
         return 1;
     rig_tell(slow_answers[1]);
     pause();
