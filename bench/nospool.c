@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A ceiling of the benchmark: the responder's own loop over libfcgi, its rule of answers and its check of bodies, and a
- * spool that is switched off. What it answers with 200 is kept nowhere. It is the same code as candhook.fcgi but for
- * the intake, which stands here.
+ * A ceiling of the benchmark: the responder's own loop over libfcgi, its rule of answers and its check of bodies, but
+ * no spool. What it answers with 200 is kept nowhere. All of it is the code of candhook.fcgi but intake.c, for which
+ * the functions here stand.
  */
 #include <config.h>
 
@@ -31,15 +31,16 @@ void intake_refresh(struct intake *intake)
         log_error("url_secrets=kept reason=%s", err.text);
 }
 
-int intake_keep(struct intake *intake, const struct segment_record *records, size_t count)
+bool intake_append(struct intake *intake, const struct segment_record *records, const char *const *labels, size_t count)
 {
     (void)intake;
     (void)records;
+    (void)labels;
     (void)count;
-    return 1;
+    return true;
 }
 
-int intake_tend(struct intake *intake)
+int intake_run_due(struct intake *intake)
 {
     (void)intake;
     return -1;
@@ -50,18 +51,24 @@ void intake_close(struct intake *intake)
     secrets_free(intake->secrets);
 }
 
-/* With --listen PATH, or with a listening socket as descriptor 0, as Apache's mod_fcgid starts it. */
+/* Opens the socket of --listen PATH, if it is given. Else *LISTENER stays 0, as Apache's mod_fcgid hands it over. */
+static enum result open_listener(int argc, char **argv, int *listener, struct err *err)
+{
+    *listener = 0;
+    return argc == 3 && strcmp(argv[1], "--listen") == 0 ? fcgi_listen(argv[2], listener, err) : RESULT_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct intake intake;
     struct conf *conf;
     struct err err;
-    int listener = 0;
+    int listener;
 
     std_fds_reserve();
     if (conf_load(&conf, &err) != RESULT_OK || log_open(conf->log, conf->log_level, "nospool", &err) != RESULT_OK ||
-        (argc == 3 && strcmp(argv[1], "--listen") == 0 && fcgi_listen(argv[2], &listener, &err) != RESULT_OK) ||
-        intake_open(&intake, conf, &err) != RESULT_OK || fcgi_serve(&intake, listener, &err) != RESULT_OK) {
+        open_listener(argc, argv, &listener, &err) != RESULT_OK || intake_open(&intake, conf, &err) != RESULT_OK ||
+        fcgi_serve(&intake, listener, &err) != RESULT_OK) {
         log_error("nospool=ended reason=%s", err.text);
         return EX_CONFIG;
     }

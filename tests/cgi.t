@@ -85,7 +85,7 @@ pass 'and recorded, whoever of their workers came first';
 # ---- by hand, and without a configuration ----
 ($status, undef, my $words) = $rig->run({}, $rig->program('candhook.fcgi'));
 is $status, 64, 'started by nobody it ends';
-like $words, qr/no web server started me/, 'and says what it needs';
+like $words, qr/not started by a web server/, 'and says what it needs';
 like +($rig->run({}, $rig->program('candhook.fcgi'), '--version'))[1], qr/^candhook\.fcgi \d/, '--version';
 like +($rig->run({}, $rig->program('candhook.fcgi'), '--help'))[1], qr/--listen/, '--help';
 $rig->write_file('secrets', "# none yet\n");

@@ -64,7 +64,7 @@ Conformance::run(
 {
     my ($status, undef, $err) = $rig->run({ env => { LISTEN_FDS => 1, LISTEN_PID => 1 }, listener => $rig->{listener} }, $program, @args);
     is $status, 64, 'LISTEN_PID of another process: not started';
-    like $err, qr/no web server started me/, 'and says so';
+    like $err, qr/not started by a web server/, 'and says so';
 }
 
 # ---- the same by systemd's own tool ----

@@ -7,6 +7,7 @@
 
 #include "intake/cgi.h"
 
+#include "base/memory.h"
 #include "intake/request.h"
 
 #include <errno.h>
@@ -14,29 +15,31 @@
 #include <string.h>
 #include <unistd.h>
 
-int cgi_is_request(void)
+bool cgi_is_request(void)
 {
     return getenv("GATEWAY_INTERFACE") != NULL && getenv("REQUEST_METHOD") != NULL;
 }
 
-/* Reads fd 0 to its end into BODY of SIZE bytes; what is beyond is read and forgotten, LENGTH is SIZE then. */
-static size_t read_to_end(char *body, size_t size, int *broken)
+/* Reads fd 0 to its end. The first SIZE bytes go to BYTES, which the result borrows; the rest is discarded. */
+static struct request_body read_stdin_body(char *bytes, size_t size)
 {
-    char beyond[8192];
-    size_t length = 0;
+    struct request_body body = {.bytes = bytes};
+    char discarded[8192];
     ssize_t got;
 
     do {
-        got = length < size ? read(0, body + length, size - length) : read(0, beyond, sizeof beyond);
-        if (got > 0 && length < size)
-            length += (size_t)got;
+        bool room = body.length < size;
+
+        got = room ? read(0, bytes + body.length, size - body.length) : read(0, discarded, sizeof discarded);
+        if (got > 0 && room)
+            body.length += (size_t)got;
     } while (got > 0 || (got < 0 && errno == EINTR));
-    *broken = got < 0;
-    return length;
+    body.broken = got < 0;
+    return body;
 }
 
-/* A front that has gone does not matter: what is in the spool is there. */
-static void send_answer(enum status status)
+/* That the front may have gone does not matter: what is in the spool stays. */
+static void write_answer(enum request_status status)
 {
     const char *text = request_answer(status);
 
@@ -45,28 +48,24 @@ static void send_answer(enum status status)
 
 void cgi_answer_unavailable(void)
 {
-    int broken;
-
-    read_to_end(NULL, 0, &broken);
-    send_answer(STATUS_UNAVAILABLE);
+    read_stdin_body(NULL, 0);
+    write_answer(STATUS_UNAVAILABLE);
 }
 
-/* What request_judge_body says, and the body in the spool when it is to be there. */
-static enum status keep_body(struct intake *intake, const struct request_head *head, const char *label,
-                             const char *body, size_t length, int broken)
+/* Judges the body, and spools it when it is to be spooled. Returns the answer. */
+static enum request_status spool_body(struct intake *intake, const struct request_head *head, const char *label,
+                                      const struct request_body *body)
 {
-    struct segment_record record = {.label = label, .body = body, .body_length = length};
-    int spool;
-    enum status status = request_judge_body(head, intake->conf, body, length, broken, &spool, &record.flag);
+    struct request_verdict verdict = request_judge_body(head, intake->conf, body);
+    struct segment_record record = {.flag = verdict.flag, .body = body->bytes, .body_length = body->length};
 
-    if (!spool)
-        return status;
-    record.label_length = strlen(label);
+    if (!verdict.spool)
+        return verdict.status;
     uuid_new(record.id);
-    return intake_keep(intake, &record, 1) ? status : STATUS_UNAVAILABLE;
+    return intake_append(intake, &record, &label, 1) ? verdict.status : STATUS_UNAVAILABLE;
 }
 
-enum status cgi_answer(struct intake *intake)
+enum request_status cgi_answer(struct intake *intake)
 {
     const struct request_head head = {
         .method = getenv("REQUEST_METHOD"),
@@ -75,20 +74,15 @@ enum status cgi_answer(struct intake *intake)
         .document_root = getenv("DOCUMENT_ROOT"),
     };
     size_t size = intake->conf->max_body + 1;
-    char *body = malloc(size);
+    char *bytes = memory_new(size, 1);
+    struct request_body body = read_stdin_body(bytes, size);
     const char *label;
-    enum status status;
-    size_t length;
-    int broken;
+    enum request_status status = request_judge_head(&head, intake->conf, intake->secrets, &label);
 
-    if (body == NULL)
-        abort();
-    length = read_to_end(body, size, &broken);
-    status = request_judge_head(&head, intake->conf, intake->secrets, &label);
     if (status == STATUS_NONE)
-        status = keep_body(intake, &head, label, body, length, broken);
-    free(body);
-    send_answer(status);
+        status = spool_body(intake, &head, label, &body);
+    free(bytes);
+    write_answer(status);
     answer_counts_add(intake->counts, (int)status);
     return status;
 }

@@ -9,13 +9,15 @@
 #include "intake/intake.h"
 #include "intake/request.h"
 
+#include <stdbool.h>
+
 /* Whether the environment is that of a CGI request. */
-int cgi_is_request(void);
+bool cgi_is_request(void);
 
-/* Answers the request, and returns with what. */
-enum status cgi_answer(struct intake *intake);
+/* Reads and answers the request. Returns the status that was answered. */
+enum request_status cgi_answer(struct intake *intake);
 
-/* Answers 503, for when there is no intake. The body is read all the same. */
+/* Reads the request and answers 503: for when there is no intake. */
 void cgi_answer_unavailable(void);
 
 #endif

@@ -9,13 +9,21 @@
 #include "base/err.h"
 #include "intake/intake.h"
 
-/* Whether fd 0 is a listening socket, as a FastCGI front or spawner hands it over. Asks the kernel, changes nothing. */
-int fcgi_is_listening(int fd);
+#include <stdbool.h>
 
-/* Opens a unix socket (mode 0660) at PATH; a socket that nobody listens on is replaced. */
+/* Returns whether FD is a listening socket. Only asks the kernel. */
+bool fcgi_is_listening(int fd);
+
+/*
+ * Opens a unix socket (mode 0660) at PATH. It replaces a socket that no process listens on; RESULT_FAIL when anything
+ * else is there.
+ */
 MUST_CHECK enum result fcgi_listen(const char *path, int *listener, struct err *err);
 
-/* Answers requests on LISTENER until told to end, then finishes what is open. */
+/*
+ * Answers requests on LISTENER until a signal tells the program to end; then answers those that had come. RESULT_FAIL
+ * when it cannot begin.
+ */
 MUST_CHECK enum result fcgi_serve(struct intake *intake, int listener, struct err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What a responder holds.
+ * The state of a responder.
  */
 #include <config.h>
 
@@ -11,13 +11,13 @@
 #include "base/log.h"
 #include "spool/secret_use.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 enum result intake_open(struct intake *intake, struct conf *conf, struct err *err)
 {
     struct spool_writer_limits limits = spool_writer_defaults;
+    struct err why;
     enum result result;
 
     memset(intake, 0, sizeof *intake);
@@ -32,9 +32,8 @@ enum result intake_open(struct intake *intake, struct conf *conf, struct err *er
     }
     limits.min_free = conf->min_free;
     intake->writer = spool_writer_new(intake->folder, &limits);
-    intake->counts = answer_counts_open(intake->folder);
-    if (intake->counts == NULL)
-        log_warning("answers=not_counted reason=%s", strerror(errno));
+    if (answer_counts_open(intake->folder, &intake->counts, &why) != RESULT_OK)
+        log_warning("answers=not_counted reason=%s", why.text);
     return RESULT_OK;
 }
 
@@ -46,39 +45,44 @@ void intake_refresh(struct intake *intake)
         log_error("url_secrets=kept reason=%s", err.text);
 }
 
-/* Notes which secrets the records came in by; neighbours have mostly the same. */
-static void note_use(struct intake *intake, const struct segment_record *records, size_t count)
+/* Notes by which secrets the records came in; neighbours mostly have the same. */
+static void note_secret_uses(struct intake *intake, const char *const *labels, size_t count)
 {
     int64_t now = clock_monotonic_ms();
     char name[SECRETS_NAME_BYTES];
 
-    for (size_t i = 0; i < count; i++) {
-        if ((i == 0 || records[i].label != records[i - 1].label) &&
-            secrets_note_use(intake->secrets, records[i].label, now, name))
-            secret_use_record(intake->folder, name);
-    }
+    for (size_t i = 0; i < count; i++)
+        if ((i == 0 || labels[i] != labels[i - 1]) && secrets_note_use(intake->secrets, labels[i], now, name))
+            secret_use_touch(intake->folder, name);
 }
 
-int intake_keep(struct intake *intake, const struct segment_record *records, size_t count)
+bool intake_append(struct intake *intake, const struct segment_record *records, const char *const *labels, size_t count)
 {
     struct err err;
-    int kept = spool_writer_append(intake->writer, records, count, &err) == RESULT_OK;
+    bool durable = spool_writer_append(intake->writer, records, count, &err) == RESULT_OK;
 
-    if (!kept && !intake->failing)
+    if (!durable && !intake->failing)
         log_error("spool=failing answer=503 reason=%s", err.text);
-    if (kept && intake->failing)
+    if (durable && intake->failing)
         log_warning("spool=recovered");
-    intake->failing = !kept;
-    if (kept)
-        note_use(intake, records, count);
-    return kept;
+    intake->failing = !durable;
+    if (durable)
+        note_secret_uses(intake, labels, count);
+    return durable;
 }
 
-int intake_tend(struct intake *intake)
+/* Returns the smaller one of two times in milliseconds, of which -1 means never. */
+static int earlier_ms(int a, int b)
 {
-    int writer_ms = spool_writer_tend(intake->writer), counts_ms = answer_counts_write_due(intake->counts);
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
 
-    return writer_ms < 0 || (counts_ms >= 0 && counts_ms < writer_ms) ? counts_ms : writer_ms;
+int intake_run_due(struct intake *intake)
+{
+    int writer_ms = spool_writer_seal_due(intake->writer), counts_ms = answer_counts_write_due(intake->counts);
+    int helper_ms = intake->helper != NULL ? worker_start_helper_due(intake->helper) : -1;
+
+    return earlier_ms(earlier_ms(writer_ms, counts_ms), helper_ms);
 }
 
 void intake_close(struct intake *intake)

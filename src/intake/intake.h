@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What a responder holds from its start to its end: configuration, URL secrets, the spool. And the one step that
- * makes a batch of bodies durable.
+ * The state of a responder from its start to its end: configuration, URL secrets, the spool. And the step that makes a
+ * batch of bodies durable.
  */
 #ifndef CANDHOOK_INTAKE_H
 #define CANDHOOK_INTAKE_H
@@ -10,8 +10,11 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "conf/secrets.h"
+#include "intake/worker_start.h"
 #include "spool/answer_counts.h"
 #include "spool/spool.h"
+
+#include <stdbool.h>
 
 struct intake {
     struct conf *conf;
@@ -19,21 +22,30 @@ struct intake {
     int folder; /* the spool's */
     struct spool_writer *writer;
     struct answer_counts *counts; /* NULL: answers are not counted */
-    int failing;                  /* the last batch could not be made durable: said once */
+    struct worker_helper *helper; /* NULL: this responder starts no worker */
+    bool failing;                 /* the last batch could not be made durable, which was logged */
 };
 
 /* Opens secrets and spool for CONF, which stays the caller's. */
 MUST_CHECK enum result intake_open(struct intake *intake, struct conf *conf, struct err *err);
 
-/* Takes over a changed file of URL secrets; what is wrong with it is logged, and the old ones stay. */
+/* Reads the file of URL secrets again when it changed. An error is logged, and the old secrets stay in force. */
 void intake_refresh(struct intake *intake);
 
-/* Makes the records durable: 1. Or 0: none of them counts. A change of luck is logged. */
-int intake_keep(struct intake *intake, const struct segment_record *records, size_t count);
+/*
+ * Appends COUNT records to the spool; LABELS are those of the secrets that they came in by. Returns true when all
+ * records are durable, false when none may be acknowledged. Logs the change between the two, not each failure.
+ */
+MUST_CHECK bool intake_append(struct intake *intake, const struct segment_record *records, const char *const *labels,
+                              size_t count);
 
-/* Does what is to be done now and then. Returns the milliseconds until it wants to be called again, -1: no need. */
-int intake_tend(struct intake *intake);
+/*
+ * Does what is due: seals an old segment, writes the counts of answers, forks the helper again when it ended. Returns
+ * the milliseconds until the next of these is due, -1 when none is.
+ */
+int intake_run_due(struct intake *intake);
 
+/* Seals the segment, writes the counts and frees. CONF and the helper stay the caller's. */
 void intake_close(struct intake *intake);
 
 #endif

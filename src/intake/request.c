@@ -9,13 +9,15 @@
 
 #include "base/json_shape.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The announced length, or -1 when there is no number. */
-static long long announced(const struct request_head *head)
+/* Returns the length that the front announces, -1 when that is no number. */
+static long long announced_length(const struct request_head *head)
 {
     const char *text = head->content_length;
     char *end;
@@ -31,62 +33,63 @@ static long long announced(const struct request_head *head)
 }
 
 /*
- * A configuration that the front could hand out as a file would give away the database. The front tells its document
- * root with each request, so it is compared again only when it changes.
+ * Whether the front could hand out the configuration as a file, which would give away the database. The front tells its
+ * document root with each request; it is compared again only when it changes.
  */
-static int conf_is_exposed(const struct conf *conf, const char *document_root)
+static bool conf_is_exposed(const struct conf *conf, const char *document_root)
 {
     static char *last;
-    static int exposed;
+    static bool exposed;
 
     if (document_root == NULL || *document_root == '\0')
-        return 0;
-    if (last == NULL || strcmp(last, document_root) != 0) {
-        free(last);
-        last = strdup(document_root);
-        exposed = conf_lies_under(conf, document_root);
-        if (exposed)
-            log_error(
-                "answer=503 configuration=%s document_root=%s reason=\"the configuration or what it names lies under the "
-                "document root\" remedy=\"move it out of there\"",
-                conf->path, document_root);
-    }
+        return false;
+    if (last != NULL && strcmp(last, document_root) == 0)
+        return exposed;
+    free(last);
+    last = memory_copy_text(document_root);
+    exposed = conf_lies_under(conf, document_root);
+    if (exposed)
+        log_error("answer=503 configuration=%s document_root=%s "
+                  "reason=\"the configuration or what it names lies under the document root\" "
+                  "remedy=\"move it out of there\"",
+                  conf->path, document_root);
     return exposed;
 }
 
-enum status request_judge_head(const struct request_head *head, const struct conf *conf, const struct secrets *secrets,
-                               const char **label)
+enum request_status request_judge_head(const struct request_head *head, const struct conf *conf,
+                                       const struct secrets *secrets, const char **label)
 {
     *label = head->uri != NULL ? secrets_match(secrets, head->uri) : NULL;
     if (*label == NULL)
         return STATUS_NOT_FOUND;
     if (head->method == NULL || strcmp(head->method, "POST") != 0)
         return STATUS_METHOD_NOT_ALLOWED;
-    if (announced(head) > (long long)conf->max_body)
+    if (announced_length(head) > (long long)conf->max_body)
         return STATUS_TOO_LARGE;
     if (conf_is_exposed(conf, head->document_root))
         return STATUS_UNAVAILABLE;
     return STATUS_NONE;
 }
 
-enum status request_judge_body(const struct request_head *head, const struct conf *conf, const char *body,
-                               size_t length, int broken, int *spool, enum segment_flag *flag)
+struct request_verdict request_judge_body(const struct request_head *head, const struct conf *conf,
+                                          const struct request_body *body)
 {
-    *spool = 0;
-    *flag = SEGMENT_WHOLE;
-    if (length > conf->max_body)
-        return STATUS_TOO_LARGE;
-    if (length == 0)
-        return STATUS_BAD_REQUEST;
-    *spool = 1;
-    if (broken || announced(head) > (long long)length)
-        *flag = SEGMENT_CUT_OFF;
-    else if (!json_shape_is_object(body, length))
-        *flag = SEGMENT_NOT_OBJECT;
-    return *flag == SEGMENT_WHOLE ? STATUS_OK : STATUS_BAD_REQUEST;
+    struct request_verdict verdict = {.status = STATUS_BAD_REQUEST, .spool = true, .flag = SEGMENT_WHOLE};
+
+    if (body->length > conf->max_body)
+        return (struct request_verdict){.status = STATUS_TOO_LARGE};
+    if (body->length == 0)
+        return (struct request_verdict){.status = STATUS_BAD_REQUEST};
+    if (body->broken || announced_length(head) > (long long)body->length)
+        verdict.flag = SEGMENT_CUT_OFF;
+    else if (!json_shape_is_object(body->bytes, body->length))
+        verdict.flag = SEGMENT_NOT_OBJECT;
+    else
+        verdict.status = STATUS_OK;
+    return verdict;
 }
 
-const char *request_answer(enum status status)
+const char *request_answer(enum request_status status)
 {
     switch (status) {
     case STATUS_OK:

@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * One POST: the rule by which it is answered, the same under FastCGI and CGI. No input or output here.
+ * The rule by which a request is answered, the same under FastCGI and CGI. In this order: secret (404 for any method,
+ * so that a guess learns nothing), method (405), size (413), body (400), spool (503), and 200 when the body is durable.
  *
- * The order is: secret (404 for any method, so that a guess learns nothing), method (405), size (413), body (400),
- * spool (503), and 200 when the body is durable.
+ * This module reads and writes no request. It asks the file system only whether the configuration lies under the
+ * document root that the front tells, and logs when it does.
  */
 #ifndef CANDHOOK_REQUEST_H
 #define CANDHOOK_REQUEST_H
@@ -13,9 +14,10 @@
 #include "conf/secrets.h"
 #include "spool/segment.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
-enum status {
+enum request_status {
     STATUS_NONE = 0, /* not known yet */
     STATUS_OK = 200,
     STATUS_BAD_REQUEST = 400,
@@ -25,7 +27,7 @@ enum status {
     STATUS_UNAVAILABLE = 503
 };
 
-/* What the front says of a request; any of them may be NULL. */
+/* The CGI variables of a request; any of them may be NULL. */
 struct request_head {
     const char *method;         /* REQUEST_METHOD */
     const char *uri;            /* REQUEST_URI */
@@ -33,22 +35,32 @@ struct request_head {
     const char *document_root;  /* DOCUMENT_ROOT */
 };
 
-/*
- * Judges what can be known before the body: an answer, or STATUS_NONE to read on. *LABEL is then the secret's, borrowed
- * from SECRETS until its next refresh.
- */
-enum status request_judge_head(const struct request_head *head, const struct conf *conf, const struct secrets *secrets,
-                               const char **label);
+/* A body that was read to its end, or to max_body + 1 bytes. */
+struct request_body {
+    const char *bytes;
+    size_t length;
+    bool broken; /* the stream ended with an error */
+};
+
+/* What is to be done with a body. */
+struct request_verdict {
+    enum request_status status; /* the answer, once the body is spooled if it is to be */
+    bool spool;             /* whether to spool it: true for STATUS_OK, and for STATUS_BAD_REQUEST unless it is empty */
+    enum segment_flag flag; /* its record's */
+};
 
 /*
- * Judges a body that was read to its end (LENGTH bytes; at most one more than max_body was asked for). STATUS_OK or
- * STATUS_BAD_REQUEST: the answer once the body is spooled with *FLAG; an empty body is not spooled (*SPOOL is 0).
- * BROKEN tells that the stream ended with an error.
+ * Judges what is known before the body: returns an answer, or STATUS_NONE to read on. *LABEL is the label of the
+ * secret, borrowed from SECRETS until its next refresh; NULL with STATUS_NOT_FOUND.
  */
-enum status request_judge_body(const struct request_head *head, const struct conf *conf, const char *body,
-                               size_t length, int broken, int *spool, enum segment_flag *flag);
+enum request_status request_judge_head(const struct request_head *head, const struct conf *conf,
+                                       const struct secrets *secrets, const char **label);
 
-/* The CGI header of an answer, whole: "Status: 200 OK\r\nContent-Length: 0\r\n\r\n". */
-const char *request_answer(enum status status);
+/* Judges a body whose head was judged STATUS_NONE. */
+struct request_verdict request_judge_body(const struct request_head *head, const struct conf *conf,
+                                          const struct request_body *body);
+
+/* Returns the whole CGI header of an answer: "Status: 200 OK\r\nContent-Length: 0\r\n\r\n". */
+const char *request_answer(enum request_status status);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook.fcgi: takes the platform's POSTs from a front server, by FastCGI or CGI, and makes them durable before they
- * are answered. No JSON and no database here: what faces the net knows no token.
+ * candhook.fcgi: takes the platform's POSTs from a front server, by FastCGI or CGI, and makes each body durable before
+ * it answers 200. It has neither a JSON parser nor a database connection: what faces the net knows no token.
  */
 #include <config.h>
 
@@ -17,6 +17,7 @@
 #include <argp.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,50 +26,49 @@
 
 const char *argp_program_version = "candhook.fcgi " PACKAGE_VERSION;
 
-struct options {
+struct responder_options {
     const char *listen;
-    int no_worker;
+    bool no_worker;
 };
 
 enum { KEY_NO_WORKER = 1 };
 
-static const struct argp_option option_table[] = {
+static const struct argp_option responder_option_table[] = {
     {"listen", 'l', "PATH", 0, "Open this unix socket (mode 0660) and answer FastCGI on it", 0},
     {"no-worker", KEY_NO_WORKER, NULL, 0, "Start no candhook work: a service of its own does", 0},
     {NULL, 0, NULL, 0, NULL, 0},
 };
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_responder_option(int key, char *text, struct argp_state *state)
 {
-    struct options *options = state->input;
+    struct responder_options *options = state->input;
 
     if (key == 'l')
         options->listen = text;
     else if (key == KEY_NO_WORKER)
-        options->no_worker = 1;
+        options->no_worker = true;
     else
         return ARGP_ERR_UNKNOWN;
     return 0;
 }
 
-static const struct argp argp = {
-    option_table,
-    parse_option,
+static const struct argp responder_argp = {
+    responder_option_table,
+    parse_responder_option,
     NULL,
     "Takes webhook events from a web server and makes them durable in candhook's spool.\v"
     "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or by "
     "CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
-    "/candhook.conf. "
-    "See candhook.fcgi(8).",
+    "/candhook.conf. See candhook.fcgi(8).",
     NULL,
     NULL,
     NULL};
 
-/* The listening socket that systemd passes: descriptor 3, if it is meant for us. -1: none. */
+/* Returns the listening socket that systemd passes: descriptor 3, if it is meant for this process; else -1. */
 static int systemd_listener(void)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    int passed = pid != NULL && count != NULL && atol(pid) == (long)getpid() && atoi(count) > 0;
+    bool passed = pid != NULL && count != NULL && atol(pid) == (long)getpid() && atoi(count) > 0;
 
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
@@ -80,8 +80,8 @@ static int systemd_listener(void)
 }
 
 /*
- * The listening socket that we were started with, or -1. All else that whoever started us left open is closed: Apache's
- * prefork leaks pipes, and a program that keeps them holds up Apache's restart.
+ * Returns the listening socket that the process was started with, or -1. All other inherited descriptors are closed:
+ * Apache's prefork leaks pipes, and a program that keeps them holds up Apache's restart.
  */
 static int inherited_listener(void)
 {
@@ -93,42 +93,55 @@ static int inherited_listener(void)
     return listener;
 }
 
-/* The whole life under FastCGI. Returns the exit status. */
-static int serve(struct conf *conf, const struct options *options, int listener)
+/* Answers on LISTENER until told to end. Returns the exit status. */
+static int serve_listener(struct conf *conf, bool with_helper, int listener)
 {
+    struct worker_helper helper = {.conf = conf};
     struct intake intake;
     struct err err;
-    int status = EX_CONFIG;
+    int status = 0;
 
-    if (options->listen != NULL && fcgi_listen(options->listen, &listener, &err) != RESULT_OK) {
-        log_error("responder=not_started reason=%s", err.text);
-        return EX_CANTCREAT;
-    }
-    if (!options->no_worker && worker_start_fork_helper(conf, listener) < 0) /* before anything else is opened */
-        log_warning("helper=not_started remedy=\"start candhook work yourself\"");
+    if (with_helper)
+        worker_start_helper_due(&helper); /* before the secrets are in memory */
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
         log_error("responder=not_started reason=%s", err.text);
         return EX_CONFIG;
     }
+    intake.helper = with_helper ? &helper : NULL;
     log_info("responder=started spool=%s", conf->spool);
     if (fcgi_serve(&intake, listener, &err) == RESULT_OK) {
         log_info("responder=ended");
-        status = 0;
     } else {
         log_error("responder=ended reason=%s", err.text);
+        status = EX_CONFIG;
     }
     intake_close(&intake);
-    if (options->listen != NULL)
-        unlink(options->listen);
     return status;
 }
 
-/* The whole life under CGI. */
-static int answer_one(struct conf *conf)
+/* The whole life under FastCGI. Returns the exit status. */
+static int serve_fastcgi(struct conf *conf, const struct responder_options *options, int listener)
+{
+    struct err err;
+    int status;
+
+    if (options->listen == NULL)
+        return serve_listener(conf, !options->no_worker, listener);
+    if (fcgi_listen(options->listen, &listener, &err) != RESULT_OK) {
+        log_error("responder=not_started reason=%s", err.text);
+        return EX_CANTCREAT;
+    }
+    status = serve_listener(conf, !options->no_worker, listener);
+    unlink(options->listen);
+    return status;
+}
+
+/* The whole life under CGI. Returns the exit status. */
+static int answer_cgi(struct conf *conf)
 {
     struct intake intake;
     struct err err;
-    enum status status;
+    enum request_status status;
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
@@ -146,19 +159,20 @@ static int answer_one(struct conf *conf)
 
 int main(int argc, char **argv)
 {
-    struct options options = {NULL, 0};
+    struct responder_options options = {.listen = NULL};
     struct conf *conf;
     struct err err;
-    int listener, is_cgi, status;
+    int listener, status;
+    bool is_cgi;
 
     std_fds_reserve();
     listener = inherited_listener();
     is_cgi = listener < 0 && cgi_is_request();
-    if (!is_cgi) /* else they are a stranger's words: CGI makes arguments of a query without an equal sign */
-        argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (!is_cgi) /* CGI makes arguments of a query without an equal sign: they are a stranger's */
+        argp_parse(&responder_argp, argc, argv, 0, NULL, &options);
     if (!is_cgi && listener < 0 && options.listen == NULL) {
-        fprintf(stderr,
-                "candhook.fcgi: no web server started me, and there is no --listen. Try candhook.fcgi --help.\n");
+        fprintf(stderr, "candhook.fcgi: it was not started by a web server, and --listen is not given. "
+                        "Try candhook.fcgi --help.\n");
         return EX_USAGE;
     }
     if (conf_load(&conf, &err) != RESULT_OK ||
@@ -169,7 +183,7 @@ int main(int argc, char **argv)
         return EX_CONFIG;
     }
     explicit_bzero(conf->database, strlen(conf->database)); /* what faces the net needs no password */
-    status = is_cgi ? answer_one(conf) : serve(conf, &options, listener);
+    status = is_cgi ? answer_cgi(conf) : serve_fastcgi(conf, &options, listener);
     conf_free(conf);
     return status;
 }

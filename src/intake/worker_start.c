@@ -1,16 +1,24 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The helper: looks each second whether somebody holds the spool's worker lock, and starts a worker when nobody does.
+ * Starts workers. Under FastCGI the helper, a child of the responder, looks each second whether a process holds the
+ * spool's worker lock, and starts a worker when none does. Why the helper is a process:
  *
- * The back-off stands in the file `worker.start` of the spool, shared by all helpers: how many starts in a row did not
- * last a minute, and when the last one was (milliseconds since 1970). The file's lock is held while deciding.
+ * - The responder faces the net and is to be confined so that it cannot run programs. Whoever starts the worker must
+ *   stay outside of that.
+ * - Whatever holds the listening socket or a connection keeps the front waiting when the responder is gone. The helper
+ *   closes them once, so neither it nor a worker can.
  *
- * Under CGI there is no helper; each request that was spooled has a child instead, which becomes `candhook work
- * --once`. The lock of the file `worker.next` makes at most one of them wait for its turn; it is let go of only when
- * the worker's lock is held. So whoever finds it held may leave: a worker will begin, and look at the spool, after
- * that. The worker's lock stays held across the exec, so that a crowd of requests starts one program and not a crowd of
- * them.
+ * A helper that dies is forked again by the responder, at any time of its life. So the helper closes everything above
+ * descriptor 2; the locks that the responder holds do not pass a fork (base/lock.h).
+ *
+ * The worker's back-off is kept in the file `worker.start` of the spool, shared by all helpers: how many starts in a
+ * row did not last a minute, and when the last one was (milliseconds since 1970). Who decides holds the file's lock.
+ *
+ * Under CGI there is no helper. Each request that was spooled forks a child, which becomes `candhook work --once`. The
+ * lock of the file `worker.next` lets at most one of them wait for the worker's lock, and it is released only when the
+ * worker's lock is held. So a child that finds `worker.next` locked may end: a worker will begin, and read the spool,
+ * after that. The worker's lock stays held across the exec, so that many requests at once start one program.
  */
 #include <config.h>
 
@@ -19,6 +27,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/signals.h"
 #include "spool/spool.h"
 
@@ -26,71 +35,100 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
-#define LASTING_MS 60000 /* a worker that ran so long started well */
+#define LASTING_MS 60000 /* a worker or helper that ran this long started well */
 #define FIRST_WAIT_MS 2000
 #define LONGEST_WAIT_MS 60000
-#define TURN_SECONDS 1200 /* longer than `candhook work --once` takes: 900 and what its last attempts need */
+#define CHECK_MS 1000          /* how often the helper looks */
+#define LOCK_WAIT_SECONDS 1200 /* longer than `candhook work --once` takes: 900 and what its last attempts need */
 
 extern char **environ;
 
-/* Whether a variable of our environment is the worker's too: what libpq and the C library read, nothing of a request's.
- */
-static int is_passed_on(const char *variable)
+/* ---- back-off: the same for the worker and for the helper ---- */
+
+/* Returns how long to wait after a start, when FAILURES in a row before it did not last. */
+static int64_t start_wait_ms(unsigned failures)
+{
+    int64_t wait = FIRST_WAIT_MS;
+
+    for (unsigned i = 0; i < failures && wait < LONGEST_WAIT_MS; i++)
+        wait *= 2;
+    return wait < LONGEST_WAIT_MS ? wait : LONGEST_WAIT_MS;
+}
+
+/* Returns the number of failures in a row with the last start, which was SINCE_MS ago after FAILURES of them. */
+static unsigned count_failures(unsigned failures, int64_t since_ms)
+{
+    return since_ms < LASTING_MS + start_wait_ms(failures) ? failures + 1 : 0;
+}
+
+/* ---- the worker's process ---- */
+
+/* Whether the worker inherits the variable: what libpq and the C library read, nothing of a request's. */
+static bool is_inherited_variable(const char *variable)
 {
     static const char *const names[] = {
         "PATH=", "HOME=", "TZ=", "LANG=", "LC_", "PG", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0)
-            return 1;
-    return 0;
+            return true;
+    return false;
 }
 
 static char **worker_environment(const struct conf *conf)
 {
     size_t count = 0;
-    char **result, *conf_variable;
+    char **result;
 
     while (environ[count] != NULL)
         count++;
-    result = calloc(count + 2, sizeof *result);
-    if (result == NULL || asprintf(&conf_variable, "CANDHOOK_CONF=%s", conf->path) < 0)
-        abort();
+    result = memory_new(count + 2, sizeof *result);
     count = 0;
     for (char **variable = environ; *variable != NULL; variable++)
-        if (is_passed_on(*variable))
+        if (is_inherited_variable(*variable))
             result[count++] = *variable;
-    result[count] = conf_variable;
+    result[count] = memory_format("CANDHOOK_CONF=%s", conf->path);
     return result;
 }
 
-/* A session of its own, nothing of the front's but perhaps the place for log lines. */
-static void leave_front(int keep_stderr)
+/* Puts /dev/null at 0 and 1, and at 2 unless the log goes there, and closes all else. */
+static void release_descriptors(bool keep_stderr)
 {
-    int null = open("/dev/null", O_RDWR);
+    int null;
 
-    setsid();
-    umask(077);
+    closelog(); /* or syslog() would write to whatever gets its socket's number */
+    close_range(3, ~0U, 0);
+    null = open("/dev/null", O_RDWR);
     dup2(null, 0);
     dup2(null, 1);
     if (!keep_stderr)
         dup2(null, 2);
-    close_range(3, ~0U, 0);
+    close(null);
+}
+
+/* Makes this child a session of its own, with nothing of the front's but perhaps stderr. */
+static void leave_front(bool keep_stderr)
+{
+    setsid();
+    umask(077);
+    release_descriptors(keep_stderr);
     if (chdir("/") != 0)
         _exit(126);
     signals_reset();
 }
 
 /* Becomes the worker. Does not return. */
-static void exec_worker(const struct conf *conf, int once)
+static void exec_worker(const struct conf *conf, bool once)
 {
     char program[] = "candhook", verb[] = "work", unless[] = "--unless-stopped", only_once[] = "--once";
     char *argv[] = {program, verb, unless, once ? only_once : NULL, NULL};
@@ -100,79 +138,85 @@ static void exec_worker(const struct conf *conf, int once)
     _exit(127);
 }
 
-/* Opens a file of the spool, made if need be. -1 with errno. */
-static int open_in(int folder, const char *name)
+/* Opens a file of the spool, and makes it when it is not there. Returns -1 with errno. */
+static int open_spool_file(int folder, const char *name)
 {
     return openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* Whether the back-off allows a start now, which is then written down. */
-static int may_start(int start_file)
+static bool worker_is_stopped(int folder)
+{
+    return faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0;
+}
+
+/* ---- the helper ---- */
+
+/* Whether the worker's back-off allows a start now, which is then noted in the file, whose lock is held. */
+static bool note_start(int start_file)
 {
     char text[64] = "";
     unsigned failures = 0;
-    int64_t last = 0, now = clock_real_ms(), wait = FIRST_WAIT_MS;
+    int64_t last = 0, now = clock_real_ms();
     int length;
 
     if (pread(start_file, text, sizeof text - 1, 0) > 0)
         sscanf(text, "%u %" SCNd64, &failures, &last);
     if (last > now)
         last = 0; /* the clock was set back */
-    for (unsigned i = 0; i < failures && wait < LONGEST_WAIT_MS; i++)
-        wait *= 2;
-    if (now - last < (wait < LONGEST_WAIT_MS ? wait : LONGEST_WAIT_MS))
-        return 0;
-    failures = now - last < LASTING_MS + wait ? failures + 1 : 0;
-    length = snprintf(text, sizeof text, "%u %" PRId64 "\n", failures, now);
+    if (now - last < start_wait_ms(failures))
+        return false;
+    length = snprintf(text, sizeof text, "%u %" PRId64 "\n", count_failures(failures, now - last), now);
     return pwrite(start_file, text, (size_t)length, 0) == length && ftruncate(start_file, length) == 0;
 }
 
-/* Starts a worker if none runs, nobody stopped it on purpose, and the back-off allows. */
-static void tend(const struct conf *conf, int folder, int lock_file)
+/* Starts a worker when none runs, no person stopped it, and the back-off allows. */
+static void start_missing_worker(const struct conf *conf, int folder, int worker_lock)
 {
     int start_file;
 
-    if (lock_holder(lock_file) != 0 || faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0)
+    if (lock_holder(worker_lock) != 0 || worker_is_stopped(folder))
         return;
-    start_file = open_in(folder, SPOOL_WORKER_START);
+    start_file = open_spool_file(folder, SPOOL_WORKER_START);
     if (start_file < 0)
         return;
-    if (lock_take(start_file) && may_start(start_file)) {
+    if (lock_take(start_file) && note_start(start_file)) {
         log_info("worker=starting program=%s", conf->worker_program);
         if (fork() == 0) {
-            leave_front(1);
-            exec_worker(conf, 0);
+            leave_front(true);
+            exec_worker(conf, false);
         }
     }
     close(start_file);
 }
 
-/* The helper's life. Its parent's death is a TERM. */
-static void run(const struct conf *conf)
+/* The helper's life. A signal ends it, as does the death of its parent. */
+static void run_helper(const struct conf *conf)
 {
-    int folder = -1, lock_file = -1, said = 0;
+    int folder = -1, worker_lock = -1;
+    bool reported = false;
     struct err err;
 
     while (!signals_stop_asked()) {
         if (folder < 0 && spool_open(conf->spool, &folder, &err) != RESULT_OK) {
-            if (!said++)
+            if (!reported)
                 log_error("worker=not_started reason=%s", err.text);
+            reported = true;
             folder = -1;
         }
-        if (folder >= 0 && lock_file < 0)
-            lock_file = open_in(folder, SPOOL_WORKER_LOCK);
-        if (lock_file >= 0)
-            tend(conf, folder, lock_file);
+        if (folder >= 0 && worker_lock < 0)
+            worker_lock = open_spool_file(folder, SPOOL_WORKER_LOCK);
+        if (worker_lock >= 0)
+            start_missing_worker(conf, folder, worker_lock);
         while (waitpid(-1, NULL, WNOHANG) > 0)
             ;
-        signals_poll(NULL, 0, 1000);
+        signals_poll(NULL, 0, CHECK_MS);
     }
 }
 
-pid_t worker_start_fork_helper(const struct conf *conf, int listener)
+/* Returns the helper's pid; -1 with errno. */
+static pid_t fork_helper(const struct conf *conf)
 {
     pid_t parent = getpid(), child = fork();
-    int null;
 
     if (child != 0)
         return child;
@@ -180,61 +224,92 @@ pid_t worker_start_fork_helper(const struct conf *conf, int listener)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(0);
-    /* Whoever holds the listening socket keeps the front waiting when the responder is gone. */
-    null = open("/dev/null", O_RDWR);
-    dup2(null, 0);
-    dup2(null, 1);
-    if (listener > 2)
-        close(listener);
-    if (null > 2)
-        close(null);
+    release_descriptors(true);
     prctl(PR_SET_NAME, "candhook-helper");
-    run(conf);
+    run_helper(conf);
     _exit(0);
 }
 
-static void on_alarm(int number)
+/* Takes note of a helper that ended. */
+static void reap_helper(struct worker_helper *helper)
+{
+    int status = 0;
+
+    if (helper->pid == 0 || waitpid(helper->pid, &status, WNOHANG) == 0)
+        return;
+    log_error("helper=ended pid=%d signal=%d effect=\"no worker is started until another helper is\"", (int)helper->pid,
+              WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    helper->pid = 0;
+}
+
+int worker_start_helper_due(struct worker_helper *helper)
+{
+    int64_t now, left;
+
+    reap_helper(helper);
+    if (helper->pid != 0)
+        return -1;
+    now = clock_monotonic_ms();
+    left = helper->forked_ms != 0 ? helper->forked_ms + start_wait_ms(helper->failures) - now : 0;
+    if (left > 0)
+        return (int)left;
+    if (helper->forked_ms != 0)
+        helper->failures = count_failures(helper->failures, now - helper->forked_ms);
+    helper->forked_ms = now;
+    helper->pid = fork_helper(helper->conf);
+    if (helper->pid > 0) {
+        log_info("helper=started pid=%d", (int)helper->pid);
+        return -1;
+    }
+    log_warning("helper=not_started reason=%s remedy=\"start candhook work yourself\"", strerror(errno));
+    helper->pid = 0;
+    return (int)start_wait_ms(helper->failures);
+}
+
+/* ---- the child of a CGI request ---- */
+
+static void on_lock_alarm(int number)
 {
     (void)number; /* only ends the wait for the lock */
 }
 
-/* Waits until the worker's lock is ours. 0: not in time. A worker that stays so long is no `--once`, and looks at the
- * spool by itself. */
-static int take_turn(int worker_lock)
+/* Waits for the worker's lock. Returns false after LOCK_WAIT_SECONDS: a worker that runs so long is not `--once`, and
+ * reads the spool by itself. */
+static bool wait_for_worker_lock(int worker_lock)
 {
-    struct sigaction action = {.sa_handler = on_alarm};
-    int taken;
+    struct sigaction action = {.sa_handler = on_lock_alarm};
+    bool taken;
 
     sigaction(SIGALRM, &action, NULL);
-    alarm(TURN_SECONDS);
+    alarm(LOCK_WAIT_SECONDS);
     taken = lock_wait(worker_lock);
     alarm(0);
     return taken;
 }
 
 /* The life of a request's child. Does not return. */
-static void wait_and_work(const struct conf *conf)
+static void run_once_child(const struct conf *conf)
 {
     struct err err;
     int folder, next, worker_lock;
 
-    leave_front(0);
+    leave_front(false);
     if (spool_open(conf->spool, &folder, &err) != RESULT_OK)
         _exit(0);
-    next = open_in(folder, SPOOL_WORKER_NEXT);
-    worker_lock = open_in(folder, SPOOL_WORKER_LOCK);
-    if (next < 0 || worker_lock < 0 || !lock_take(next) || !take_turn(worker_lock))
+    next = open_spool_file(folder, SPOOL_WORKER_NEXT);
+    worker_lock = open_spool_file(folder, SPOOL_WORKER_LOCK);
+    if (next < 0 || worker_lock < 0 || !lock_take(next) || !wait_for_worker_lock(worker_lock))
         _exit(0);
     close(next);
-    if (faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0)
+    if (worker_is_stopped(folder))
         _exit(0);
     close(folder);
-    fcntl(worker_lock, F_SETFD, 0); /* closing it would let go of the lock */
-    exec_worker(conf, 1);
+    fcntl(worker_lock, F_SETFD, 0); /* closing it would release the lock */
+    exec_worker(conf, true);
 }
 
 void worker_start_once(const struct conf *conf)
 {
     if (fork() == 0)
-        wait_and_work(conf);
+        run_once_child(conf);
 }

@@ -1,27 +1,36 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Sees to it that `candhook work` runs for the spool, so that mounting the responder is all there is to do.
+ * Starts `candhook work` for the spool when none runs, so that mounting the responder is all there is to do. Under
+ * FastCGI a child of the responder, the helper, does it for as long as the responder runs; under CGI each request does.
  */
 #ifndef CANDHOOK_WORKER_START_H
 #define CANDHOOK_WORKER_START_H
 
-#include "base/err.h"
 #include "conf/conf.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
-/*
- * Forks the helper of a FastCGI responder: it starts the worker whenever none runs, with a back-off that is kept in the
- * spool, and ends with its parent. To be called before anything but the listening socket is open. Returns its pid, or
- * -1 with errno.
- */
-pid_t worker_start_fork_helper(const struct conf *conf, int listener);
+/* The helper of a responder. The caller sets CONF, and the rest to 0. */
+struct worker_helper {
+    const struct conf *conf;
+    pid_t pid;         /* 0: none runs */
+    int64_t forked_ms; /* when it was last tried to fork one (monotonic); 0: not yet */
+    unsigned failures; /* how many in a row did not last a minute */
+};
 
 /*
- * After a CGI request was spooled: a child in a session of its own, without any of the front's descriptors, sees to it
- * that `candhook work --once` looks at the spool from now on, unless another such child waits to do so already. However
- * many requests come, one worker runs and one child waits for it to end.
+ * Forks the helper when none runs: at once the first time, with a back-off of 2 s to a minute when one ended soon. Logs
+ * what it did. Returns the milliseconds until the back-off is over, -1 when a helper runs. To be called again then, and
+ * after SIGCHLD.
+ */
+int worker_start_helper_due(struct worker_helper *helper);
+
+/*
+ * Forks a child that runs `candhook work --once` when the worker that runs now, if any, has ended; it does nothing when
+ * another such child waits already. However many requests come, one worker runs and one child waits. To be called when
+ * a CGI request was spooled.
  */
 void worker_start_once(const struct conf *conf);
 

@@ -1,23 +1,23 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The count of answers.
+ * The counts of answers.
  */
 #include <config.h>
 
 #include "spool/answer_counts.h"
 
-#include "base/clock.h"
 #include "base/lock.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ANSWERS_FOLDER "answers"
@@ -27,31 +27,27 @@
 
 const int answer_counts_statuses[ANSWER_COUNTS_STATUSES] = {200, 400, 404, 405, 413, 503};
 
-/* What one file says. */
-struct counts {
-    char since[32];
+/* The content of one file. */
+struct status_counts {
+    char since[CLOCK_TEXT_BYTES];
     uint64_t of[ANSWER_COUNTS_STATUSES];
 };
 
 struct answer_counts {
     int fd;
-    struct counts counts;
-    int changed;
-    int64_t written; /* when, by the clock that never goes back; 0: not yet */
+    struct status_counts counts;
+    bool changed;
+    int64_t written_ms; /* monotonic; 0: not yet */
 };
 
-static void begin(struct counts *counts)
+static void reset_counts(struct status_counts *counts)
 {
-    time_t now = time(NULL);
-    struct tm utc;
-
     memset(counts, 0, sizeof *counts);
-    gmtime_r(&now, &utc);
-    strftime(counts->since, sizeof counts->since, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    clock_text_seconds(clock_real_ms(), counts->since);
 }
 
-/* Reads a file that is open. Returns 0, or -1 when it does not hold all counts. */
-static int read_counts(int fd, struct counts *counts)
+/* Reads an open file. Returns false when it does not hold all counts. */
+static bool read_counts(int fd, struct status_counts *counts)
 {
     char text[TEXT_BYTES];
     ssize_t length = pread(fd, text, sizeof text - 1, 0);
@@ -59,19 +55,19 @@ static int read_counts(int fd, struct counts *counts)
     int end = 0, status;
 
     if (length <= 0)
-        return -1;
+        return false;
     text[length] = '\0';
     if (sscanf(at, "since %31s%n", counts->since, &end) != 1)
-        return -1;
+        return false;
     for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++) {
         at += end;
         if (sscanf(at, "%d %" SCNu64 "%n", &status, &counts->of[i], &end) != 2 || status != answer_counts_statuses[i])
-            return -1;
+            return false;
     }
-    return 0;
+    return true;
 }
 
-/* One write of always the same length, so that a reader sees no half of a file. */
+/* One write, always of the same length, so that nobody reads half of a file. */
 static void write_counts(struct answer_counts *counts)
 {
     char text[TEXT_BYTES];
@@ -81,11 +77,11 @@ static void write_counts(struct answer_counts *counts)
         length += snprintf(text + length, sizeof text - (size_t)length, "%d %20" PRIu64 "\n", answer_counts_statuses[i],
                            counts->counts.of[i]);
     (void)!pwrite(counts->fd, text, (size_t)length, 0);
-    counts->changed = 0;
-    counts->written = clock_monotonic_ms();
+    counts->changed = false;
+    counts->written_ms = clock_monotonic_ms();
 }
 
-static int open_file(int folder, unsigned number, int flags)
+static int open_counts_file(int folder, unsigned number, int flags)
 {
     char name[32];
 
@@ -93,14 +89,14 @@ static int open_file(int folder, unsigned number, int flags)
     return openat(folder, name, flags | O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 }
 
-/* Opens and locks the first file that nobody has. -1 with errno. */
-static int take_file(int folder)
+/* Opens and locks the first file that no other process has locked. Returns -1 with errno. */
+static int take_counts_file(int folder)
 {
     for (unsigned number = 0; number < FILES_MAX; number++) {
-        int fd = open_file(folder, number, O_CREAT);
+        int fd = open_counts_file(folder, number, O_CREAT);
 
         if (fd < 0 && errno == ENOENT && number == 0 && mkdirat(folder, ANSWERS_FOLDER, 0700) == 0)
-            fd = open_file(folder, number, O_CREAT);
+            fd = open_counts_file(folder, number, O_CREAT);
         if (fd < 0)
             return -1;
         if (lock_take(fd))
@@ -113,20 +109,20 @@ static int take_file(int folder)
     return -1;
 }
 
-struct answer_counts *answer_counts_open(int folder)
+enum result answer_counts_open(int folder, struct answer_counts **counts, struct err *err)
 {
-    int fd = take_file(folder);
-    struct answer_counts *counts;
+    int fd = take_counts_file(folder);
 
-    if (fd < 0)
-        return NULL;
-    counts = calloc(1, sizeof *counts);
-    if (counts == NULL)
-        abort();
-    counts->fd = fd;
-    if (read_counts(fd, &counts->counts) != 0)
-        begin(&counts->counts);
-    return counts;
+    *counts = NULL;
+    if (fd < 0) {
+        err_set_errno(err, "cannot use a file in the spool's folder %s", ANSWERS_FOLDER);
+        return RESULT_FAIL;
+    }
+    *counts = memory_new(1, sizeof **counts);
+    (*counts)->fd = fd;
+    if (!read_counts(fd, &(*counts)->counts))
+        reset_counts(&(*counts)->counts);
+    return RESULT_OK;
 }
 
 void answer_counts_add(struct answer_counts *counts, int status)
@@ -134,7 +130,7 @@ void answer_counts_add(struct answer_counts *counts, int status)
     for (size_t i = 0; counts != NULL && i < ANSWER_COUNTS_STATUSES; i++) {
         if (answer_counts_statuses[i] == status) {
             counts->counts.of[i]++;
-            counts->changed = 1;
+            counts->changed = true;
         }
     }
 }
@@ -145,8 +141,8 @@ int answer_counts_write_due(struct answer_counts *counts)
 
     if (counts == NULL || !counts->changed)
         return -1;
-    left = counts->written + WRITE_MS - clock_monotonic_ms();
-    if (counts->written != 0 && left > 0)
+    left = counts->written_ms + WRITE_MS - clock_monotonic_ms();
+    if (counts->written_ms != 0 && left > 0)
         return (int)left;
     write_counts(counts);
     return -1;
@@ -162,31 +158,31 @@ void answer_counts_close(struct answer_counts *counts)
     free(counts);
 }
 
-static void add(struct answer_totals *sum, const struct counts *counts)
+static void add_to_totals(struct answer_totals *totals, const struct status_counts *counts)
 {
     for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++)
-        sum->counts[i] += counts->of[i];
-    if (*sum->since == '\0' || strcmp(counts->since, sum->since) < 0)
-        snprintf(sum->since, sizeof sum->since, "%s", counts->since);
+        totals->counts[i] += counts->of[i];
+    if (*totals->since == '\0' || strcmp(counts->since, totals->since) < 0)
+        memcpy(totals->since, counts->since, sizeof totals->since);
 }
 
-void answer_counts_read(int folder, struct answer_totals *sum)
+void answer_counts_read(int folder, struct answer_totals *totals)
 {
-    memset(sum, 0, sizeof *sum);
+    memset(totals, 0, sizeof *totals);
     for (unsigned number = 0; number < FILES_MAX; number++) {
-        int fd = open_file(folder, number, 0);
-        struct counts counts;
+        int fd = open_counts_file(folder, number, 0);
+        struct status_counts counts;
         pid_t holder;
 
         if (fd < 0)
-            break; /* they are taken in order, and nobody removes one */
+            break; /* they are made in this order, and nobody removes one */
         holder = lock_holder(fd);
         if (holder != 0 && (holder > 0 || errno == ESRCH)) {
-            sum->responders++;
-            sum->pid = holder > 0 ? holder : -1;
+            totals->responders++;
+            totals->pid = holder > 0 ? holder : -1;
         }
-        if (read_counts(fd, &counts) == 0)
-            add(sum, &counts);
+        if (read_counts(fd, &counts))
+            add_to_totals(totals, &counts);
         close(fd);
     }
 }

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * When each URL secret was last used.
+ * The last use of each URL secret.
  */
 #include <config.h>
 
@@ -13,35 +13,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define USED_FOLDER "used"
+#define USE_FOLDER "used"
 #define MINUTE 60
 
-struct place {
+/* The path of a secret's file, relative to the spool. */
+struct use_path {
     char text[128];
 };
 
-static const char *place_of(const char *name, struct place *place)
+static const char *use_path_of(const char *name, struct use_path *path)
 {
-    snprintf(place->text, sizeof place->text, USED_FOLDER "/%s", name);
-    return place->text;
+    snprintf(path->text, sizeof path->text, USE_FOLDER "/%s", name);
+    return path->text;
 }
 
-static int open_mark(int folder, const char *path)
+static int open_use_file(int folder, const char *path)
 {
     return openat(folder, path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 }
 
-void secret_use_record(int folder, const char *name)
+void secret_use_touch(int folder, const char *name)
 {
     time_t last = secret_use_time(folder, name), now = time(NULL);
-    struct place place;
+    struct use_path path;
     int fd;
 
     if (last <= now && now - last < MINUTE) /* under CGI every request is a process of its own */
         return;
-    fd = open_mark(folder, place_of(name, &place));
-    if (fd < 0 && errno == ENOENT && mkdirat(folder, USED_FOLDER, 0700) == 0)
-        fd = open_mark(folder, place.text);
+    fd = open_use_file(folder, use_path_of(name, &path));
+    if (fd < 0 && errno == ENOENT && mkdirat(folder, USE_FOLDER, 0700) == 0)
+        fd = open_use_file(folder, path.text);
     if (fd < 0)
         return;
     futimens(fd, NULL);
@@ -50,15 +51,15 @@ void secret_use_record(int folder, const char *name)
 
 time_t secret_use_time(int folder, const char *name)
 {
-    struct place place;
+    struct use_path path;
     struct stat st;
 
-    return fstatat(folder, place_of(name, &place), &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mtime : 0;
+    return fstatat(folder, use_path_of(name, &path), &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mtime : 0;
 }
 
 void secret_use_forget(int folder, const char *name)
 {
-    struct place place;
+    struct use_path path;
 
-    unlinkat(folder, place_of(name, &place), 0);
+    unlinkat(folder, use_path_of(name, &path), 0);
 }

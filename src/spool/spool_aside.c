@@ -1,101 +1,117 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Beside the spool's segments: `kept`, `damaged`, and what writers that died at birth left behind.
+ * Beside the spool's segments: `kept`, `damaged`, and files that writers left when they died while creating a segment.
  */
 #include <config.h>
 
 #include "spool/spool_aside.h"
 
+#include "base/io.h"
 #include "base/lock.h"
 #include "spool/segment.h"
 #include "spool/spool_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BLOCK 4096u
+#define COPY_BYTES 4096u
 #define UNBORN_SECONDS 60
 
-static int open_folder(int folder, const char *name)
+static int open_subfolder(int folder, const char *name)
 {
     return openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static int make_folder(int folder, const char *name)
+/* Opens a folder of the spool, and makes it first when it is not there. Returns -1 with errno. */
+static int make_subfolder(int folder, const char *name)
 {
     if (mkdirat(folder, name, 0700) == 0)
         fsync(folder);
     else if (errno != EEXIST)
         return -1;
-    return open_folder(folder, name);
+    return open_subfolder(folder, name);
 }
 
-static int copy_stretch(int from, int to, uint64_t offset, uint64_t length)
+DIR *spool_aside_list(int folder, const char *name)
 {
-    uint8_t bytes[BLOCK];
+    int fd = open_subfolder(folder, name);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
+    if (dir == NULL && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+/* Stops early when the file became shorter. */
+static bool copy_bytes(int from, int to, uint64_t offset, uint64_t length)
+{
     while (length > 0) {
-        ssize_t got = spool_file_read(from, bytes, length < BLOCK ? (size_t)length : BLOCK, offset);
+        uint8_t bytes[COPY_BYTES];
+        ssize_t got = spool_file_read(from, bytes, length < COPY_BYTES ? (size_t)length : COPY_BYTES, offset);
 
         if (got < 0)
-            return -1;
+            return false;
         if (got == 0)
-            break; /* the file became shorter */
-        if (write(to, bytes, (size_t)got) != got) {
-            errno = ENOSPC;
-            return -1;
-        }
+            break;
+        if (!io_write_all(to, bytes, (size_t)got))
+            return false;
         offset += (uint64_t)got;
         length -= (uint64_t)got;
     }
-    return fsync(to);
+    return fsync(to) == 0;
 }
 
-int spool_aside_copy(int folder, int fd, const uint8_t segment[UUID_BYTES], uint64_t offset, uint64_t length)
+/* Makes the file NAME in the folder INTO from bytes of FROM; a copy that is not whole is removed. */
+static bool copy_into_file(int into, const char *name, int from, uint64_t offset, uint64_t length)
 {
-    int where = make_folder(folder, SPOOL_DAMAGED), copy = -1, failed = -1;
-    char name[UUID_TEXT + 24], id[UUID_TEXT];
+    int copy = openat(into, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool copied = copy >= 0 && copy_bytes(from, copy, offset, length);
 
-    if (where < 0)
-        return -1;
-    snprintf(name, sizeof name, "%s.%llu", uuid_text(segment, id), (unsigned long long)offset);
-    copy = openat(where, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (copy >= 0)
-        failed = copy_stretch(fd, copy, offset, length);
-    if (copy >= 0 && failed)
-        unlinkat(where, name, 0);
     if (copy >= 0)
         close(copy);
-    if (!failed)
-        failed = fsync(where);
-    close(where);
-    return failed;
+    if (copy >= 0 && !copied)
+        unlinkat(into, name, 0);
+    return copied && fsync(into) == 0;
 }
 
-int spool_aside_move(int folder, int fd, const uint8_t segment[UUID_BYTES], const char *where)
+bool spool_aside_copy(int folder, int fd, const uint8_t segment[UUID_BYTES], uint64_t offset, uint64_t length)
 {
-    int to = make_folder(folder, where), failed;
-    char name[SEGMENT_NAME_BYTES];
+    int damaged = make_subfolder(folder, SPOOL_DAMAGED);
+    char name[UUID_TEXT + 24], id[UUID_TEXT];
+    bool copied;
 
-    if (to < 0)
-        return -1;
+    if (damaged < 0)
+        return false;
+    snprintf(name, sizeof name, "%s.%llu", uuid_text(segment, id), (unsigned long long)offset);
+    copied = copy_into_file(damaged, name, fd, offset, length);
+    close(damaged);
+    return copied;
+}
+
+bool spool_aside_move(int folder, int fd, const uint8_t segment[UUID_BYTES], const char *where)
+{
+    int into = make_subfolder(folder, where), reason;
+    char name[SEGMENT_NAME_BYTES];
+    bool moved;
+
+    if (into < 0)
+        return false;
     segment_name(segment, ".seg", name);
     futimens(fd, NULL);
-    failed = renameat(folder, name, to, name);
-    close(to);
-    return failed;
+    moved = renameat(folder, name, into, name) == 0;
+    reason = errno;
+    close(into);
+    errno = reason;
+    return moved;
 }
 
 /* Whether the file was written at least SECONDS ago. */
-static int is_older(int folder, const char *name, unsigned seconds)
+static bool is_older(int folder, const char *name, unsigned seconds)
 {
     struct stat st;
 
@@ -105,30 +121,24 @@ static int is_older(int folder, const char *name, unsigned seconds)
 
 void spool_aside_expire(int folder, unsigned seconds)
 {
-    int kept = open_folder(folder, SPOOL_KEPT);
+    DIR *dir = spool_aside_list(folder, SPOOL_KEPT);
     uint8_t segment[UUID_BYTES];
-    struct dirent *entry;
-    DIR *dir;
+    const struct dirent *entry;
 
-    if (kept < 0)
+    if (dir == NULL)
         return;
-    dir = fdopendir(kept);
-    if (!dir) {
-        close(kept);
-        return;
-    }
-    while ((entry = readdir(dir)))
-        if (segment_parse_name(entry->d_name, ".seg", segment) == 0 && is_older(kept, entry->d_name, seconds))
-            unlinkat(kept, entry->d_name, 0);
+    while ((entry = readdir(dir)) != NULL)
+        if (segment_parse_name(entry->d_name, ".seg", segment) && is_older(dirfd(dir), entry->d_name, seconds))
+            unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
 }
 
-void spool_aside_unborn(int folder, const char *name)
+void spool_aside_remove_unborn(int folder, const char *name)
 {
     uint8_t segment[UUID_BYTES];
     int fd;
 
-    if (segment_parse_name(name, ".new", segment) != 0 || !is_older(folder, name, UNBORN_SECONDS))
+    if (!segment_parse_name(name, ".new", segment) || !is_older(folder, name, UNBORN_SECONDS))
         return;
     fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)

@@ -1,29 +1,41 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What the reader of the spool puts aside: recorded segments that are kept for a time (`kept`) and what bit rot left
- * (`damaged`). Both are folders in the spool.
+ * The folders of the spool beside its segments: `kept`, for recorded segments that stay for a time, and `damaged`, for
+ * what bit rot left. And the clean-up of segments whose writer died while it created them. The functions that return
+ * bool or a DIR are thin wrappers of system calls, and set errno.
  */
 #ifndef CANDHOOK_SPOOL_ASIDE_H
 #define CANDHOOK_SPOOL_ASIDE_H
 
+#include "base/err.h"
 #include "base/uuid.h"
 
+#include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SPOOL_KEPT "kept"
 #define SPOOL_DAMAGED "damaged"
 
-/* Copies a stretch of SEGMENT, open as FD, into `damaged`, synced. Returns 0, or -1 with errno. */
-int spool_aside_copy(int folder, int fd, const uint8_t segment[UUID_BYTES], uint64_t offset, uint64_t length);
+/* Opens the folder NAME in FOLDER for listing; "." is FOLDER itself. Returns NULL with errno. */
+DIR *spool_aside_list(int folder, const char *name);
 
-/* Moves the whole segment, open as FD, into the folder WHERE; its time is set to now. Returns 0, or -1 with errno. */
-int spool_aside_move(int folder, int fd, const uint8_t segment[UUID_BYTES], const char *where);
+/* Copies LENGTH bytes at OFFSET of SEGMENT, open as FD, into `damaged`, and syncs the copy. Returns false with errno.
+ */
+MUST_CHECK bool spool_aside_copy(int folder, int fd, const uint8_t segment[UUID_BYTES], uint64_t offset,
+                                 uint64_t length);
 
-/* Removes what has been in `kept` for SECONDS or longer. */
+/* Moves the whole segment, open as FD, into the folder WHERE, and sets its time to now. Returns false with errno. */
+MUST_CHECK bool spool_aside_move(int folder, int fd, const uint8_t segment[UUID_BYTES], const char *where);
+
+/* Removes each segment from `kept` that was moved there at least SECONDS ago. */
 void spool_aside_expire(int folder, unsigned seconds);
 
-/* Removes <uuid>.new files that no writer holds: their writer died at birth, more than a minute ago. */
-void spool_aside_unborn(int folder, const char *name);
+/*
+ * Removes the file NAME when it is a <uuid>.new that no process has locked and that is a minute old: its writer died
+ * before it could rename it, and it holds no record.
+ */
+void spool_aside_remove_unborn(int folder, const char *name);
 
 #endif

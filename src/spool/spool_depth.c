@@ -1,46 +1,46 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * How much the spool holds. Of each record only the head is looked at, a chunk of the file at a time, so that a long
- * backlog is counted quickly; what is no record is stepped over as the reader of the spool does.
+ * Counts what the spool holds. It reads only the header of each record, through a window on the file, so that a long
+ * backlog is counted quickly. Bytes that are no record are skipped as spool_reader.c skips them.
  */
 #include <config.h>
 
 #include "spool/spool_depth.h"
 
+#include "base/memory.h"
 #include "spool/segment.h"
 #include "spool/spool_aside.h"
 #include "spool/spool_file.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK 65536u
+#define WINDOW_BYTES 65536u
 
-struct window {
-    uint8_t bytes[CHUNK];
-    uint64_t from;
+/* A part of the file that is in memory. */
+struct depth_window {
+    uint8_t bytes[WINDOW_BYTES];
+    uint64_t offset;
     size_t length;
 };
 
-/* The head of what begins at OFFSET, as far as the file goes. */
-static const uint8_t *head_at(const struct spool_file *file, struct window *window, uint64_t offset, size_t *length)
+/* Returns the bytes at OFFSET, of which *LENGTH are in memory: at least a record's header, unless the file ends. */
+static const uint8_t *window_at(const struct spool_file *file, struct depth_window *window, uint64_t offset,
+                                size_t *length)
 {
-    if (offset < window->from || offset + SEGMENT_HEAD_BYTES > window->from + window->length) {
+    if (offset < window->offset || offset + SEGMENT_RECORD_HEADER_BYTES > window->offset + window->length) {
         ssize_t got = spool_file_read(file->fd, window->bytes, sizeof window->bytes, offset);
 
-        window->from = offset;
+        window->offset = offset;
         window->length = got > 0 ? (size_t)got : 0;
     }
-    *length = window->length - (size_t)(offset - window->from);
-    return window->bytes + (offset - window->from);
+    *length = window->length - (size_t)(offset - window->offset);
+    return window->bytes + (offset - window->offset);
 }
 
-static void add(struct spool_depth *depth, const uint8_t id[UUID_BYTES], size_t size)
+static void count_event(struct spool_depth *depth, const uint8_t id[UUID_BYTES], size_t size)
 {
     uint64_t ms = uuid_milliseconds(id);
 
@@ -50,85 +50,77 @@ static void add(struct spool_depth *depth, const uint8_t id[UUID_BYTES], size_t 
         depth->oldest_ms = ms;
 }
 
-/* Counts one segment from where it is recorded. */
-static void count_segment(struct spool_file *file, struct window *window, struct spool_depth *depth)
+/* Counts the records of one segment from the file's offset on. */
+static void count_records(struct spool_file *file, struct depth_window *window, struct spool_depth *depth)
 {
-    uint64_t at = file->read;
+    uint64_t at = file->offset;
 
-    window->from = window->length = 0;
+    window->offset = window->length = 0;
     while (at < file->size) {
         struct segment_record record;
         size_t length, size;
-        const uint8_t *head = head_at(file, window, at, &length);
-        enum segment_found found = segment_get_record(head, length, file->id, &record, &size);
+        const uint8_t *header = window_at(file, window, at, &length);
+        enum segment_found found = segment_get_record(header, length, file->id, &record, &size);
 
         if (found == SEGMENT_BAD) {
-            if (length == 0 || spool_file_is_unwritten(file, at))
+            if (length == 0 || *header == 0) /* room that the writer allocated: the end of the records */
                 break;
             at = spool_file_next_record(file, at);
             continue;
         }
-        if (length < SEGMENT_HEAD_BYTES || size > file->size - at || record.flag == SEGMENT_SEAL)
+        if (length < SEGMENT_RECORD_HEADER_BYTES || size > file->size - at || record.flag == SEGMENT_SEAL)
             break;
-        add(depth, head + 16, size);
+        count_event(depth, header + 16, size);
         at += size;
     }
 }
 
-static void look_into(int folder, const uint8_t id[UUID_BYTES], uint64_t recorded, struct window *window,
-                      struct spool_depth *depth)
+static void count_segment(int folder, const uint8_t id[UUID_BYTES], uint64_t recorded, struct depth_window *window,
+                          struct spool_depth *depth)
 {
     struct spool_file file = {.fd = -1};
 
     memcpy(file.id, id, UUID_BYTES);
-    if (spool_file_open(&file, folder, recorded) != 0)
-        return; /* all of it was recorded meanwhile */
+    if (!spool_file_open(&file, folder, recorded))
+        return; /* most likely it was recorded and removed meanwhile */
     depth->segments++;
-    count_segment(&file, window, depth);
+    count_records(&file, window, depth);
     close(file.fd);
-}
-
-static DIR *open_folder(int folder, const char *name)
-{
-    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (dir == NULL && fd >= 0)
-        close(fd);
-    return dir;
 }
 
 static size_t count_files(int folder, const char *name)
 {
-    DIR *dir = open_folder(folder, name);
-    struct dirent *entry;
+    DIR *dir = spool_aside_list(folder, name);
+    const struct dirent *entry;
     size_t count = 0;
 
-    while (dir != NULL && (entry = readdir(dir)) != NULL)
+    if (dir == NULL)
+        return 0;
+    while ((entry = readdir(dir)) != NULL)
         count += entry->d_name[0] != '.';
-    if (dir != NULL)
-        closedir(dir);
+    closedir(dir);
     return count;
 }
 
-int spool_depth(int folder, spool_depth_fn *recorded, const void *context, struct spool_depth *depth)
+enum result spool_depth_count(int folder, spool_depth_fn *recorded, const void *context, struct spool_depth *depth,
+                              struct err *err)
 {
-    DIR *dir = open_folder(folder, ".");
-    struct window *window = malloc(sizeof *window);
-    struct dirent *entry;
+    DIR *dir = spool_aside_list(folder, ".");
+    struct depth_window *window;
+    const struct dirent *entry;
     uint8_t id[UUID_BYTES];
 
-    if (window == NULL)
-        abort();
     memset(depth, 0, sizeof *depth);
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
-        if (segment_parse_name(entry->d_name, ".seg", id) == 0)
-            look_into(folder, id, recorded(context, id), window, depth);
+    if (dir == NULL) {
+        err_set_errno(err, "cannot list the spool");
+        return RESULT_FAIL;
     }
+    window = memory_new(1, sizeof *window);
+    while ((entry = readdir(dir)) != NULL)
+        if (segment_parse_name(entry->d_name, ".seg", id))
+            count_segment(folder, id, recorded(context, id), window, depth);
     free(window);
-    if (dir == NULL)
-        return -1;
     closedir(dir);
     depth->damaged = count_files(folder, SPOOL_DAMAGED);
-    return 0;
+    return RESULT_OK;
 }

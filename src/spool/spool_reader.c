@@ -3,64 +3,62 @@
  *
  * The reading side of the spool. What must stay true:
  *
- * - A segment is dead from the moment the reader got its lock, and the reader holds that lock until it is gone. Only
- *   what is read after that moment tells where the segment ends, and only an ended one is unlinked.
- * - A segment is open once: closing a second descriptor would let go of the lock.
- * - What is no record at a living writer's end is not there yet, and is read again the next time. In a dead segment it
- *   is damage when a record follows anywhere behind it, else a torn end.
- * - `read` never passes a record, a damage or a seal that is not in the batch.
+ * - A segment is dead from the moment the reader got its lock, and the reader holds that lock until the segment is
+ *   gone. Only what is read after that moment tells where the segment ends, and only an ended segment is removed.
+ * - A segment is opened once: closing a second descriptor would release the lock.
+ * - Bytes at the end of a living writer's segment that are no record are not written completely yet, and are read again
+ *   with the next batch. In a dead segment they are damage when a record follows anywhere behind them, else the torn
+ *   end of a batch that was never acknowledged.
+ * - A segment's `offset` never passes a record, a damage or a seal that is not in the batch.
  */
 #include <config.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include "spool/spool.h"
 #include "spool/spool_aside.h"
 #include "spool/spool_file.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define FIRST_CHUNK (16u << 10) /* mostly a living segment has little that is new */
-#define CHUNK (256u << 10)
-#define BATCH_SEGMENTS 128 /* at most so many are opened for one batch */
-#define EXPIRE_SECONDS 10
+#define FIRST_READ_BYTES (16u << 10) /* a living segment mostly has little that is new; */
+#define READ_BYTES (256u << 10)      /* after that, more at once */
+#define BATCH_SEGMENTS 128           /* at most this many are opened for one batch */
+#define EXPIRE_SECONDS 10            /* between two clean-ups of `kept` */
 
 struct spool_reader {
     int folder;
-    unsigned keep_sealed;
+    unsigned keep_sealed; /* seconds */
     spool_position_fn *position;
     void *context;
     struct spool_file *segments; /* oldest first */
     size_t segment_count, segment_room;
-    uint64_t turn;
-    time_t expired;
-    uint8_t *bytes; /* the records of the batch, and behind them what was read ahead */
-    size_t used, room;
-    size_t max_records, record_room, place_room, damage_room;
-    int pending; /* the batch waits for spool_reader_done */
-    int full;
-    int troubled;
-    struct err trouble; /* the first that the last batch met */
-    size_t opened;      /* segments, for this batch */
     struct spool_batch batch;
+    size_t max_records, record_room, position_room, damage_room;
+    uint64_t batch_number;
+    size_t batch_opened; /* segments that were opened for it */
+    bool batch_full;
+    bool batch_pending; /* spool_reader_done is still to be called */
+    bool batch_troubled;
+    struct err trouble;  /* the first that the batch met */
+    uint8_t *buffer;     /* the records of the batch, and behind them what was read ahead */
+    size_t buffer_used;  /* bytes of the batch's records */
+    size_t buffer_bytes; /* allocated */
     uint8_t (*forget)[UUID_BYTES];
     size_t forget_count, forget_room;
+    int64_t expire_ms; /* when `kept` is to be cleaned up next (monotonic) */
 };
 
-/* Makes room for one more element, which is zeroed. */
-static void *grow(void *array, size_t count, size_t *room, size_t element)
+/* Makes room for one more element, which is zeroed. Returns the array. */
+static void *grow_array(void *array, size_t count, size_t *room, size_t element)
 {
     if (count == *room) {
-        *room = *room ? 2 * *room : 16;
-        array = realloc(array, *room * element);
-        if (!array)
-            abort();
+        *room = *room > 0 ? 2 * *room : 16;
+        array = memory_resize(array, *room, element);
     }
     memset((char *)array + count * element, 0, element);
     return array;
@@ -69,10 +67,8 @@ static void *grow(void *array, size_t count, size_t *room, size_t element)
 struct spool_reader *spool_reader_new(int folder, unsigned keep_sealed_seconds, spool_position_fn *position,
                                       void *context)
 {
-    struct spool_reader *reader = calloc(1, sizeof *reader);
+    struct spool_reader *reader = memory_new(1, sizeof *reader);
 
-    if (!reader)
-        abort();
     reader->folder = folder;
     reader->keep_sealed = keep_sealed_seconds;
     reader->position = position;
@@ -80,67 +76,67 @@ struct spool_reader *spool_reader_new(int folder, unsigned keep_sealed_seconds, 
     return reader;
 }
 
-/* Notes what is wrong with one segment, or with the folder (SEGMENT NULL); the others are read all the same. */
-static void trouble(struct spool_reader *reader, const struct spool_file *segment, const char *what)
+/* Notes the reason, from errno, why ACTION failed on a segment, or on the folder (SEGMENT NULL). */
+static void note_trouble(struct spool_reader *reader, const struct spool_file *segment, const char *action)
 {
     char id[UUID_TEXT];
 
-    if (reader->troubled)
+    if (reader->batch_troubled)
         return;
-    reader->troubled = 1;
-    if (segment)
-        err_set_errno(&reader->trouble, "cannot %s segment %s.seg", what, uuid_text(segment->id, id));
+    reader->batch_troubled = true;
+    if (segment != NULL)
+        err_set_errno(&reader->trouble, "cannot %s segment %s.seg", action, uuid_text(segment->id, id));
     else
-        err_set_errno(&reader->trouble, "cannot %s the spool's folder", what);
+        err_set_errno(&reader->trouble, "cannot %s the spool's folder", action);
 }
 
-/* ---- the list ---- */
+/* ---- the list of segments ---- */
 
-static int by_age(const void *left, const void *right)
+/* Ids begin with the time, so their order is the order of creation. */
+static int compare_segments(const void *left, const void *right)
 {
     const struct spool_file *a = left, *b = right;
 
     return memcmp(a->id, b->id, UUID_BYTES);
 }
 
+/* Adds the segment unless it is among the first KNOWN, which are sorted. */
 static void add_segment(struct spool_reader *reader, const uint8_t id[UUID_BYTES], size_t known)
 {
     struct spool_file segment = {.fd = -1};
 
     memcpy(segment.id, id, UUID_BYTES);
-    if (known > 0 && bsearch(&segment, reader->segments, known, sizeof segment, by_age))
+    if (known > 0 && bsearch(&segment, reader->segments, known, sizeof segment, compare_segments) != NULL)
         return;
-    reader->segments = grow(reader->segments, reader->segment_count, &reader->segment_room, sizeof *reader->segments);
+    reader->segments =
+        grow_array(reader->segments, reader->segment_count, &reader->segment_room, sizeof *reader->segments);
     reader->segments[reader->segment_count++] = segment;
 }
 
-/* Looks for segments that are new in the folder. */
-static void list(struct spool_reader *reader)
+/* Adds the segments that are new in the folder. */
+static void list_segments(struct spool_reader *reader)
 {
-    int fd = openat(reader->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    DIR *dir = spool_aside_list(reader->folder, ".");
     size_t known = reader->segment_count;
+    const struct dirent *entry;
     uint8_t id[UUID_BYTES];
-    struct dirent *entry;
 
-    if (!dir) {
-        trouble(reader, NULL, "list");
-        if (fd >= 0)
-            close(fd);
+    if (dir == NULL) {
+        note_trouble(reader, NULL, "list");
         return;
     }
-    while ((entry = readdir(dir))) {
-        if (segment_parse_name(entry->d_name, ".seg", id) == 0)
+    while ((entry = readdir(dir)) != NULL) {
+        if (segment_parse_name(entry->d_name, ".seg", id))
             add_segment(reader, id, known);
         else
-            spool_aside_unborn(reader->folder, entry->d_name);
+            spool_aside_remove_unborn(reader->folder, entry->d_name);
     }
     closedir(dir);
     if (reader->segment_count > known)
-        qsort(reader->segments, reader->segment_count, sizeof *reader->segments, by_age);
+        qsort(reader->segments, reader->segment_count, sizeof *reader->segments, compare_segments);
 }
 
-static void drop_gone(struct spool_reader *reader)
+static void drop_gone_segments(struct spool_reader *reader)
 {
     size_t left = 0;
 
@@ -153,21 +149,23 @@ static void drop_gone(struct spool_reader *reader)
     reader->segment_count = left;
 }
 
-/* RESULT_RETRY and RESULT_FAIL are the position callback's; *OPENED tells whether there is something to read. */
-static enum result open_segment(struct spool_reader *reader, struct spool_file *segment, int *opened, struct err *err)
+/* Opens the segment, unless it is open. Only the position callback's failures are returned; else FD tells. */
+static enum result open_segment(struct spool_reader *reader, struct spool_file *segment, struct err *err)
 {
-    uint64_t position = 0;
-    enum result result = reader->position(reader->context, segment->id, &position, err);
+    uint64_t offset = 0;
+    enum result result;
 
+    if (segment->fd >= 0)
+        return RESULT_OK;
+    result = reader->position(reader->context, segment->id, &offset, err);
     if (result != RESULT_OK)
         return result;
-    *opened = spool_file_open(segment, reader->folder, position) == 0;
-    if (*opened)
-        reader->opened++;
+    if (spool_file_open(segment, reader->folder, offset))
+        reader->batch_opened++;
     else if (errno == ENOENT)
-        segment->gone = 1; /* somebody took it away by hand */
+        segment->gone = true; /* a person removed it */
     else
-        trouble(reader, segment, "open");
+        note_trouble(reader, segment, "open");
     return RESULT_OK;
 }
 
@@ -178,218 +176,214 @@ static void add_damage(struct spool_reader *reader, const struct spool_file *seg
     struct spool_batch *batch = &reader->batch;
     struct spool_damage *damage;
 
-    batch->damages = grow(batch->damages, batch->damage_count, &reader->damage_room, sizeof *batch->damages);
+    batch->damages = grow_array(batch->damages, batch->damage_count, &reader->damage_room, sizeof *batch->damages);
     damage = &batch->damages[batch->damage_count++];
     memcpy(damage->segment, segment->id, UUID_BYTES);
-    damage->offset = segment->read;
+    damage->offset = segment->offset;
     damage->length = length;
 }
 
-/* What is no record in a dead segment: goes to the next record, or to the end. */
-static void step_over(struct spool_reader *reader, struct spool_file *segment)
+/* Goes from bytes of a dead segment that are no record to the next record, or to the end. */
+static void skip_bad_bytes(struct spool_reader *reader, struct spool_file *segment)
 {
-    uint64_t next = spool_file_next_record(segment, segment->read);
+    uint64_t next = spool_file_next_record(segment, segment->offset), length = next - segment->offset;
 
     if (next < segment->size) {
-        if (!segment->keep_whole &&
-            spool_aside_copy(reader->folder, segment->fd, segment->id, segment->read, next - segment->read) != 0)
-            segment->keep_whole = 1; /* a rename needs no space */
-        add_damage(reader, segment, next - segment->read);
-    } else if (segment->read == 0) {
+        if (!segment->move_whole &&
+            !spool_aside_copy(reader->folder, segment->fd, segment->id, segment->offset, length))
+            segment->move_whole = true; /* a rename needs no space */
+        add_damage(reader, segment, length);
+    } else if (segment->offset == 0) {
         add_damage(reader, segment, segment->size);
-    } else if (!spool_file_is_unwritten(segment, segment->read)) {
-        reader->batch.torn++;
     }
-    segment->read = next;
+    segment->offset = next;
 }
 
-static int add_record(struct spool_reader *reader, const struct segment_record *record)
+static void add_record(struct spool_reader *reader, const struct segment_record *record)
 {
     struct spool_batch *batch = &reader->batch;
 
-    batch->records = grow(batch->records, batch->count, &reader->record_room, sizeof *batch->records);
+    batch->records = grow_array(batch->records, batch->count, &reader->record_room, sizeof *batch->records);
     batch->records[batch->count++] = *record;
-    return batch->count >= reader->max_records;
+    reader->batch_full = batch->count >= reader->max_records;
 }
 
-/* Makes room for NEED bytes. Records point into the buffer: it moves only while there are none. */
-static int make_room(struct spool_reader *reader, size_t need)
+/* Whether NEED bytes fit behind the batch's records. The records point into the buffer, so it only grows without any.
+ */
+static bool buffer_has_room(struct spool_reader *reader, size_t need)
 {
-    if (reader->batch.count == 0) {
-        uint8_t *bytes;
-
-        if (reader->room - reader->used >= need)
-            return 0;
-        bytes = realloc(reader->bytes, reader->used + need);
-        if (!bytes)
-            abort();
-        reader->bytes = bytes;
-        reader->room = reader->used + need;
+    if (reader->batch.count == 0 && reader->buffer_bytes - reader->buffer_used < need) {
+        reader->buffer_bytes = reader->buffer_used + need;
+        reader->buffer = memory_resize(reader->buffer, reader->buffer_bytes, 1);
     }
-    return reader->room - reader->used >= need ? 0 : -1;
+    return reader->buffer_bytes - reader->buffer_used >= need;
 }
+
+/* The bytes of a segment that are read into the buffer and not used yet. */
+struct read_ahead {
+    size_t have;
+    size_t chunk; /* to be read at once */
+};
 
 /*
- * Reads on so that at least NEED bytes of the segment, which has them, are in the buffer, where *HAVE are. Returns 1, 0
- * when the batch is full, -1 with errno.
+ * Extends the buffer from AHEAD->have to at least NEED bytes of the segment (which is known to be that long), unless
+ * the batch is full. When the segment became shorter meanwhile, its size is corrected. Returns false with errno.
  */
-static int fill(struct spool_reader *reader, struct spool_file *segment, size_t need, size_t chunk, size_t *have)
+static bool fill_buffer(struct spool_reader *reader, struct spool_file *segment, struct read_ahead *ahead, size_t need)
 {
-    uint64_t left = segment->size - segment->read;
-    size_t want = need > chunk ? need : chunk;
+    uint64_t left = segment->size - segment->offset;
+    size_t want = need > ahead->chunk ? need : ahead->chunk;
 
-    if (make_room(reader, need) != 0)
-        return 0;
+    if (!buffer_has_room(reader, need)) {
+        reader->batch_full = true;
+        return true;
+    }
     if (want > left)
         want = (size_t)left;
-    if (want > reader->room - reader->used)
-        want = reader->room - reader->used;
-    while (*have < need) {
-        ssize_t got =
-            spool_file_read(segment->fd, reader->bytes + reader->used + *have, want - *have, segment->read + *have);
+    if (want > reader->buffer_bytes - reader->buffer_used)
+        want = reader->buffer_bytes - reader->buffer_used;
+    ahead->chunk = READ_BYTES;
+    while (ahead->have < need) {
+        ssize_t got = spool_file_read(segment->fd, reader->buffer + reader->buffer_used + ahead->have,
+                                      want - ahead->have, segment->offset + ahead->have);
 
         if (got < 0)
-            return -1;
+            return false;
         if (got == 0) { /* its writer took back the zeros at the end */
-            segment->size = segment->read + *have;
-            return 1;
+            segment->size = segment->offset + ahead->have;
+            return true;
         }
-        *have += (size_t)got;
+        ahead->have += (size_t)got;
     }
-    return 1;
+    return true;
 }
 
-/* What begins at `read` is no record, or the file ends there. Returns whether there is more to read. */
-static int at_no_record(struct spool_reader *reader, struct spool_file *segment)
+/* No record begins at the segment's offset, or the file ends there. Returns whether there is more to read. */
+static bool pass_no_record(struct spool_reader *reader, struct spool_file *segment)
 {
-    if (segment->dead && (segment->read < segment->size || segment->read == 0))
-        step_over(reader, segment);
-    return segment->dead && segment->read < segment->size;
+    if (segment->dead && (segment->offset < segment->size || segment->offset == 0))
+        skip_bad_bytes(reader, segment);
+    return segment->dead && segment->offset < segment->size;
 }
 
-/* Takes a record that was found. Returns whether there is more to read. */
-static int take(struct spool_reader *reader, struct spool_file *segment, const struct segment_record *record,
-                size_t size)
+/* A record begins at the segment's offset. Returns whether there is more to read. */
+static bool pass_record(struct spool_reader *reader, struct spool_file *segment, const struct segment_record *record,
+                        size_t size)
 {
-    segment->read += size;
+    segment->offset += size;
     if (record->flag == SEGMENT_SEAL) {
-        segment->sealed = 1;
-        return 0;
+        segment->sealed = true;
+        return false;
     }
-    reader->used += size;
-    reader->full = add_record(reader, record);
-    return !reader->full;
+    reader->buffer_used += size;
+    add_record(reader, record);
+    return !reader->batch_full;
 }
 
-/* Reads records until the batch is full, or the segment has no more for now. Returns 0, or -1 with errno. */
-static int read_records(struct spool_reader *reader, struct spool_file *segment)
+/* Reads records until the batch is full, or the segment has no more for now. Returns false with errno. */
+static bool read_records(struct spool_reader *reader, struct spool_file *segment)
 {
-    size_t have = 0, chunk = FIRST_CHUNK, size;
-    struct segment_record record;
-    int more = !segment->sealed && !reader->full, filled;
+    struct read_ahead ahead = {.have = 0, .chunk = FIRST_READ_BYTES};
+    bool more = !segment->sealed && !reader->batch_full;
 
     while (more) {
-        enum segment_found found = segment_get_record(reader->bytes + reader->used, have, segment->id, &record, &size);
+        struct segment_record record;
+        size_t size;
+        enum segment_found found =
+            segment_get_record(reader->buffer + reader->buffer_used, ahead.have, segment->id, &record, &size);
 
         if (found == SEGMENT_GOOD) {
-            have -= size;
-            more = take(reader, segment, &record, size);
-        } else if (found == SEGMENT_SHORT && size <= segment->size - segment->read) {
-            filled = fill(reader, segment, size, chunk, &have);
-            if (filled < 0)
-                return -1;
-            more = filled;
-            reader->full = !filled;
-            chunk = CHUNK;
+            ahead.have -= size;
+            more = pass_record(reader, segment, &record, size);
+        } else if (found == SEGMENT_SHORT && size <= segment->size - segment->offset) {
+            if (!fill_buffer(reader, segment, &ahead, size))
+                return false;
+            more = !reader->batch_full;
         } else {
-            more = at_no_record(reader, segment);
-            have = 0;
+            more = pass_no_record(reader, segment);
+            ahead.have = 0;
         }
     }
-    return 0;
+    return true;
 }
 
-static void add_place(struct spool_reader *reader, const struct spool_file *segment)
+static void add_position(struct spool_reader *reader, const struct spool_file *segment)
 {
     struct spool_batch *batch = &reader->batch;
-    struct spool_place *place;
+    struct spool_position *position;
 
-    batch->places = grow(batch->places, batch->place_count, &reader->place_room, sizeof *batch->places);
-    place = &batch->places[batch->place_count++];
-    memcpy(place->segment, segment->id, UUID_BYTES);
-    place->position = segment->read;
-    if (reader->opened >= BATCH_SEGMENTS)
-        reader->full = 1;
+    batch->positions =
+        grow_array(batch->positions, batch->position_count, &reader->position_room, sizeof *batch->positions);
+    position = &batch->positions[batch->position_count++];
+    memcpy(position->segment, segment->id, UUID_BYTES);
+    position->offset = segment->offset;
+    if (reader->batch_opened >= BATCH_SEGMENTS)
+        reader->batch_full = true;
 }
 
 /* Reads what one segment has. The order matters: first the lock, then the size, then the bytes. */
 static void read_segment(struct spool_reader *reader, struct spool_file *segment)
 {
-    uint64_t before = segment->read;
+    uint64_t before = segment->offset;
 
     if (!segment->dead && lock_take(segment->fd))
-        segment->dead = 1;
+        segment->dead = true;
     else if (!segment->dead && errno != EAGAIN && errno != EACCES)
-        trouble(reader, segment, "lock");
-    if (!segment->ended && (spool_file_look(segment) != 0 || read_records(reader, segment) != 0))
-        trouble(reader, segment, "read");
-    else if (segment->dead && (segment->sealed || segment->read >= segment->size))
-        segment->ended = 1;
-    if (segment->ended || segment->read != before)
-        add_place(reader, segment);
+        note_trouble(reader, segment, "lock");
+    if (!segment->ended && (!spool_file_update_size(segment) || !read_records(reader, segment)))
+        note_trouble(reader, segment, "read");
+    else if (segment->dead && (segment->sealed || segment->offset >= segment->size))
+        segment->ended = true;
+    if (segment->ended || segment->offset != before)
+        add_position(reader, segment);
 }
 
 /* Visits every segment that this batch has not visited yet, until it is full. */
-static enum result gather(struct spool_reader *reader, struct err *err)
+static enum result read_segments(struct spool_reader *reader, struct err *err)
 {
     enum result result = RESULT_OK;
 
-    for (size_t i = 0; i < reader->segment_count && !reader->full && result == RESULT_OK; i++) {
+    for (size_t i = 0; i < reader->segment_count && !reader->batch_full && result == RESULT_OK; i++) {
         struct spool_file *segment = &reader->segments[i];
-        int opened = segment->fd >= 0;
 
-        if (segment->turn == reader->turn)
+        if (segment->batch == reader->batch_number)
             continue;
-        segment->turn = reader->turn;
-        if (!opened)
-            result = open_segment(reader, segment, &opened, err);
-        if (opened)
+        segment->batch = reader->batch_number;
+        result = open_segment(reader, segment, err);
+        if (segment->fd >= 0)
             read_segment(reader, segment);
     }
-    drop_gone(reader);
+    drop_gone_segments(reader);
     return result;
 }
 
 static void begin_batch(struct spool_reader *reader, size_t max_records, size_t max_bytes)
 {
     struct spool_batch *batch = &reader->batch;
-    size_t room = max_bytes > FIRST_CHUNK ? max_bytes : FIRST_CHUNK;
+    size_t bytes = max_bytes > FIRST_READ_BYTES ? max_bytes : FIRST_READ_BYTES;
 
-    if (reader->room != room) { /* also after a record that was larger */
-        free(reader->bytes);
-        reader->bytes = malloc(room);
-        if (!reader->bytes)
-            abort();
-        reader->room = room;
+    if (reader->buffer_bytes != bytes) { /* also after a record that was larger */
+        free(reader->buffer);
+        reader->buffer = memory_resize(NULL, bytes, 1);
+        reader->buffer_bytes = bytes;
     }
-    batch->count = batch->place_count = batch->damage_count = batch->torn = 0;
+    batch->count = batch->position_count = batch->damage_count = 0;
     reader->max_records = max_records;
-    reader->used = reader->opened = 0;
-    reader->full = reader->troubled = 0;
-    reader->turn++;
+    reader->buffer_used = reader->batch_opened = 0;
+    reader->batch_full = reader->batch_troubled = false;
+    reader->batch_number++;
 }
 
-/* Removes what `kept` holds too long, now and then. */
-static void expire(struct spool_reader *reader)
+/* Cleans up `kept` every EXPIRE_SECONDS, or every KEEP_SEALED seconds when that is less and not 0. */
+static void expire_kept(struct spool_reader *reader)
 {
-    unsigned pause = reader->keep_sealed < EXPIRE_SECONDS ? reader->keep_sealed : EXPIRE_SECONDS;
-    struct timespec now;
+    unsigned keep = reader->keep_sealed, pause = keep > 0 && keep < EXPIRE_SECONDS ? keep : EXPIRE_SECONDS;
+    int64_t now = clock_monotonic_ms();
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (reader->expired && now.tv_sec - reader->expired < (time_t)(pause ? pause : EXPIRE_SECONDS))
+    if (now < reader->expire_ms)
         return;
-    reader->expired = now.tv_sec + !now.tv_sec;
-    spool_aside_expire(reader->folder, reader->keep_sealed);
+    reader->expire_ms = now + (int64_t)pause * 1000;
+    spool_aside_expire(reader->folder, keep);
 }
 
 enum result spool_reader_next(struct spool_reader *reader, size_t max_records, size_t max_bytes,
@@ -398,82 +392,81 @@ enum result spool_reader_next(struct spool_reader *reader, size_t max_records, s
     enum result result;
 
     *batch = &reader->batch;
-    if (reader->pending) {
-        reader->batch.damage_count = reader->batch.torn = 0;
+    if (reader->batch_pending) {
+        reader->batch.damage_count = 0;
         return RESULT_OK;
     }
-    expire(reader);
+    expire_kept(reader);
     begin_batch(reader, max_records, max_bytes);
-    result = gather(reader, err);
-    if (result == RESULT_OK && !reader->full) {
-        list(reader);
-        result = gather(reader, err);
+    result = read_segments(reader, err);
+    if (result == RESULT_OK && !reader->batch_full) {
+        list_segments(reader);
+        result = read_segments(reader, err);
     }
-    reader->pending = reader->batch.place_count > 0;
-    return reader->pending ? RESULT_OK : result;
+    reader->batch_pending = reader->batch.position_count > 0;
+    return reader->batch_pending ? RESULT_OK : result;
 }
 
 /* ---- after recording ---- */
 
-/* Removes an ended segment, whose lock we hold. Returns 0, or -1 with errno. */
-static int remove_segment(struct spool_reader *reader, struct spool_file *segment)
+/* Removes an ended segment, whose lock we hold. Returns false with errno. */
+static bool remove_segment(struct spool_reader *reader, struct spool_file *segment)
 {
     uint64_t size = segment->size;
     char name[SEGMENT_NAME_BYTES];
-    int failed;
+    bool removed;
 
-    if (spool_file_look(segment) != 0)
-        return -1;
-    if (segment->size > size) { /* against all promises: read on */
-        segment->ended = segment->sealed = 0;
-        return 0;
+    if (!spool_file_update_size(segment))
+        return false;
+    if (segment->size > size) { /* somebody wrote to it without the lock: read on */
+        segment->ended = segment->sealed = false;
+        return true;
     }
-    segment_name(segment->id, ".seg", name);
-    if (segment->keep_whole)
-        failed = spool_aside_move(reader->folder, segment->fd, segment->id, SPOOL_DAMAGED);
+    if (segment->move_whole)
+        removed = spool_aside_move(reader->folder, segment->fd, segment->id, SPOOL_DAMAGED);
     else if (reader->keep_sealed > 0)
-        failed = spool_aside_move(reader->folder, segment->fd, segment->id, SPOOL_KEPT);
+        removed = spool_aside_move(reader->folder, segment->fd, segment->id, SPOOL_KEPT);
     else
-        failed = unlinkat(reader->folder, name, 0);
-    segment->gone = !failed || errno == ENOENT;
-    return segment->gone ? 0 : -1;
+        removed = unlinkat(reader->folder, segment_name(segment->id, ".seg", name), 0) == 0;
+    segment->gone = removed || errno == ENOENT;
+    return segment->gone;
 }
 
 void spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUID_BYTES], size_t *forget_count)
 {
     reader->forget_count = 0;
-    for (size_t i = 0; reader->pending && i < reader->segment_count; i++) {
+    for (size_t i = 0; reader->batch_pending && i < reader->segment_count; i++) {
         struct spool_file *segment = &reader->segments[i];
 
-        if (segment->ended && remove_segment(reader, segment) != 0)
-            trouble(reader, segment, "remove");
+        if (segment->ended && !remove_segment(reader, segment))
+            note_trouble(reader, segment, "remove");
         if (!segment->gone)
             continue;
-        reader->forget = grow(reader->forget, reader->forget_count, &reader->forget_room, sizeof *reader->forget);
+        reader->forget = grow_array(reader->forget, reader->forget_count, &reader->forget_room, sizeof *reader->forget);
         memcpy(reader->forget[reader->forget_count++], segment->id, UUID_BYTES);
     }
-    drop_gone(reader);
-    reader->pending = 0;
+    drop_gone_segments(reader);
+    reader->batch_pending = false;
     *forget = (const uint8_t(*)[UUID_BYTES])reader->forget;
     *forget_count = reader->forget_count;
 }
 
 const struct err *spool_reader_trouble(const struct spool_reader *reader)
 {
-    return reader->troubled ? &reader->trouble : NULL;
+    return reader->batch_troubled ? &reader->trouble : NULL;
 }
 
 void spool_reader_free(struct spool_reader *reader)
 {
-    if (!reader)
+    if (reader == NULL)
         return;
     for (size_t i = 0; i < reader->segment_count; i++)
         if (reader->segments[i].fd >= 0)
             close(reader->segments[i].fd);
     free(reader->segments);
-    free(reader->bytes);
+    free(reader->buffer);
     free(reader->batch.records);
-    free(reader->batch.places);
+    free(reader->batch.positions);
     free(reader->batch.damages);
     free(reader->forget);
     free(reader);

@@ -35,14 +35,14 @@ static struct element place_segment(const void *context, size_t index, uint64_t 
     const struct spool_batch *batch = context;
 
     (void)spare;
-    return (struct element){batch->places[index].segment, UUID_BYTES};
+    return (struct element){batch->positions[index].segment, UUID_BYTES};
 }
 
 static struct element place_position(const void *context, size_t index, uint64_t *spare)
 {
     const struct spool_batch *batch = context;
 
-    *spare = htobe64(batch->places[index].position);
+    *spare = htobe64(batch->positions[index].offset);
     return (struct element){spare, sizeof *spare};
 }
 
@@ -161,8 +161,8 @@ enum result store_record_begin(struct store *store, const struct spool_batch *ba
 {
     struct sql_params params = {0};
 
-    sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, batch, batch->place_count, place_segment);
-    sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, batch, batch->place_count, place_position);
+    sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, batch, batch->position_count, place_segment);
+    sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, batch, batch->position_count, place_position);
     call_records(&params, batch, judged);
     sql_params_text(&params, OID_BOOL, notify ? "true" : "false");
     return database_send(store->database,

@@ -86,11 +86,7 @@ enum result inspect_spool(struct inspection *look, const struct conf *conf, cons
     find_worker(look);
     look->stopped = faccessat(look->folder, SPOOL_STOPPED, F_OK, 0) == 0;
     answer_counts_read(look->folder, &look->answers);
-    if (spool_depth(look->folder, recorded, facts, &look->depth) != 0) {
-        err_set_errno(err, "cannot list the spool %s", conf->spool);
-        return RESULT_FAIL;
-    }
-    return RESULT_OK;
+    return spool_depth_count(look->folder, recorded, facts, &look->depth, err);
 }
 
 void inspect_close(struct inspection *look)

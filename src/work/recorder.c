@@ -126,8 +126,8 @@ static struct group take_group(struct recorder *recorder, const struct spool_bat
     struct group group = {{.records = batch->records + first, .count = end - first}, recorder->judged + first};
 
     if (end == batch->count) {
-        group.batch.places = batch->places;
-        group.batch.place_count = batch->place_count;
+        group.batch.positions = batch->positions;
+        group.batch.position_count = batch->position_count;
     }
     for (size_t i = 0; i < group.batch.count; i++)
         judge(&group.batch.records[i], &group.judged[i]);
@@ -317,7 +317,7 @@ enum result recorder_step(struct recorder *recorder, size_t *recorded, struct er
     *recorded = batch->count;
     if (batch->count > 0)
         keep_pace(recorder, batch->count);
-    if (batch->count > 0 || batch->place_count > 0)
+    if (batch->count > 0 || batch->position_count > 0)
         result = record(recorder, batch, err);
     say_trouble(recorder);
     return result;

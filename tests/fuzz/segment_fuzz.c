@@ -32,9 +32,9 @@ static size_t walk(const uint8_t *bytes, size_t length, const uint8_t segment[UU
         switch (segment_get_record(bytes + at, left, segment, &record, &size)) {
         case SEGMENT_GOOD:
             must(size <= left && size == segment_record_bytes(&record));
-            must((const uint8_t *)record.label == bytes + at + SEGMENT_HEAD_BYTES);
+            must((const uint8_t *)record.body == bytes + at + SEGMENT_RECORD_HEADER_BYTES);
             must((const uint8_t *)record.body + record.body_length == bytes + at + size);
-            must(record.label_length <= SEGMENT_LABEL_BYTES && record.body_length <= SEGMENT_BODY_BYTES);
+            must(record.body_length <= SEGMENT_BODY_BYTES);
             found++;
             at += size;
             break;
@@ -54,22 +54,18 @@ static size_t walk(const uint8_t *bytes, size_t length, const uint8_t segment[UU
 /* Whatever is put comes back, also when it is read as part of more. */
 static void round_trip(const uint8_t *data, size_t size, const uint8_t segment[UUID_BYTES])
 {
-    struct segment_record record = {.flag = size % SEGMENT_SEAL, .label = (const char *)data}, read;
+    struct segment_record record = {.flag = size % SEGMENT_SEAL, .body = (const char *)data, .body_length = size}, read;
     size_t length, used;
     uint8_t *bytes;
 
-    record.label_length = size < 32 ? size : 32;
-    record.body = (const char *)data + record.label_length;
-    record.body_length = size - record.label_length;
     memcpy(record.id, segment, UUID_BYTES);
     bytes = malloc(segment_record_bytes(&record) + 3);
     must(bytes != NULL);
     length = segment_put_record(bytes, segment, &record);
     memset(bytes + length, 0xf5, 3);
     must(segment_get_record(bytes, length + 3, segment, &read, &used) == SEGMENT_GOOD && used == length);
-    must(read.flag == record.flag && read.label_length == record.label_length &&
-         read.body_length == record.body_length);
-    must(memcmp(read.label, data, size) == 0);
+    must(read.flag == record.flag && read.body_length == size);
+    must(memcmp(read.body, data, size) == 0);
     must(segment_get_record(bytes, length - 1, segment, &read, &used) == SEGMENT_SHORT && used >= length);
     must(walk(bytes, length, segment) == 1);
     free(bytes);
@@ -112,8 +108,7 @@ static void run_file(const char *path)
 /* Three records and a seal. Returns the length. */
 static size_t make_seed(uint8_t *bytes, const uint8_t segment[UUID_BYTES])
 {
-    struct segment_record record = {
-        .label = "shop", .label_length = 4, .body = "{\"module\":\"MOIM\"}", .body_length = 17};
+    struct segment_record record = {.body = "{\"module\":\"MOIM\"}", .body_length = 17};
     size_t length = SEGMENT_HEADER_BYTES;
 
     segment_put_header(bytes, segment);

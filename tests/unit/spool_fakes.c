@@ -278,12 +278,12 @@ enum result fake_append_one(struct spool_writer *writer, size_t length, uint8_t 
     return fake_append(writer, &record, 1);
 }
 
-int fake_tend(struct spool_writer *writer)
+int fake_seal_due(struct spool_writer *writer)
 {
     int left;
 
     fake.armed = 1;
-    left = spool_writer_tend(writer);
+    left = spool_writer_seal_due(writer);
     fake.armed = 0;
     return left;
 }

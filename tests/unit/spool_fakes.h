@@ -40,7 +40,7 @@ void fake_reset(void);
 /* The writer's functions, with the fakes armed. FAKE_APPEND_ONE appends an event of LENGTH bytes; *ID is it. */
 enum result fake_append(struct spool_writer *writer, const struct segment_record *records, size_t count);
 enum result fake_append_one(struct spool_writer *writer, size_t length, uint8_t id[UUID_BYTES]);
-int fake_tend(struct spool_writer *writer);
+int fake_seal_due(struct spool_writer *writer);
 void fake_end(struct spool_writer *writer);
 
 /* Drains the spool. Whether everything in it reads well, and these ids are there. */

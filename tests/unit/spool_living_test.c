@@ -110,8 +110,7 @@ static void test_two_writers(void)
     let_append(&two, ids[0]);
     end_of_life(&two, SIGKILL);
     ok(rig_drain(reader, &database) >= 0 && rig_is_empty(&rig), "the one that was killed is, too");
-    ok(database.id_count == 41 && database.again == 0 && database.broken == 0 && database.torn == 0 &&
-           rig_has(&database, ids[0]),
+    ok(database.id_count == 41 && database.again == 0 && database.broken == 0 && rig_has(&database, ids[0]),
        "all came, each once");
     spool_reader_free(reader);
     rig_database_free(&database);
@@ -216,7 +215,7 @@ static void test_incomplete(void)
         fine &= rig_drain(reader, &database) >= 0 && database.id_count == whole && !rig_is_empty(&rig);
         rig_tell(slow_orders[1]);
     }
-    ok(fine && database.torn == 0 && database.damages == 0, "half a record of a living writer is waited for");
+    ok(fine && database.damages == 0, "half a record of a living writer is waited for");
     kill(writer, SIGKILL);
     rig_wait(writer);
     ok(rig_drain(reader, &database) == 1 && rig_is_empty(&rig) && rig_has_just(&database, &segment, "11"),
@@ -409,7 +408,7 @@ static void read_a_little(const struct rig *rig, struct rig_database *database, 
     for (unsigned batches = roll(seed) % 8; batches > 0; batches--) {
         const struct spool_batch *batch = rig_next(reader, 1 + roll(seed) % 30, 20000);
 
-        if (!batch || (batch->count == 0 && batch->place_count == 0))
+        if (!batch || (batch->count == 0 && batch->position_count == 0))
             break;
         if (batches == 1 && roll(seed) % 2)
             rig_record(database, batch);

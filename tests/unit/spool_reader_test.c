@@ -50,9 +50,9 @@ static void test_whole(void)
     rig_segment_save(&rig, &segment, segment.length);
     ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "111"),
        "a dead writer's events are read");
-    ok(rig_is_empty(&rig) && database.torn == 0 && database.damages == 0 && database.forgotten == 1,
+    ok(rig_is_empty(&rig) && database.damages == 0 && database.forgotten == 1,
        "its segment is unlinked, and is to be forgotten");
-    ok(database.places[0].position == segment.length, "the position is its end");
+    ok(database.positions[0].offset == segment.length, "the position is its end");
     rig_segment_free(&segment);
     rig_database_free(&database);
     rig_segment_make(&segment, 2, 100);
@@ -60,12 +60,11 @@ static void test_whole(void)
     rig_segment_save(&rig, &segment, segment.length);
     ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "11"),
        "a sealed one's, too, without the seal");
-    ok(rig_is_empty(&rig) && database.places[0].position == segment.length, "the position is behind the seal");
+    ok(rig_is_empty(&rig) && database.positions[0].offset == segment.length, "the position is behind the seal");
     rig_segment_free(&segment);
     rig_segment_make(&segment, 0, 0);
     rig_segment_save(&rig, &segment, segment.length);
-    ok(rig_drain_once(&rig, &database) == 1 && rig_is_empty(&rig) && database.torn == 0,
-       "one without events is unlinked");
+    ok(rig_drain_once(&rig, &database) == 1 && rig_is_empty(&rig), "one without events is unlinked");
     rig_segment_free(&segment);
     rig_database_free(&database);
     rig_close(&rig);
@@ -88,7 +87,7 @@ static void test_batches(void)
         rig_segment_save(&rig, &segments[i], segments[i].length);
     reader = spool_reader_new(rig.folder, 0, rig_position, &database);
     batch = rig_next(reader, 6, 1 << 20);
-    ok(batch && batch->count == 6 && batch->place_count == 2, "a batch takes what it may, from two segments");
+    ok(batch && batch->count == 6 && batch->position_count == 2, "a batch takes what it may, from two segments");
     ok(rig_settle(reader, &database, batch) == 1 && rig_count(&rig, ".", ".seg") == 4, "the first one is done with");
     ok(database.asked == 2, "the database was asked for the two that were looked at");
     batch = rig_next(reader, 100, 40000);
@@ -124,7 +123,7 @@ static void test_many_segments(void)
     }
     reader = spool_reader_new(rig.folder, 0, rig_position, &database);
     batch = rig_next(reader, 1000, 1 << 20);
-    ok(batch && batch->place_count < 200, "of many small segments, a batch keeps only so many open");
+    ok(batch && batch->position_count < 200, "of many small segments, a batch keeps only so many open");
     ok(rig_drain(reader, &database) > 0 && database.id_count == 300 && rig_is_empty(&rig), "all are read in the end");
     spool_reader_free(reader);
     rig_database_free(&database);
@@ -213,7 +212,7 @@ static void test_dies_before_unlink(void)
     ok(rig_count(&rig, ".", ".seg") == 1, "a reader died between the commit and the unlink");
     reader = spool_reader_new(rig.folder, 0, rig_position, &database);
     batch = rig_next(reader, 100, 1 << 20);
-    ok(batch && batch->count == 0 && batch->place_count == 1, "the next one delivers nothing again");
+    ok(batch && batch->count == 0 && batch->position_count == 1, "the next one delivers nothing again");
     ok(rig_settle(reader, &database, batch) == 1 && rig_is_empty(&rig), "and unlinks the segment");
     ok(database.again == 0 && rig_has_just(&database, &segment, "111"), "each was recorded once");
     spool_reader_free(reader);
@@ -225,11 +224,11 @@ static void test_dies_before_unlink(void)
 /* Reads a segment of three whose position is given. Returns how many of its events came. */
 static size_t read_from(const struct rig *rig, const struct rig_segment *segment, uint64_t position)
 {
-    struct rig_database database = {.place_count = 1};
+    struct rig_database database = {.position_count = 1};
     size_t came;
 
-    memcpy(database.places[0].segment, segment->id, UUID_BYTES);
-    database.places[0].position = position;
+    memcpy(database.positions[0].segment, segment->id, UUID_BYTES);
+    database.positions[0].offset = position;
     rig_segment_save(rig, segment, segment->length);
     came = rig_drain_once(rig, &database) == 1 && rig_is_empty(rig) && !database.damages && !database.broken
                ? database.id_count
@@ -313,7 +312,7 @@ static void test_unlink_fails(void)
     spool_reader_done(reader, &forget, &count);
     ok(count == 0 && spool_reader_trouble(reader), "an unlink fails: %s", spool_reader_trouble(reader)->text);
     batch = rig_next(reader, 100, 1 << 20);
-    ok(batch && batch->count == 0 && batch->place_count == 1, "the segment comes again, without events");
+    ok(batch && batch->count == 0 && batch->position_count == 1, "the segment comes again, without events");
     ok(rig_settle(reader, &database, batch) == 1 && rig_is_empty(&rig) && !spool_reader_trouble(reader),
        "and is unlinked");
     spool_reader_free(reader);

@@ -128,7 +128,7 @@ static char body_byte(const uint8_t id[UUID_BYTES], size_t i)
 
 struct segment_record rig_event(size_t length)
 {
-    struct segment_record record = {.flag = SEGMENT_WHOLE, .label = "shop", .label_length = 4, .body_length = length};
+    struct segment_record record = {.flag = SEGMENT_WHOLE, .body_length = length};
     char *body = malloc(length + 1);
 
     check(body != NULL, "malloc");
@@ -159,7 +159,7 @@ int rig_is_intact(const struct segment_record *record)
     for (size_t i = 0; i < record->body_length; i++)
         if (record->body[i] != body_byte(record->id, i))
             return 0;
-    return record->label_length == 4 && memcmp(record->label, "shop", 4) == 0;
+    return 1;
 }
 
 void rig_segment_new(struct rig_segment *segment)
@@ -257,21 +257,21 @@ void rig_database_free(struct rig_database *database)
     memset(database, 0, sizeof *database);
 }
 
-static struct spool_place *place_of(struct rig_database *database, const uint8_t segment[UUID_BYTES])
+static struct spool_position *position_of(struct rig_database *database, const uint8_t segment[UUID_BYTES])
 {
-    for (size_t i = 0; i < database->place_count; i++)
-        if (memcmp(database->places[i].segment, segment, UUID_BYTES) == 0)
-            return &database->places[i];
+    for (size_t i = 0; i < database->position_count; i++)
+        if (memcmp(database->positions[i].segment, segment, UUID_BYTES) == 0)
+            return &database->positions[i];
     return NULL;
 }
 
-enum result rig_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
+enum result rig_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *offset, struct err *err)
 {
     struct rig_database *database = context;
-    const struct spool_place *place = place_of(database, segment);
+    const struct spool_position *known = position_of(database, segment);
 
     database->asked++;
-    *position = place ? place->position : 0;
+    *offset = known ? known->offset : 0;
     if (database->answer != RESULT_OK)
         err_set(err, "the database is away");
     return database->answer;
@@ -304,17 +304,16 @@ void rig_record(struct rig_database *database, const struct spool_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++)
         record_one(database, &batch->records[i]);
-    for (size_t i = 0; i < batch->place_count; i++) {
-        struct spool_place *place = place_of(database, batch->places[i].segment);
+    for (size_t i = 0; i < batch->position_count; i++) {
+        struct spool_position *position = position_of(database, batch->positions[i].segment);
 
-        if (!place && database->place_count == sizeof database->places / sizeof *database->places)
+        if (!position && database->position_count == sizeof database->positions / sizeof *database->positions)
             check(0, "too many segments for this rig");
-        if (!place)
-            place = &database->places[database->place_count++];
-        *place = batch->places[i];
+        if (!position)
+            position = &database->positions[database->position_count++];
+        *position = batch->positions[i];
     }
     database->damages += batch->damage_count;
-    database->torn += batch->torn;
     if (batch->damage_count > 0)
         database->damage = batch->damages[batch->damage_count - 1];
 }
@@ -357,7 +356,7 @@ int rig_drain(struct spool_reader *reader, struct rig_database *database)
     int batches = 0;
 
     while ((batch = rig_next(reader, 100, 1 << 20))) {
-        int empty = batch->count == 0 && batch->place_count == 0;
+        int empty = batch->count == 0 && batch->position_count == 0;
 
         if (!empty)
             rig_settle(reader, database, batch);

@@ -87,13 +87,13 @@ void rig_hear(int fd);
 /* ---- the stand-in for the database ---- */
 
 struct rig_database {
-    struct spool_place places[4096];
-    size_t place_count;
+    struct spool_position positions[4096];
+    size_t position_count;
     uint8_t (*ids)[UUID_BYTES]; /* in the order of recording, each once */
     size_t id_count, id_room;
     size_t again;  /* records that were there already */
     size_t broken; /* bodies that are not what the id wants */
-    size_t damages, torn, forgotten;
+    size_t damages, forgotten;
     struct spool_damage damage; /* the last one */
     enum result answer;         /* of the position callback */
     int asked;
@@ -104,7 +104,7 @@ void rig_database_free(struct rig_database *database);
 /* The callback for spool_reader_new, with the database as its context. */
 spool_position_fn rig_position;
 
-/* Commits the batch: the records, and then the places. */
+/* Commits the batch: the records, and then the positions. */
 void rig_record(struct rig_database *database, const struct spool_batch *batch);
 
 int rig_has(const struct rig_database *database, const uint8_t id[UUID_BYTES]);
