@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Starts workers. Under FastCGI the helper, a child of the responder, looks each second whether a process holds the
+ * Starts workers. Under FastCGI the helper, a child of the responder, checks each second whether a process holds the
  * spool's worker lock, and starts a worker when none does. Why the helper is a process:
  *
  * - The responder faces the net and is to be confined so that it cannot run programs. Whoever starts the worker must
@@ -48,7 +48,7 @@
 #define LASTING_MS 60000 /* a worker or helper that ran this long started well */
 #define FIRST_WAIT_MS 2000
 #define LONGEST_WAIT_MS 60000
-#define CHECK_MS 1000          /* how often the helper looks */
+#define CHECK_MS 1000          /* between two checks of the helper */
 #define LOCK_WAIT_SECONDS 1200 /* longer than `candhook work --once` takes: 900 and what its last attempts need */
 
 extern char **environ;
@@ -273,7 +273,7 @@ static void on_lock_alarm(int number)
     (void)number; /* only ends the wait for the lock */
 }
 
-/* Waits for the worker's lock. Returns false after LOCK_WAIT_SECONDS: a worker that runs so long is not `--once`, and
+/* Waits for the worker's lock. Returns false after LOCK_WAIT_SECONDS: a worker that runs this long is not `--once`, and
  * reads the spool by itself. */
 static bool wait_for_worker_lock(int worker_lock)
 {
