@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 #define OPS 4096
-#define FILES 64
-#define FILE_BYTES (1u << 20)
+#define FILES 24
+#define FILE_BYTES (128u << 10)
 #define DATA_BYTES (32u << 20)
 #define BLOCK 512u
 #define VARIANTS 6 /* of each prefix: nothing that was not synced, all of it, and at random */
@@ -85,9 +85,7 @@ ssize_t __real_pwrite(int fd, const void *bytes, size_t length, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset);
 ssize_t __real_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
 ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
-int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
-int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_ftruncate(int fd, off_t length);
 int __wrap_ftruncate(int fd, off_t length);
@@ -202,7 +200,7 @@ static void note_file_op(enum op_kind kind, int fd, uint64_t offset)
 int __wrap_fdatasync(int fd)
 {
     note_file_op(OP_SYNC, fd, 0);
-    return __real_fdatasync(fd);
+    return 0; /* the power cuts are of the model: nothing has to reach the real disk */
 }
 
 int __wrap_fsync(int fd)
@@ -211,7 +209,7 @@ int __wrap_fsync(int fd)
         add_op(OP_SYNC_FOLDER);
     else
         note_file_op(OP_SYNC, fd, 0);
-    return __real_fsync(fd);
+    return 0;
 }
 
 int __wrap_ftruncate(int fd, off_t length)
