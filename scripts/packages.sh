@@ -15,7 +15,6 @@ libfcgi-dev
 libcjson-dev
 libpq-dev
 libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev
-libini-config-dev
 libxxhash-dev
 nettle-dev
 '

@@ -24,11 +24,11 @@ sub default_of ($c) {
 
 my ($table) = slurp('src/conf/conf_keys.c') =~ /conf_keys\[CONF_KEY_COUNT\] = \{\n(.*?)\n\};/s or die "no table\n";
 my (@names, %kind, %default, %row);
-while ($table =~ /\{"(\w+)",\s*CONF_(\w+),\s*PLACE\((\w+)\),\s*(.*?),\s*([^,]+),\s*([^,]+),\s*"([^"]+)"\}/gs) {
-    my ($name, $kind, $place, $fallback) = ($1, $2, $3, $4);
+while ($table =~ /\{"(\w+)",\s*CONF_(\w+),\s*OFFSET\((\w+)\),\s*(.*?),\s*([^,]+),\s*([^,]+),\s*"([^"]+)"\}/gs) {
+    my ($name, $kind, $member, $fallback) = ($1, $2, $3, $4);
     push @names, $name;
     $kind{$name} = $kind;
-    is $place, $name, "$name is stored in the member of its name";
+    is $member, $name, "$name is stored in the member of its name";
     $default{$name} = default_of($fallback);
 }
 is scalar @names, () = $table =~ /^ *\{"/mg, 'every row of the table was understood';

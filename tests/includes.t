@@ -52,7 +52,6 @@ my @boundaries = (
     [ 'cJSON',         qr/cJSON/,                  [ 'src/event/event.c', 'src/event/event_edit.c', 'src/event/json_write.c' ] ],
     [ 'libcurl',       qr/curl/,                   [ 'src/http/http.c', 'src/http/http_inside.h', 'src/http/http_pool.c' ] ],
     [ 'nettle',        qr/nettle/,                 ['src/base/digest.c'] ],
-    [ 'libini_config', qr/ini_|collection|ref_array/, ['src/conf/conf.c'] ],
     [ 'event_inside.h', qr/event_inside\.h/,       [ map { "src/event/$_.c" } qw(event event_edit event_scan json_write) ] ],
     [ 'http_inside.h', qr/http_inside\.h/,         [ 'src/http/http.c', 'src/http/http_pool.c' ] ],
     [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf/conf.c', 'src/conf/conf_keys.c' ] ],

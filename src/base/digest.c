@@ -1,11 +1,11 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * Digests and random words.
  */
 #include <config.h>
 
 #include "base/digest.h"
+
+#include "base/memory.h"
 
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
@@ -14,14 +14,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-static char *encode(const uint8_t *bytes, size_t length)
+static char *encode_base64url(const uint8_t *bytes, size_t length)
 {
     struct base64_encode_ctx context;
-    char *text = malloc(BASE64_ENCODE_LENGTH(length) + BASE64_ENCODE_FINAL_LENGTH + 1);
+    char *text = memory_allocate(BASE64_ENCODE_LENGTH(length) + BASE64_ENCODE_FINAL_LENGTH + 1);
     size_t written;
 
-    if (text == NULL)
-        abort();
     base64url_encode_init(&context);
     written = base64_encode_update(&context, text, length, bytes);
     written += base64_encode_final(&context, text + written);
@@ -39,18 +37,18 @@ char *digest_sha256_base64url(const void *bytes, size_t length)
     sha256_init(&context);
     sha256_update(&context, length, bytes);
     sha256_digest(&context, sizeof digest, digest);
-    return encode(digest, sizeof digest);
+    return encode_base64url(digest, sizeof digest);
 }
 
-/* Up to 256 bytes are given whole or not at all, and without an interruption, once the system has booted. */
-char *digest_random_base64url(size_t bytes)
+/* getrandom(2) gives up to 256 bytes whole, and no signal interrupts it. */
+char *digest_random_base64url(size_t count)
 {
     uint8_t random[256];
     char *text;
 
-    if (bytes == 0 || bytes > sizeof random || getrandom(random, bytes, 0) != (ssize_t)bytes)
+    if (count == 0 || count > sizeof random || getrandom(random, count, 0) != (ssize_t)count)
         abort();
-    text = encode(random, bytes);
+    text = encode_base64url(random, count);
     explicit_bzero(random, sizeof random);
     return text;
 }

@@ -1,18 +1,18 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Digests and random words, as base64url without padding (RFC 4648): letters, digits, - and _, fit for a URL. The only
- * module that knows nettle.
+ * Digests and random texts as base64url without padding (RFC 4648): letters, digits, - and _, which stand in a URL as
+ * they are. The only module that knows nettle.
  */
 #ifndef CANDHOOK_DIGEST_H
 #define CANDHOOK_DIGEST_H
 
 #include <stddef.h>
 
-/* SHA-256 of LENGTH bytes as base64url: 43 characters, allocated. */
+/* Returns SHA-256 of LENGTH bytes as base64url: 43 characters, allocated. */
 char *digest_sha256_base64url(const void *bytes, size_t length);
 
-/* BYTES bytes (1 to 256) from the system's random source as base64url, allocated: 43 characters for 32 bytes. */
-char *digest_random_base64url(size_t bytes);
+/* Returns COUNT bytes (1 to 256) of the system's random source as base64url, allocated: 43 characters for 32 bytes. */
+char *digest_random_base64url(size_t count);
 
 #endif

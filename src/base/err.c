@@ -1,7 +1,5 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * Descriptions of failures.
  */
 #include <config.h>
 

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What every module that can fail returns, and where it describes the failure.
- * Modules describe; only the programs' top level logs, once.
+ * What every function that can fail returns, and where it describes the failure. Modules describe; only the programs'
+ * top level logs, once.
  */
 #ifndef CANDHOOK_ERR_H
 #define CANDHOOK_ERR_H
@@ -11,8 +11,8 @@
 
 enum result {
     RESULT_OK,
-    RESULT_RETRY, /* did not work now, may work later */
-    RESULT_FAIL   /* will not work until somebody changes something */
+    RESULT_RETRY, /* failed now, may succeed later */
+    RESULT_FAIL   /* fails until somebody changes something */
 };
 
 /* One line for people, without a full stop and without secrets. */

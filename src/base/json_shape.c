@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Is a body visibly one whole object? One pass that knows strings and depth, and nothing else of JSON: whether a
- * bracket is closed by a brace, or what stands between them, is event.c's to judge. What is cut off anywhere is never
- * whole.
+ * One pass that knows strings and depth, and nothing else of JSON: whether a bracket is closed by a brace, or what
+ * stands between them, is event.c's to judge. A body that was cut off anywhere is never whole.
  */
 #include <config.h>
 
@@ -11,13 +10,15 @@
 
 #include <string.h>
 
-static int is_space(char c)
+static const char *skip_json_space(const char *at, const char *end)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+        at++;
+    return at;
 }
 
-/* From a first brace to behind the one that closes it; NULL when there is none. */
-static const char *skip_object(const char *at, const char *end)
+/* Returns the address behind the brace that closes the one at AT; NULL when there is none. */
+static const char *skip_json_object(const char *at, const char *end)
 {
     size_t depth = 0;
 
@@ -45,21 +46,18 @@ static const char *skip_object(const char *at, const char *end)
     return NULL;
 }
 
-int json_shape_is_object(const char *body, size_t length)
+bool json_shape_is_object(const char *body, size_t length)
 {
     const char *at = body, *end;
 
     if (length == 0)
-        return 0; /* BODY may be NULL */
+        return false;
     end = body + length;
     if (length >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
         at += 3;
-    while (at < end && is_space(*at))
-        at++;
+    at = skip_json_space(at, end);
     if (at == end || *at != '{')
-        return 0;
-    at = skip_object(at, end);
-    while (at != NULL && at < end && is_space(*at))
-        at++;
-    return at == end;
+        return false;
+    at = skip_json_object(at, end);
+    return at != NULL && skip_json_space(at, end) == end;
 }

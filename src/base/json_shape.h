@@ -1,21 +1,26 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The responder's only look at a body: is it visibly one whole JSON object? A scan of depth and quotes, no parser.
+ * All that the responder looks for in a body: whether it is visibly one whole JSON object. A scan of depth and quotes,
+ * no parser.
  */
 #ifndef CANDHOOK_JSON_SHAPE_H
 #define CANDHOOK_JSON_SHAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
 /*
- * Whether BODY is, from its first brace to its last, one object: braces and brackets balance outside of strings, and
- * only JSON white space (and a UTF-8 BOM in front) stands around it. Returns 1 or 0.
+ * Returns whether BODY is, from its first brace to its last, one object: braces and brackets balance outside of
+ * strings, and only JSON white space (and a UTF-8 BOM in front) stands around it. BODY may be NULL when LENGTH is 0.
  */
-int json_shape_is_object(const char *body, size_t length);
+bool json_shape_is_object(const char *body, size_t length);
 
-/* From behind a JSON string's first quote to behind its last; NULL when it does not end before END. */
+/*
+ * Skips a JSON string: AT is behind its opening quote. Returns the address behind its closing quote, or NULL when the
+ * string does not end before END.
+ */
 static inline const char *json_shape_skip_string(const char *at, const char *end)
 {
     const char *const start = at;

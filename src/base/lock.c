@@ -1,7 +1,5 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * Locks of whole files between processes: POSIX record locks from the first byte to whatever the end becomes.
  */
 #include <config.h>
 
@@ -11,28 +9,29 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static struct flock whole_file(short type)
+/* From the first byte to the end, wherever that will be. */
+static struct flock whole_file_lock(short type)
 {
     return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
 }
 
 bool lock_take(int fd)
 {
-    struct flock lock = whole_file(F_WRLCK);
+    struct flock lock = whole_file_lock(F_WRLCK);
 
     return fcntl(fd, F_SETLK, &lock) == 0;
 }
 
 bool lock_wait(int fd)
 {
-    struct flock lock = whole_file(F_WRLCK);
+    struct flock lock = whole_file_lock(F_WRLCK);
 
     return fcntl(fd, F_SETLKW, &lock) == 0;
 }
 
 pid_t lock_holder(int fd)
 {
-    struct flock lock = whole_file(F_WRLCK);
+    struct flock lock = whole_file_lock(F_WRLCK);
 
     if (fcntl(fd, F_GETLK, &lock) != 0)
         return -1;
@@ -40,6 +39,7 @@ pid_t lock_holder(int fd)
         return 0;
     if (lock.l_pid > 0)
         return lock.l_pid;
-    errno = ESRCH; /* another container's: it is held, and there is no pid here to name or to signal */
+    errno =
+        ESRCH; /* held from another pid namespace, as another container is: there is no pid here to name or signal */
     return -1;
 }

@@ -34,8 +34,10 @@
 
 enum target { TARGET_STDERR, TARGET_SYSLOG, TARGET_FILE };
 
-/* The one log of a process. A file's descriptor is only trusted while it is still the file that was opened: a child may
-   have closed it, and opened something else under its number. */
+/*
+ * The one log of a process. A file's descriptor is used only while it still is the file that was opened: a child may
+ * have closed it, and opened something else under its number.
+ */
 static struct {
     enum target target;
     enum log_level level;
@@ -44,26 +46,27 @@ static struct {
     int fd;
     dev_t device;
     ino_t inode;
-    pid_t pid;        /* that looked last, */
-    time_t looked_at; /* when */
+    pid_t checked_by;  /* the process that checked last whether the file is still there */
+    time_t checked_at; /* in seconds of the monotonic clock */
 } log_state = {.target = TARGET_STDERR, .level = LOG_LEVEL_INFO, .program = "candhook", .fd = -1};
 
-static const char *const level_words[] = {"error", "warning", "info", "debug"};
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
 /* ---- the file ---- */
 
-static bool is_our_file(const struct stat *st)
+static bool is_log_file(const struct stat *st)
 {
     return st->st_dev == log_state.device && st->st_ino == log_state.inode;
 }
 
-static int open_file(const char *path, struct stat *st)
+/* Opens PATH for appending, and sets *ST. Returns -1 with errno; EINVAL for what is no file for a log, as a FIFO. */
+static int open_log_file(const char *path, struct stat *st)
 {
-    /* O_NONBLOCK: a FIFO in the file's place must not hold the program. */
+    /* O_NONBLOCK: a FIFO of that name must not hold the program. */
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600), moved;
 
-    /* Never one of the three standard numbers: others put /dev/null there. */
+    /* Not one of the standard descriptors, which other code replaces. */
     if (fd >= 0 && fd <= STDERR_FILENO) {
         moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
         close(fd);
@@ -79,55 +82,55 @@ static int open_file(const char *path, struct stat *st)
     return fd;
 }
 
-static bool fd_is_our_file(void)
+static bool fd_is_log_file(void)
 {
     struct stat st;
 
-    return log_state.fd >= 0 && fstat(log_state.fd, &st) == 0 && is_our_file(&st);
+    return log_state.fd >= 0 && fstat(log_state.fd, &st) == 0 && is_log_file(&st);
 }
 
-static void close_file(void)
+static void close_log_file(void)
 {
-    if (fd_is_our_file())
+    if (fd_is_log_file())
         close(log_state.fd);
     log_state.fd = -1;
 }
 
-static void use_file(int fd, const struct stat *st)
+static void use_log_file(int fd, const struct stat *st)
 {
-    close_file();
+    close_log_file();
     log_state.fd = fd;
     log_state.device = st->st_dev;
     log_state.inode = st->st_ino;
 }
 
-/* Once a second, and first thing in a child, sees whether the file was renamed away or closed, and opens it anew. */
-static void reopen_file(void)
+/* Opens the file again when it was renamed away or closed. Checks that once a second, and at once in a child. */
+static void reopen_log_file(void)
 {
     struct timespec now;
     struct stat st;
     int fd;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (log_state.pid == getpid() && log_state.looked_at == now.tv_sec)
+    if (log_state.checked_by == getpid() && log_state.checked_at == now.tv_sec)
         return;
-    log_state.pid = getpid();
-    log_state.looked_at = now.tv_sec;
-    if (stat(log_state.path, &st) == 0 && is_our_file(&st) && fd_is_our_file())
+    log_state.checked_by = getpid();
+    log_state.checked_at = now.tv_sec;
+    if (stat(log_state.path, &st) == 0 && is_log_file(&st) && fd_is_log_file())
         return;
-    fd = open_file(log_state.path, &st);
+    fd = open_log_file(log_state.path, &st);
     if (fd >= 0)
-        use_file(fd, &st);
-    else if (!fd_is_our_file())
-        log_state.fd = -1; /* else the old one serves on: a confined process may not open it again */
+        use_log_file(fd, &st);
+    else if (!fd_is_log_file())
+        log_state.fd = -1; /* otherwise the old file stays in use: a confined process may not open it again */
 }
 
 /* ---- lines ---- */
 
 static const char hex_digits[] = "0123456789abcdef";
 
-/* Writes the escape of one byte, at most 4 bytes, and returns how many. */
-static size_t escape(char *to, unsigned char byte)
+/* Writes the escape of one byte. Returns its length, at most 4. */
+static size_t write_escape(char *to, unsigned char byte)
 {
     const char *special = "\n\r\t", *name = "nrt", *at = byte != 0 ? strchr(special, byte) : NULL;
 
@@ -142,8 +145,8 @@ static size_t escape(char *to, unsigned char byte)
     return 4;
 }
 
-/* Whether a value may stand without quotes: not empty, and nothing in it that could end it. */
-static bool is_bare(const char *text)
+/* Whether a value can stand without quotes: it is not empty, and no character in it could end it. */
+static bool is_bare_value(const char *text)
 {
     static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:/@+,-";
     size_t length = strspn(text, safe);
@@ -151,10 +154,13 @@ static bool is_bare(const char *text)
     return length > 0 && length <= VALUE_BYTES && text[length] == '\0';
 }
 
-/* Writes TEXT of LENGTH bytes as a quoted value with its NUL into ROOM bytes; "..." stands for what does not fit. */
+/*
+ * Writes LENGTH bytes of TEXT as a quoted value with its NUL into ROOM bytes; "..." stands for what does not fit.
+ * Returns the length of the value.
+ */
 static size_t write_quoted(char *to, size_t room, const char *text, size_t length)
 {
-    const size_t last = room - sizeof "...\""; /* the end must begin here at the latest */
+    const size_t last = room - sizeof "...\""; /* where the end must begin at the latest */
     size_t used = 0, i;
 
     to[used++] = '"';
@@ -164,7 +170,7 @@ static size_t write_quoted(char *to, size_t room, const char *text, size_t lengt
         if (byte == '"' || byte == '\\')
             to[used++] = '\\';
         if (byte < 0x20 || byte > 126)
-            used += escape(to + used, byte);
+            used += write_escape(to + used, byte);
         else
             to[used++] = text[i];
     }
@@ -172,15 +178,15 @@ static size_t write_quoted(char *to, size_t room, const char *text, size_t lengt
     return used + strlen(to + used);
 }
 
-/* A line while it is written. */
+/* A line that is being composed. */
 struct log_line {
     char text[LINE_BYTES];
     size_t length;
 };
 
-static void add_bytes(struct log_line *line, const char *bytes, size_t length)
+static void add_line_bytes(struct log_line *line, const char *bytes, size_t length)
 {
-    size_t room = sizeof line->text - 1 - line->length; /* the line feed has a place */
+    size_t room = sizeof line->text - 1 - line->length; /* one byte is the line feed's */
 
     if (length > room)
         length = room;
@@ -188,61 +194,62 @@ static void add_bytes(struct log_line *line, const char *bytes, size_t length)
     line->length += length;
 }
 
-static void add_text(struct log_line *line, const char *text)
+static void add_line_value(struct log_line *line, const char *text)
 {
     char quoted[VALUE_BYTES];
 
     if (text == NULL)
-        add_bytes(line, "null", 4);
-    else if (is_bare(text))
-        add_bytes(line, text, strlen(text));
+        add_line_bytes(line, "null", 4);
+    else if (is_bare_value(text))
+        add_line_bytes(line, text, strlen(text));
     else
-        add_bytes(line, quoted, write_quoted(quoted, sizeof quoted, text, strlen(text)));
+        add_line_bytes(line, quoted, write_quoted(quoted, sizeof quoted, text, strlen(text)));
 }
 
-__attribute__((format(printf, 2, 3))) static void add_number(struct log_line *line, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void add_line_number(struct log_line *line, const char *format, ...)
 {
     char number[32];
     va_list args;
 
     va_start(args, format);
-    add_bytes(line, number, (size_t)vsnprintf(number, sizeof number, format, args));
+    add_line_bytes(line, number, (size_t)vsnprintf(number, sizeof number, format, args));
     va_end(args);
 }
 
-/* Adds the text of FORMAT. Each value that it inserts is quoted where that is needed, so that none can end early. */
-__attribute__((format(printf, 2, 0))) static void add_formatted(struct log_line *line, const char *format, va_list args)
+/* Adds what FORMAT says. Each text that it inserts is one value, quoted where that is needed. */
+__attribute__((format(printf, 2, 0))) static void add_line_format(struct log_line *line, const char *format,
+                                                                  va_list args)
 {
     for (const char *percent; (percent = strchr(format, '%')) != NULL;) {
-        add_bytes(line, format, (size_t)(percent - format));
+        add_line_bytes(line, format, (size_t)(percent - format));
         format = percent + 2;
         if (percent[1] == 's') {
-            add_text(line, va_arg(args, const char *));
+            add_line_value(line, va_arg(args, const char *));
         } else if (percent[1] == 'd') {
-            add_number(line, "%d", va_arg(args, int));
+            add_line_number(line, "%d", va_arg(args, int));
         } else if (strncmp(percent, "%ld", 3) == 0) {
-            add_number(line, "%ld", va_arg(args, long));
+            add_line_number(line, "%ld", va_arg(args, long));
             format++;
         } else if (strncmp(percent, "%lu", 3) == 0) {
-            add_number(line, "%lu", va_arg(args, unsigned long));
+            add_line_number(line, "%lu", va_arg(args, unsigned long));
             format++;
         } else if (strncmp(percent, "%zu", 3) == 0) {
-            add_number(line, "%zu", va_arg(args, size_t));
+            add_line_number(line, "%zu", va_arg(args, size_t));
             format++;
         } else {
-            abort(); /* log.h names the conversions that there are */
+            abort(); /* log.h lists the conversions */
         }
     }
-    add_bytes(line, format, strlen(format));
+    add_line_bytes(line, format, strlen(format));
 }
 
-static void add_head(struct log_line *line, enum log_level level)
+static void add_line_head(struct log_line *line, enum log_level level)
 {
     char now[CLOCK_TEXT_BYTES];
     int length;
 
     length = snprintf(line->text, sizeof line->text, "%s %s[%ld] %s: ", clock_text(clock_real_ms(), now),
-                      log_state.program, (long)getpid(), level_words[level]);
+                      log_state.program, (long)getpid(), level_names[level]);
     line->length = (size_t)length;
 }
 
@@ -253,7 +260,7 @@ static bool write_line(int fd, const char *line, size_t length)
     do
         done = write(fd, line, length);
     while (done < 0 && errno == EINTR);
-    return done >= 0; /* what was written in part is on the disk: a second piece would win nothing */
+    return done >= 0; /* a line written in part stays so: the rest would be a line of its own */
 }
 
 __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level, const char *format, va_list args)
@@ -266,12 +273,12 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
     if (level > log_state.level)
         return;
     if (log_state.target != TARGET_SYSLOG)
-        add_head(&line, level);
+        add_line_head(&line, level);
     head = line.length;
-    add_formatted(&line, format, args);
+    add_line_format(&line, format, args);
     line.text[line.length] = '\n';
     if (log_state.target == TARGET_FILE)
-        reopen_file();
+        reopen_log_file();
     if (log_state.target != TARGET_SYSLOG)
         written =
             write_line(log_state.target == TARGET_FILE ? log_state.fd : STDERR_FILENO, line.text, line.length + 1);
@@ -280,17 +287,17 @@ __attribute__((format(printf, 2, 0))) static void log_line(enum log_level level,
     errno = saved;
 }
 
-/* ---- what log.h declares ---- */
+/* ---- the functions of log.h ---- */
 
-const char *log_level_word(enum log_level level)
+const char *log_level_name(enum log_level level)
 {
-    return level_words[level];
+    return level_names[level];
 }
 
-bool log_level_parse(const char *word, enum log_level *level)
+bool log_level_parse(const char *name, enum log_level *level)
 {
-    for (size_t i = 0; i < sizeof level_words / sizeof level_words[0]; i++) {
-        if (strcmp(word, level_words[i]) != 0)
+    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
+        if (strcmp(name, level_names[i]) != 0)
             continue;
         *level = (enum log_level)i;
         return true;
@@ -298,24 +305,24 @@ bool log_level_parse(const char *word, enum log_level *level)
     return false;
 }
 
-static bool stderr_is_nowhere(void)
+static bool stderr_is_lost(void)
 {
     struct stat st;
 
     return fstat(STDERR_FILENO, &st) != 0 || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
 }
 
-static enum result open_target_file(const char *path, struct err *err)
+static enum result log_to_file(const char *path, struct err *err)
 {
     struct stat st;
     int fd;
 
-    fd = open_file(path, &st);
+    fd = open_log_file(path, &st);
     if (fd < 0) {
         err_set_errno(err, "cannot open the log file %s", path);
         return RESULT_FAIL;
     }
-    use_file(fd, &st);
+    use_log_file(fd, &st);
     snprintf(log_state.path, sizeof log_state.path, "%s", path);
     log_state.target = TARGET_FILE;
     return RESULT_OK;
@@ -329,9 +336,9 @@ enum result log_open(const char *target, enum log_level level, const char *progr
     log_state.level = level;
     openlog(log_state.program, LOG_PID, LOG_DAEMON);
     if (!to_stderr && !to_syslog)
-        return open_target_file(target, err);
-    close_file();
-    log_state.target = to_syslog || stderr_is_nowhere() ? TARGET_SYSLOG : TARGET_STDERR;
+        return log_to_file(target, err);
+    close_log_file();
+    log_state.target = to_syslog || stderr_is_lost() ? TARGET_SYSLOG : TARGET_STDERR;
     return RESULT_OK;
 }
 

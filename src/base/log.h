@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: ISC
  *
  * The log: one line for each change of state, `key=value key=value`, the event's id first where there is one. No line
- * can be forged: each text that a format inserts is one value, quoted and escaped where it is not a plain word. No
- * secret is ever given to this module.
+ * can be forged: each text that a format inserts is one value, quoted and escaped where it is not a plain word. Callers
+ * pass no secrets.
  */
 #ifndef CANDHOOK_LOG_H
 #define CANDHOOK_LOG_H
@@ -15,16 +15,16 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Returns the word for LEVEL, as lines and the configuration have it: error, warning, info, debug. */
-const char *log_level_word(enum log_level level);
+/* Returns the name of LEVEL in lines and in the configuration: error, warning, info, debug. */
+const char *log_level_name(enum log_level level);
 
-/* Sets *LEVEL to the one that WORD means. Returns false, and sets nothing, when it means none. */
-MUST_CHECK bool log_level_parse(const char *word, enum log_level *level);
+/* Sets *LEVEL to the one of that name. Returns false, and leaves *LEVEL alone, when there is none. */
+MUST_CHECK bool log_level_parse(const char *name, enum log_level *level);
 
 /*
- * Opens the log. TARGET is "stderr", "syslog" or an absolute path of a file (made 0600, appended to, opened anew when
- * it was renamed away). "stderr" falls back to syslog when fd 2 is closed or /dev/null, so lines never go nowhere.
- * PROGRAM is the name lines carry. Before it is called, lines go to stderr at level info.
+ * Opens the log. TARGET is "stderr", "syslog" or the absolute path of a file (made 0600, appended to, opened again when
+ * it was renamed away). "stderr" falls back to syslog when fd 2 is closed or /dev/null, so that no line is lost.
+ * PROGRAM is the name in each line. Before it is called, lines go to stderr at level info.
  */
 MUST_CHECK enum result log_open(const char *target, enum log_level level, const char *program, struct err *err);
 
@@ -37,14 +37,15 @@ void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Room for a quoted text: log_quote cuts longer ones and ends them with "...". */
+/* Room for a quoted text; log_quote cuts a longer one and ends it with "...". */
 struct log_quoted {
     char text[512];
 };
 
 /*
- * For messages that do not go into the log: writes TEXT of LENGTH bytes into ROOM as a "..." string in which quotes,
- * backslashes, control bytes and bytes above 126 are escaped as in C (\" \\ \n \x1b), and returns ROOM->text.
+ * For messages that do not go into the log: writes LENGTH bytes of TEXT into ROOM as a string in double quotes, in
+ * which quotes, backslashes, control characters and bytes above 126 are escaped as in C (\" \\ \n \x1b). Returns
+ * ROOM->text.
  */
 const char *log_quote(struct log_quoted *room, const char *text, size_t length);
 

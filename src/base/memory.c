@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *must_have(void *memory)
+static void *memory_or_abort(void *memory)
 {
     if (memory == NULL)
         abort();
@@ -18,22 +18,27 @@ static void *must_have(void *memory)
 
 void *memory_new(size_t count, size_t size)
 {
-    return must_have(calloc(count > 0 ? count : 1, size));
+    return memory_or_abort(calloc(count > 0 ? count : 1, size));
+}
+
+void *memory_allocate(size_t size)
+{
+    return memory_or_abort(malloc(size > 0 ? size : 1));
 }
 
 void *memory_resize(void *old, size_t count, size_t size)
 {
-    return must_have(reallocarray(old, count > 0 ? count : 1, size));
+    return memory_or_abort(reallocarray(old, count > 0 ? count : 1, size));
 }
 
 char *memory_copy_text(const char *text)
 {
-    return text != NULL ? must_have(strdup(text)) : NULL;
+    return text != NULL ? memory_or_abort(strdup(text)) : NULL;
 }
 
 char *memory_copy_bytes(const void *bytes, size_t length)
 {
-    char *copy = must_have(malloc(length + 1));
+    char *copy = memory_allocate(length + 1);
 
     if (length > 0)
         memcpy(copy, bytes, length);
@@ -55,7 +60,7 @@ char *memory_format(const char *format, ...)
 
 FILE *memory_open_stream(char **text, size_t *size)
 {
-    return must_have(open_memstream(text, size));
+    return memory_or_abort(open_memstream(text, size));
 }
 
 void memory_close_stream(FILE *stream)

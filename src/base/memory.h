@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Memory that is always there: when the system has none, the program ends (abort). Nothing is acknowledged before it is
- * durable, so that loses nothing. Everything is freed by free().
+ * Allocation that does not fail: without memory the program aborts. Nothing is acknowledged before it is durable, so an
+ * abort loses nothing. All that these functions return is freed by free().
  */
 #ifndef CANDHOOK_MEMORY_H
 #define CANDHOOK_MEMORY_H
@@ -13,7 +13,10 @@
 /* Returns COUNT elements of SIZE bytes, all zero. */
 void *memory_new(size_t count, size_t size);
 
-/* Changes the room at OLD (NULL: none yet) to COUNT elements of SIZE bytes; new ones hold anything. */
+/* Returns SIZE bytes that are not initialized. */
+void *memory_allocate(size_t size);
+
+/* Resizes OLD (NULL: nothing yet) to COUNT elements of SIZE bytes. What is added is not initialized. */
 void *memory_resize(void *old, size_t count, size_t size);
 
 /* Returns a copy of TEXT; NULL for NULL. */
@@ -25,8 +28,10 @@ char *memory_copy_bytes(const void *bytes, size_t length);
 /* Returns a text made as by printf. */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A stream that writes into a text. memory_close_stream ends it: *TEXT is the caller's then, with a NUL behind SIZE
- * bytes. */
+/*
+ * Opens a stream that writes into an allocated text. After memory_close_stream, *TEXT is the caller's: SIZE bytes and a
+ * NUL.
+ */
 FILE *memory_open_stream(char **text, size_t *size);
 void memory_close_stream(FILE *stream);
 

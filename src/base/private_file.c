@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Private files: open, check, read. The permission bits are judged here and not left to the kernel, which stops no
- * root.
+ * The permission bits are judged here and not left to the kernel, which stops no root.
  */
 #include <config.h>
 
@@ -15,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,7 +31,8 @@ static enum result check_owner(const char *path, const struct private_file_rule 
     return RESULT_FAIL;
 }
 
-static enum result check(const char *path, const struct private_file_rule *rule, const struct stat *st, struct err *err)
+static enum result check_private_file(const char *path, const struct private_file_rule *rule, const struct stat *st,
+                                      struct err *err)
 {
     if (!S_ISREG(st->st_mode)) {
         err_set(err, "%s is not a regular file", path);
@@ -53,38 +52,43 @@ static enum result check(const char *path, const struct private_file_rule *rule,
     return RESULT_OK;
 }
 
+/* Reads what FD has, up to the rule's maximum: a file that grows meanwhile is cut there. */
+static enum result read_private_file(int fd, const char *path, size_t max, struct private_file *file, struct err *err)
+{
+    ssize_t length;
+
+    file->text = memory_allocate(max + 1);
+    length = io_read_all(fd, file->text, max);
+    if (length < 0) {
+        err_set_errno(err, "cannot read %s", path);
+        private_file_free(file);
+        return RESULT_FAIL;
+    }
+    file->length = (size_t)length;
+    file->text[length] = '\0';
+    return RESULT_OK;
+}
+
 enum result private_file_read(const char *path, const struct private_file_rule *rule, struct private_file *file,
                               struct err *err)
 {
     enum result result = RESULT_FAIL;
-    int reason = EINVAL;
-    ssize_t length;
     int fd;
 
     memset(file, 0, sizeof *file);
-    /* O_NONBLOCK: a FIFO in the file's place must not hold the program. */
+    /* O_NONBLOCK: a FIFO of that name must not hold the program. */
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &file->stat) != 0) {
-        reason = errno;
+        file->missing = fd < 0 && errno == ENOENT;
         err_set_errno(err, "cannot open %s", path);
         goto out;
     }
-    if (check(path, rule, &file->stat, err) != RESULT_OK)
-        goto out;
-    file->text = memory_new(rule->max + 1, 1);
-    length = io_read_all(fd, file->text, rule->max);
-    if (length < 0) {
-        err_set_errno(err, "cannot read %s", path);
-        private_file_free(file);
-        goto out;
-    }
-    file->length = (size_t)length;
-    file->text[file->length] = '\0';
-    result = RESULT_OK;
+    result = check_private_file(path, rule, &file->stat, err);
+    if (result == RESULT_OK)
+        result = read_private_file(fd, path, rule->max, file, err);
 out:
     if (fd >= 0)
         close(fd);
-    errno = reason;
     return result;
 }
 

@@ -1,7 +1,5 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * Standard descriptors.
  */
 #include <config.h>
 
@@ -19,6 +17,6 @@ void std_fds_reserve(void)
         fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= 2);
     if (fd < 0)
-        abort(); /* no /dev/null: nothing here could be trusted */
+        abort(); /* without /dev/null, output could land in a file of ours */
     close(fd);
 }

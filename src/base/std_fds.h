@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The first thing that a program of ours sees to: descriptors 0 to 2 are open.
+ * The standard descriptors 0 to 2, which a program of ours makes sure of before anything else.
  */
 #ifndef CANDHOOK_STD_FDS_H
 #define CANDHOOK_STD_FDS_H
 
-/* Puts /dev/null where 0, 1 or 2 is closed, so that no file opened later gets what somebody prints. */
+/* Opens /dev/null as 0, 1 or 2 where one is closed, so that no file opened later receives what is printed. */
 void std_fds_reserve(void);
 
 #endif

@@ -7,14 +7,12 @@
 
 #include "base/memory.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-/*
- * How many of the LEFT bytes at AT the character there has, 0 when it is none (RFC 3629: shortest form, no surrogates,
- * up to U+10FFFF).
- */
-static size_t character_bytes(const unsigned char *at, size_t left)
+/* Returns the length of the character at AT, of which LEFT bytes are there; 0 when it is none. */
+static size_t utf8_character_length(const unsigned char *at, size_t left)
 {
     size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
 
@@ -29,12 +27,13 @@ static size_t character_bytes(const unsigned char *at, size_t left)
     return length;
 }
 
-static int is_ascii_word(const char *at)
+/* Whether the eight bytes at AT are all ASCII. */
+static bool are_eight_ascii(const char *at)
 {
-    uint64_t word;
+    uint64_t eight;
 
-    memcpy(&word, at, sizeof word);
-    return (word & UINT64_C(0x8080808080808080)) == 0;
+    memcpy(&eight, at, sizeof eight);
+    return (eight & UINT64_C(0x8080808080808080)) == 0;
 }
 
 size_t utf8_span(const char *bytes, size_t length)
@@ -42,10 +41,10 @@ size_t utf8_span(const char *bytes, size_t length)
     size_t at = 0, step;
 
     while (at < length) {
-        if (length - at >= sizeof(uint64_t) && is_ascii_word(bytes + at))
+        if (length - at >= sizeof(uint64_t) && are_eight_ascii(bytes + at))
             step = sizeof(uint64_t);
         else
-            step = character_bytes((const unsigned char *)bytes + at, length - at);
+            step = utf8_character_length((const unsigned char *)bytes + at, length - at);
         if (step == 0)
             break;
         at += step;

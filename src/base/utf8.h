@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-/* Returns how many of the LENGTH bytes, from the first on, are whole characters of UTF-8: LENGTH when all are. */
+/* Returns the length of the longest start of BYTES that is whole characters of UTF-8: LENGTH when all are. */
 size_t utf8_span(const char *bytes, size_t length);
 
 /* Returns an allocated copy of TEXT in which each byte that is not UTF-8 is a question mark; NULL for NULL. */

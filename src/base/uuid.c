@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Version 7 UUIDs. Layout: 48 bits of milliseconds, version, 12 bits of counter, variant, 62 random bits.
+ * The layout: 48 bits of milliseconds, version, 12 bits of counter, variant, 62 random bits. The random bits are drawn
+ * once a millisecond: they tell processes apart, and within a process the counter does.
  */
 #include <config.h>
 
@@ -21,10 +22,9 @@ void uuid_new(uint8_t id[UUID_BYTES])
     static unsigned counter;
     uint64_t ms = (uint64_t)clock_real_ms();
 
-    /* Drawn once a millisecond: they tell processes apart, and within one the counter goes on. */
     if (ms > last_ms || counter == 0xfff) {
         if (getrandom(drawn, sizeof drawn, 0) != sizeof drawn)
-            abort(); /* a kernel without random bytes cannot tell events apart */
+            abort(); /* two processes could make the same id */
         last_ms = ms > last_ms ? ms : last_ms + 1;
         counter = drawn[6] & 0x07; /* leaves room to count up within the millisecond */
     } else {

@@ -1,12 +1,14 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The table of keys: candhook.conf(5) and the installed sample say the same, and a test compares them. Adding a key is
- * a member of struct conf, a row here, and a paragraph in each of the two.
+ * The table of keys. candhook.conf(5) and the installed sample say the same, and a test compares them: a new key is a
+ * member of struct conf, a row here, and a paragraph in each of the two.
  */
 #include <config.h>
 
 #include "conf/conf_keys.h"
+
+#include "base/memory.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -21,40 +23,41 @@
 #define GIB (KIB * MIB)
 #define HOUR ((uint64_t)60 * 60)
 #define DAY (24 * HOUR)
-#define PLACE(member) offsetof(struct conf, member)
+#define OFFSET(member) offsetof(struct conf, member)
 
 const struct conf_key conf_keys[CONF_KEY_COUNT] = {
-    {"database", CONF_TEXT, PLACE(database), NULL, 0, 0, "connection string of the database, as libpq takes it"},
-    {"spool", CONF_HIDDEN, PLACE(spool), LOCALSTATEDIR "/lib/candhook/spool", 0, 0, "folder of the spool"},
-    {"url_secrets", CONF_HIDDEN, PLACE(url_secrets), SYSCONFDIR "/candhook.secrets", 0, 0, "file of the URL secrets"},
-    {"base_url", CONF_URL, PLACE(base_url), "", 0, 0, "the URL that events are posted to, without its secret"},
-    {"max_body", CONF_SIZE, PLACE(max_body), "1M", KIB, 16 * MIB, "largest body that is taken"},
-    {"min_free", CONF_SPACE, PLACE(min_free), "64M", 0, 1024 * GIB, "space that stays free where the spool lies"},
-    {"keep_sealed", CONF_SECONDS, PLACE(keep_sealed), "0", 0, 365 * DAY, "how long recorded segments are kept"},
-    {"runners", CONF_COUNT, PLACE(runners), "2", 0, 64, "processes that run handlers"},
-    {"handler_dir", CONF_PATH, PLACE(handler_dir), HANDLERDIR, 0, 0, "folder of the c handlers"},
-    {"log", CONF_TARGET, PLACE(log), "stderr", 0, 0, "where log lines go"},
-    {"log_level", CONF_LEVEL, PLACE(log_level), "info", 0, 0, "the least important lines that are logged"},
-    {"worker_program", CONF_PATH, PLACE(worker_program), BINDIR "/candhook", 0, 0,
+    {"database", CONF_TEXT, OFFSET(database), NULL, 0, 0, "connection string of the database, as libpq takes it"},
+    {"spool", CONF_HIDDEN, OFFSET(spool), LOCALSTATEDIR "/lib/candhook/spool", 0, 0, "folder of the spool"},
+    {"url_secrets", CONF_HIDDEN, OFFSET(url_secrets), SYSCONFDIR "/candhook.secrets", 0, 0, "file of the URL secrets"},
+    {"base_url", CONF_URL, OFFSET(base_url), "", 0, 0, "the URL that events are posted to, without its secret"},
+    {"max_body", CONF_SIZE, OFFSET(max_body), "1M", KIB, 16 * MIB, "largest body that is taken"},
+    {"min_free", CONF_SPACE, OFFSET(min_free), "64M", 0, 1024 * GIB, "disk space that the spool leaves free"},
+    {"keep_sealed", CONF_SECONDS, OFFSET(keep_sealed), "0", 0, 365 * DAY, "how long recorded segments are kept"},
+    {"runners", CONF_COUNT, OFFSET(runners), "2", 0, 64, "processes that run handlers"},
+    {"handler_dir", CONF_PATH, OFFSET(handler_dir), HANDLERDIR, 0, 0, "folder of the c and exec handlers"},
+    {"log", CONF_TARGET, OFFSET(log), "stderr", 0, 0, "where log lines go"},
+    {"log_level", CONF_LEVEL, OFFSET(log_level), "info", 0, 0, "the least important lines that are logged"},
+    {"worker_program", CONF_PATH, OFFSET(worker_program), BINDIR "/candhook", 0, 0,
      "the program that the responder starts"},
-    {"api_url", CONF_URL, PLACE(api_url), "https://api.cand.xyz", 0, 0, "base of the canD API"},
-    {"authorize_url", CONF_URL, PLACE(authorize_url), "https://canpass.me/oauth2/authorize", 0, 0,
+    {"api_url", CONF_URL, OFFSET(api_url), "https://api.cand.xyz", 0, 0, "base of the canD API"},
+    {"authorize_url", CONF_URL, OFFSET(authorize_url), "https://canpass.me/oauth2/authorize", 0, 0,
      "where communities authorize the App"},
-    {"webhook_scope", CONF_SCOPE, PLACE(webhook_scope), "webhook:{module}:{area}", 0, 0, "template of a webhook scope"},
+    {"webhook_scope", CONF_SCOPE, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0,
+     "template of a webhook scope"},
 };
 
-/* Every place is read and written through memcpy, so that the kind alone says what type stands there. */
-static void *place_of(struct conf *conf, const struct conf_key *key)
+/* Every member is read and written by memcpy: its type depends on the kind of the key. */
+static void *member_of(struct conf *conf, const struct conf_key *key)
 {
-    return (char *)conf + key->place;
+    return (char *)conf + key->offset;
 }
 
-static const void *const_place_of(const struct conf *conf, const struct conf_key *key)
+static const void *const_member_of(const struct conf *conf, const struct conf_key *key)
 {
-    return (const char *)conf + key->place;
+    return (const char *)conf + key->offset;
 }
 
-static int is_text(enum conf_kind kind)
+static bool is_text_kind(enum conf_kind kind)
 {
     return kind == CONF_TEXT || kind == CONF_PATH || kind == CONF_HIDDEN || kind == CONF_TARGET || kind == CONF_URL ||
            kind == CONF_SCOPE;
@@ -62,40 +65,39 @@ static int is_text(enum conf_kind kind)
 
 /* ---- amounts: a number and perhaps a unit ---- */
 
-struct unit {
+struct amount_unit {
     char letter[2];
     uint64_t factor;
 };
 
-/* Largest first; the one without a letter ends each list. */
-static const struct unit size_units[] = {{"G", GIB}, {"M", MIB}, {"k", KIB}, {"", 1}};
-static const struct unit time_units[] = {{"d", DAY}, {"h", HOUR}, {"m", 60}, {"", 1}};
-static const struct unit no_units[] = {{"", 1}};
+/* Largest first; the unit without a letter ends each list. */
+static const struct amount_unit size_units[] = {{"G", GIB}, {"M", MIB}, {"k", KIB}, {"", 1}};
+static const struct amount_unit time_units[] = {{"d", DAY}, {"h", HOUR}, {"m", 60}, {"", 1}};
+static const struct amount_unit no_units[] = {{"", 1}};
 
-static const struct unit *units_of(enum conf_kind kind)
+static const struct amount_unit *units_of(enum conf_kind kind)
 {
     if (kind == CONF_SIZE || kind == CONF_SPACE)
         return size_units;
     return kind == CONF_SECONDS ? time_units : no_units;
 }
 
-static int parse_amount(const char *text, const struct unit *unit, uint64_t *amount)
+static bool parse_amount(const char *text, const struct amount_unit *unit, uint64_t *amount)
 {
     unsigned long long number;
     char *end;
 
     if (!isdigit((unsigned char)*text))
-        return -1; /* strtoull would take blanks and signs */
+        return false; /* strtoull would accept blanks and signs */
     errno = 0;
     number = strtoull(text, &end, 10);
     while (*unit->letter != '\0' && strcasecmp(end, unit->letter) != 0)
         unit++;
-    if (errno != 0 || strcasecmp(end, unit->letter) != 0)
-        return -1;
-    return __builtin_mul_overflow((uint64_t)number, unit->factor, amount) ? -1 : 0;
+    return errno == 0 && strcasecmp(end, unit->letter) == 0 &&
+           !__builtin_mul_overflow((uint64_t)number, unit->factor, amount);
 }
 
-static void print_amount(uint64_t amount, const struct unit *unit, char *text, size_t room)
+static void print_amount(uint64_t amount, const struct amount_unit *unit, char *text, size_t room)
 {
     while (*unit->letter != '\0' && (amount == 0 || amount % unit->factor != 0))
         unit++;
@@ -104,43 +106,43 @@ static void print_amount(uint64_t amount, const struct unit *unit, char *text, s
 
 static uint64_t amount_of(const struct conf *conf, const struct conf_key *key)
 {
-    const void *place = const_place_of(conf, key);
+    const void *member = const_member_of(conf, key);
     unsigned number = 0;
     uint64_t space = 0;
     size_t size = 0;
 
     if (key->kind == CONF_SIZE)
-        memcpy(&size, place, sizeof size);
+        memcpy(&size, member, sizeof size);
     else if (key->kind == CONF_SPACE)
-        memcpy(&space, place, sizeof space);
+        memcpy(&space, member, sizeof space);
     else
-        memcpy(&number, place, sizeof number);
+        memcpy(&number, member, sizeof number);
     return size + space + number;
 }
 
-static int set_amount(struct conf *conf, const struct conf_key *key, const char *value)
+static bool set_amount(struct conf *conf, const struct conf_key *key, const char *value)
 {
-    void *place = place_of(conf, key);
+    void *member = member_of(conf, key);
     unsigned number;
     uint64_t amount;
     size_t size;
 
-    if (parse_amount(value, units_of(key->kind), &amount) != 0 || amount < key->min || amount > key->max)
-        return -1;
+    if (!parse_amount(value, units_of(key->kind), &amount) || amount < key->min || amount > key->max)
+        return false;
     size = (size_t)amount;
     number = (unsigned)amount;
     if (key->kind == CONF_SIZE)
-        memcpy(place, &size, sizeof size);
+        memcpy(member, &size, sizeof size);
     else if (key->kind == CONF_SPACE)
-        memcpy(place, &amount, sizeof amount);
+        memcpy(member, &amount, sizeof amount);
     else
-        memcpy(place, &number, sizeof number);
-    return 0;
+        memcpy(member, &number, sizeof number);
+    return true;
 }
 
-/* ---- texts and words ---- */
+/* ---- texts and levels ---- */
 
-static int is_path(const char *value)
+static bool is_absolute_path(const char *value)
 {
     const char *at = value;
 
@@ -149,7 +151,7 @@ static int is_path(const char *value)
     return *value == '/' && *at == '\0' && at - value < PATH_MAX;
 }
 
-static int is_graphic(const char *value)
+static bool is_graphic_ascii(const char *value)
 {
     const char *at = value;
 
@@ -158,55 +160,54 @@ static int is_graphic(const char *value)
     return at > value && *at == '\0' && at - value < PATH_MAX;
 }
 
-/* Programs that know no URLs read this, so it only keeps out what has no place in a base: user, query and fragment. */
-static int is_url(const char *value)
+/* candhook.fcgi reads this too, and has no parser of URLs: it is enough to keep out user, query and fragment. */
+static bool is_base_url(const char *value)
 {
     size_t scheme = strncmp(value, "https://", 8) == 0 ? 8 : strncmp(value, "http://", 7) == 0 ? 7 : 0;
     const char *host = value + scheme;
     size_t length = strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-:[]");
 
-    return scheme > 0 && length > 0 && (host[length] == '/' || host[length] == '\0') && is_graphic(value) &&
+    return scheme > 0 && length > 0 && (host[length] == '/' || host[length] == '\0') && is_graphic_ascii(value) &&
            strpbrk(value, "?#\"\\") == NULL;
 }
 
-static int allows_text(enum conf_kind kind, const char *value)
+static bool allows_text(enum conf_kind kind, const char *value)
 {
     if (kind == CONF_TEXT)
         return *value != '\0';
     if (kind == CONF_URL)
-        return is_url(value);
+        return is_base_url(value);
     if (kind == CONF_SCOPE)
-        return is_graphic(value);
-    return is_path(value) || (kind == CONF_TARGET && (strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0));
+        return is_graphic_ascii(value);
+    return is_absolute_path(value) ||
+           (kind == CONF_TARGET && (strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0));
 }
 
-static int set_text(struct conf *conf, const struct conf_key *key, const char *value)
+static bool set_text(struct conf *conf, const struct conf_key *key, const char *value)
 {
     char *text;
-    int left_out = *value == '\0' && key->fallback != NULL && *key->fallback == '\0';
+    bool left_out = *value == '\0' && key->fallback != NULL && *key->fallback == '\0';
 
     if (!left_out && !allows_text(key->kind, value))
-        return -1;
-    memcpy(&text, place_of(conf, key), sizeof text);
+        return false;
+    memcpy(&text, member_of(conf, key), sizeof text);
     free(text);
-    text = strdup(value);
-    if (text == NULL)
-        abort();
-    memcpy(place_of(conf, key), &text, sizeof text);
-    return 0;
+    text = memory_copy_text(value);
+    memcpy(member_of(conf, key), &text, sizeof text);
+    return true;
 }
 
-static int set_level(struct conf *conf, const struct conf_key *key, const char *value)
+static bool set_level(struct conf *conf, const struct conf_key *key, const char *value)
 {
     enum log_level level;
 
     if (!log_level_parse(value, &level))
-        return -1;
-    memcpy(place_of(conf, key), &level, sizeof level);
-    return 0;
+        return false;
+    memcpy(member_of(conf, key), &level, sizeof level);
+    return true;
 }
 
-/* ---- for conf.c ---- */
+/* ---- the functions of conf_keys.h ---- */
 
 const struct conf_key *conf_key_find(const char *name)
 {
@@ -217,9 +218,9 @@ const struct conf_key *conf_key_find(const char *name)
     return NULL;
 }
 
-int conf_key_set(struct conf *conf, const struct conf_key *key, const char *value)
+bool conf_key_set(struct conf *conf, const struct conf_key *key, const char *value)
 {
-    if (is_text(key->kind))
+    if (is_text_kind(key->kind))
         return set_text(conf, key, value);
     return key->kind == CONF_LEVEL ? set_level(conf, key, value) : set_amount(conf, key, value);
 }
@@ -228,14 +229,14 @@ const char *conf_key_text(const struct conf *conf, const struct conf_key *key)
 {
     const char *text = NULL;
 
-    if (is_text(key->kind))
-        memcpy(&text, const_place_of(conf, key), sizeof text);
+    if (is_text_kind(key->kind))
+        memcpy(&text, const_member_of(conf, key), sizeof text);
     return text;
 }
 
 void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
 {
-    const struct unit *units = units_of(key->kind);
+    const struct amount_unit *units = units_of(key->kind);
     char min[32], max[32];
 
     print_amount(key->min, units, min, sizeof min);
@@ -250,7 +251,7 @@ void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
         snprintf(text, room, "https://HOST/PATH or http://HOST/PATH, without user, query and fragment");
     else if (key->kind == CONF_SCOPE)
         snprintf(text, room, "printable characters without blanks, as webhook:{module}:{area}");
-    else if (is_text(key->kind))
+    else if (is_text_kind(key->kind))
         snprintf(text, room, "an absolute path, without quotes");
     else if (units == size_units)
         snprintf(text, room, "a size from %s to %s, in bytes or with k, M or G behind the number", min, max);
@@ -266,18 +267,18 @@ void conf_key_value(const struct conf *conf, const struct conf_key *key, char *t
 
     if (key->kind == CONF_TEXT)
         snprintf(text, room, "(set)");
-    else if (is_text(key->kind))
+    else if (is_text_kind(key->kind))
         snprintf(text, room, "%s", conf_key_text(conf, key));
     else if (key->kind != CONF_LEVEL)
         print_amount(amount_of(conf, key), units_of(key->kind), text, room);
     else {
-        memcpy(&level, const_place_of(conf, key), sizeof level);
-        snprintf(text, room, "%s", log_level_word(level));
+        memcpy(&level, const_member_of(conf, key), sizeof level);
+        snprintf(text, room, "%s", log_level_name(level));
     }
 }
 
-/* How many letters must be put in, left out or changed to make one name of the other; upper case counts as lower. */
-static unsigned distance(const char *a, const char *b)
+/* The edit distance (Levenshtein) of two names, in which upper case equals lower case. */
+static unsigned name_distance(const char *a, const char *b)
 {
     unsigned row[CONF_KEY_BYTES + 1];
     size_t width = strnlen(b, CONF_KEY_BYTES);
@@ -304,7 +305,7 @@ const struct conf_key *conf_key_near(const char *name)
     unsigned best = 3;
 
     for (size_t i = 0; i < CONF_KEY_COUNT; i++) {
-        unsigned far = distance(name, conf_keys[i].name);
+        unsigned far = name_distance(name, conf_keys[i].name);
 
         if (far < best) {
             best = far;
@@ -319,9 +320,9 @@ void conf_keys_free(struct conf *conf)
     for (size_t i = 0; i < CONF_KEY_COUNT; i++) {
         char *text;
 
-        if (!is_text(conf_keys[i].kind))
+        if (!is_text_kind(conf_keys[i].kind))
             continue;
-        memcpy(&text, place_of(conf, &conf_keys[i]), sizeof text);
+        memcpy(&text, member_of(conf, &conf_keys[i]), sizeof text);
         if (text != NULL)
             explicit_bzero(text, strlen(text));
         free(text);

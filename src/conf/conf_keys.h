@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The keys of the configuration: one table, and what can be done with a row of it. Part of conf.c's business; nobody
- * else includes this.
+ * The keys of the configuration: one table, and what can be done with a row of it. For conf.c alone.
  */
 #ifndef CANDHOOK_CONF_KEYS_H
 #define CANDHOOK_CONF_KEYS_H
@@ -12,27 +11,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONF_KEY_BYTES 64 /* longest name that is looked at */
+#define CONF_KEY_BYTES 64 /* longest name of a key, known or not */
 
+/* What a value may be, and which type its member of struct conf has. */
 enum conf_kind {
-    CONF_TEXT,    /* anything but nothing; a password may stand in it, so it is never shown */
+    CONF_TEXT,    /* not empty; may hold a password, so it is never shown */
     CONF_PATH,    /* absolute path */
     CONF_HIDDEN,  /* absolute path that must not lie under a document root */
-    CONF_TARGET,  /* stderr, syslog or such a path */
+    CONF_TARGET,  /* stderr, syslog, or a path like CONF_HIDDEN */
     CONF_URL,     /* http or https, without user, query and fragment */
     CONF_SCOPE,   /* printable ASCII without blanks */
     CONF_SIZE,    /* bytes, in a size_t */
     CONF_SPACE,   /* bytes, in a uint64_t */
     CONF_COUNT,   /* a number, in an unsigned */
     CONF_SECONDS, /* a time, in an unsigned */
-    CONF_LEVEL    /* an enum log_level, by its word */
+    CONF_LEVEL    /* the name of an enum log_level */
 };
 
 struct conf_key {
     const char *name;
     enum conf_kind kind;
-    size_t place;         /* in struct conf */
-    const char *fallback; /* NULL: the key must be set; "": it may be left out */
+    size_t offset;        /* of the member in struct conf */
+    const char *fallback; /* the default; NULL: the key must be set; "": it may be left out */
     uint64_t min, max;    /* of sizes, counts and times */
     const char *help;
 };
@@ -41,13 +41,13 @@ struct conf_key {
 
 extern const struct conf_key conf_keys[CONF_KEY_COUNT];
 
-/* The row of that name, or NULL. */
+/* Returns the row of that name, or NULL. */
 const struct conf_key *conf_key_find(const char *name);
 
-/* Sets the value. Returns 0, or -1 when the key does not allow it. */
-int conf_key_set(struct conf *conf, const struct conf_key *key, const char *value);
+/* Sets the value. Returns false when the key does not allow it. */
+MUST_CHECK bool conf_key_set(struct conf *conf, const struct conf_key *key, const char *value);
 
-/* The value of a key of one of the kinds that are text; NULL for others. */
+/* Returns the value of a key whose member is a text; NULL for other keys. */
 const char *conf_key_text(const struct conf *conf, const struct conf_key *key);
 
 /* Writes what KEY allows, for people. */
@@ -56,10 +56,10 @@ void conf_key_allowed(const struct conf_key *key, char *text, size_t room);
 /* Writes the value as the file would have it, "(set)" for one that is never shown. */
 void conf_key_value(const struct conf *conf, const struct conf_key *key, char *text, size_t room);
 
-/* The key whose name is nearest to NAME, or NULL when none is near. */
+/* Returns the key whose name resembles NAME most, or NULL when none does. */
 const struct conf_key *conf_key_near(const char *name);
 
-/* Frees the texts. */
+/* Frees the texts of CONF, and overwrites them first. */
 void conf_keys_free(struct conf *conf);
 
 #endif

@@ -1,43 +1,42 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The URL secrets. Each is kept in a block of SECRET_ROOM bytes, padded with NULs, and so is the candidate: a
- * comparison goes over the whole of both blocks, and the choice of the label is made without a branch, so that neither
- * the length of a secret, nor how much of it was guessed, nor which one matched can be told from the time.
+ * Each secret is kept in a block of SECRET_ROOM bytes, padded with NULs, and a candidate is copied into such a block. A
+ * comparison covers both blocks whole, and the match is found without a branch, so that the time tells neither the
+ * length of a secret, nor how much of it was guessed, nor which one matched.
  *
- * A file that changed a moment ago may change again without a trace in its times, so it is read again until it has been
- * left alone for SETTLE_SECONDS.
+ * A file that changed a moment ago can change again without a trace in its times, so it is read again until it has been
+ * unchanged for SETTLE_SECONDS.
  */
 #include <config.h>
 
 #include "conf/secrets.h"
 
+#include "base/memory.h"
 #include "base/private_file.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#define SECRET_ROOM 256 /* a multiple of 8; the longest secret and a NUL */
+#define SECRET_ROOM 256 /* a multiple of 8: the longest secret and a NUL */
 #define SETTLE_SECONDS 2
-#define MAKE_ONE "make one: candhook url new"
-#define NOTE_MS 60000 /* between two notes of the use of a secret */
+#define USE_INTERVAL_MS 60000 /* between two records of the use of a secret */
+#define HOW_TO_MAKE_ONE "make one: candhook url new"
 
 struct secret {
     uint64_t block[SECRET_ROOM / sizeof(uint64_t)];
     unsigned line;
     char label[SECRETS_LABEL_BYTES + 1];
     char made[SECRETS_TIME_BYTES];
-    int64_t noted; /* when its use was written down last; 0: not yet */
+    int64_t recorded_use_ms; /* when its use was last recorded; 0: not yet */
 };
 
-/* What is known of the file from outside; all zero when it is not there. */
-struct identity {
+/* By which a change of the file is noticed; all zero when there is no file. */
+struct file_identity {
     dev_t device;
     ino_t inode;
     off_t size;
@@ -48,112 +47,107 @@ struct secrets {
     char *path;
     struct secret *list; /* room for SECRETS_MAX, or NULL */
     size_t count;
-    int for_any;          /* root reads the file of any user, and none is fine */
-    int none;             /* the file says that it holds none on purpose */
-    struct identity seen; /* when it was last read, well or badly */
-    int settled;          /* whether it had been left alone by then */
+    bool for_people;               /* root reads any user's file, and a file without a secret is no failure */
+    bool none;                     /* the file says that there is none on purpose */
+    struct file_identity identity; /* when the file was last read, with or without success */
+    bool settled;                  /* whether the file had been unchanged for SETTLE_SECONDS then */
 };
 
-/* ---- reading ---- */
+/* ---- one line ---- */
 
-static int is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static int is_unreserved(char c)
-{
-    return isalnum((unsigned char)c) || (c != '\0' && strchr("-_.~", c) != NULL);
-}
-
-static int all_unreserved(const char *text, size_t length)
+static bool are_unreserved(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (!is_unreserved(text[i]))
-            return 0;
+        if (!isalnum((unsigned char)text[i]) && (text[i] == '\0' || strchr("-_.~", text[i]) == NULL))
+            return false;
     }
-    return 1;
+    return true;
 }
 
 bool secrets_is_label(const char *text)
 {
     size_t length = strlen(text);
 
-    return length > 0 && length <= SECRETS_LABEL_BYTES && all_unreserved(text, length);
+    return length > 0 && length <= SECRETS_LABEL_BYTES && are_unreserved(text, length);
 }
 
-/* One line being taken apart. */
-struct cursor {
+/* The rest of a line. */
+struct line_rest {
     const char *at, *end;
 };
 
-static size_t next_word(struct cursor *cursor, const char **word)
+static bool is_line_blank(char c)
 {
-    while (cursor->at < cursor->end && is_space(*cursor->at))
-        cursor->at++;
-    *word = cursor->at;
-    while (cursor->at < cursor->end && !is_space(*cursor->at))
-        cursor->at++;
-    return (size_t)(cursor->at - *word);
+    return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* What a line holds. */
-struct words {
+static size_t next_field(struct line_rest *rest, const char **field)
+{
+    while (rest->at < rest->end && is_line_blank(*rest->at))
+        rest->at++;
+    *field = rest->at;
+    while (rest->at < rest->end && !is_line_blank(*rest->at))
+        rest->at++;
+    return (size_t)(rest->at - *field);
+}
+
+/* The fields of a line; a length is 0 where there is none. */
+struct secret_fields {
     const char *secret, *label, *made;
     size_t secret_length, label_length, made_length;
-    int more;
+    bool more;
 };
 
-/* A time is told from a label by its colons, which no label may hold. */
-static struct words take_words(struct cursor *cursor)
+/* A time differs from a label by its colons, which a label cannot hold. */
+static struct secret_fields split_secret_line(struct line_rest rest)
 {
-    struct words words = {0};
-    const char *rest;
+    struct secret_fields fields = {0};
+    const char *more;
 
-    words.secret_length = next_word(cursor, &words.secret);
-    words.label_length = next_word(cursor, &words.label);
-    if (memchr(words.label, ':', words.label_length) != NULL) {
-        words.made = words.label;
-        words.made_length = words.label_length;
-        words.label_length = 0;
+    fields.secret_length = next_field(&rest, &fields.secret);
+    fields.label_length = next_field(&rest, &fields.label);
+    if (memchr(fields.label, ':', fields.label_length) != NULL) {
+        fields.made = fields.label;
+        fields.made_length = fields.label_length;
+        fields.label_length = 0;
     } else {
-        words.made_length = next_word(cursor, &words.made);
+        fields.made_length = next_field(&rest, &fields.made);
     }
-    words.more = next_word(cursor, &rest) > 0;
-    return words;
+    fields.more = next_field(&rest, &more) > 0;
+    return fields;
 }
 
-/* Whether it begins like 2026-01-31T12:00:00 and ends with Z, a fraction, or a difference to UTC. */
-static int is_time(const char *text, size_t length)
+/* Whether it begins like 2026-01-31T12:00:00, and goes on with Z, a fraction, or an offset from UTC. */
+static bool is_rfc3339_time(const char *text, size_t length)
 {
     static const char shape[] = "0000-00-00T00:00:00";
 
     if (length < sizeof shape || length >= SECRETS_TIME_BYTES)
-        return 0;
+        return false;
     for (size_t i = 0; i < sizeof shape - 1; i++) {
         if (shape[i] == '0' ? !isdigit((unsigned char)text[i]) : text[i] != shape[i])
-            return 0;
+            return false;
     }
     return strspn(text + sizeof shape - 1, "0123456789.:+-Z") >= length - (sizeof shape - 1);
 }
 
-/* What is wrong with a line's words, or NULL. It never shows them: they may be a secret. */
-static const char *fault_of(const struct words *words)
+/* Returns what is wrong with a line, or NULL. It never shows a field: each may be a secret. */
+static const char *find_secret_fault(const struct secret_fields *fields)
 {
-    if (!all_unreserved(words->secret, words->secret_length))
+    if (!are_unreserved(fields->secret, fields->secret_length))
         return "a secret may hold only A-Z a-z 0-9 - _ . ~, which stand in a URL as they are";
-    if (words->secret_length < SECRETS_MIN_BYTES || words->secret_length >= SECRET_ROOM)
+    if (fields->secret_length < SECRETS_MIN_BYTES || fields->secret_length >= SECRET_ROOM)
         return "a secret must have 16 to 255 characters";
-    if (!all_unreserved(words->label, words->label_length))
+    if (!are_unreserved(fields->label, fields->label_length))
         return "a label may hold only A-Z a-z 0-9 - _ . ~ (a comment needs a line of its own)";
-    if (words->label_length > SECRETS_LABEL_BYTES)
+    if (fields->label_length > SECRETS_LABEL_BYTES)
         return "a label may have at most 64 characters";
-    if (words->made_length > 0 && !is_time(words->made, words->made_length))
+    if (fields->made_length > 0 && !is_rfc3339_time(fields->made, fields->made_length))
         return "more than a secret, a label, and a time as 2026-01-31T12:00:00Z (a comment needs a line of its own)";
-    return words->more ? "more than a secret, a label and a time (a comment needs a line of its own)" : NULL;
+    return fields->more ? "more than a secret, a label and a time (a comment needs a line of its own)" : NULL;
 }
 
-static enum result check_twice(const struct secrets *secrets, struct err *err)
+static enum result check_secret_is_new(const struct secrets *secrets, struct err *err)
 {
     const struct secret *last = &secrets->list[secrets->count - 1];
 
@@ -166,20 +160,25 @@ static enum result check_twice(const struct secrets *secrets, struct err *err)
     return RESULT_OK;
 }
 
-static enum result take_line(struct secrets *secrets, struct cursor cursor, unsigned line, struct err *err)
+static bool is_none_line(const struct secret_fields *fields)
 {
-    struct words words = take_words(&cursor);
+    return fields->secret_length == strlen(SECRETS_NONE) && fields->label_length == 0 &&
+           memcmp(fields->secret, SECRETS_NONE, fields->secret_length) == 0;
+}
+
+static enum result add_secret_line(struct secrets *secrets, struct line_rest text, unsigned line, struct err *err)
+{
+    struct secret_fields fields = split_secret_line(text);
     struct secret *new = &secrets->list[secrets->count];
     const char *fault;
 
-    if (words.secret_length == 0 || *words.secret == '#')
+    if (fields.secret_length == 0 || *fields.secret == '#')
         return RESULT_OK;
-    if (words.secret_length == strlen(SECRETS_NONE) && memcmp(words.secret, SECRETS_NONE, words.secret_length) == 0 &&
-        words.label_length == 0) {
-        secrets->none = 1;
+    if (is_none_line(&fields)) {
+        secrets->none = true;
         return RESULT_OK;
     }
-    fault = fault_of(&words);
+    fault = find_secret_fault(&fields);
     if (fault == NULL && secrets->count == SECRETS_MAX)
         fault = "more than 100 secrets";
     if (fault != NULL) {
@@ -188,64 +187,65 @@ static enum result take_line(struct secrets *secrets, struct cursor cursor, unsi
     }
     secrets->count++;
     new->line = line;
-    memcpy(new->block, words.secret, words.secret_length);
-    memcpy(new->label, words.label, words.label_length);
-    memcpy(new->made, words.made, words.made_length);
-    return check_twice(secrets, err);
+    memcpy(new->block, fields.secret, fields.secret_length);
+    memcpy(new->label, fields.label, fields.label_length);
+    memcpy(new->made, fields.made, fields.made_length);
+    return check_secret_is_new(secrets, err);
 }
 
-static enum result take_lines(struct secrets *secrets, const struct private_file *file, struct err *err)
+/* ---- the file ---- */
+
+static enum result add_secret_lines(struct secrets *secrets, const struct private_file *file, struct err *err)
 {
-    struct cursor cursor = {file->text, file->text};
+    struct line_rest text = {.at = file->text};
     const char *end = file->text + file->length;
     enum result result = RESULT_OK;
 
-    secrets->list = calloc(SECRETS_MAX, sizeof *secrets->list);
-    if (secrets->list == NULL)
-        abort();
-    for (unsigned line = 1; cursor.at < end && result == RESULT_OK; line++) {
-        cursor.end = memchr(cursor.at, '\n', (size_t)(end - cursor.at));
-        if (cursor.end == NULL)
-            cursor.end = end;
-        result = take_line(secrets, cursor, line, err);
-        cursor.at = cursor.end + 1;
+    secrets->list = memory_new(SECRETS_MAX, sizeof *secrets->list);
+    for (unsigned line = 1; text.at < end && result == RESULT_OK; line++) {
+        text.end = memchr(text.at, '\n', (size_t)(end - text.at));
+        if (text.end == NULL)
+            text.end = end;
+        result = add_secret_line(secrets, text, line, err);
+        text.at = text.end + 1;
     }
-    if (result == RESULT_OK && secrets->count == 0 && !secrets->none && !secrets->for_any) {
-        err_set(err, "%s holds no URL secret; " MAKE_ONE, secrets->path);
+    if (result == RESULT_OK && secrets->count == 0 && !secrets->none && !secrets->for_people) {
+        err_set(err, "%s holds no URL secret; " HOW_TO_MAKE_ONE, secrets->path);
         result = RESULT_FAIL;
     }
     return result;
 }
 
-static struct identity identity_of(const struct stat *st)
+static struct file_identity identity_of(const struct stat *st)
 {
-    return (struct identity){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+    return (struct file_identity){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
 }
 
-static int same_time(struct timespec a, struct timespec b)
+static bool is_same_time(struct timespec a, struct timespec b)
 {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static int same_identity(const struct identity *a, const struct identity *b)
+static bool is_same_identity(const struct file_identity *a, const struct file_identity *b)
 {
     return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
+           is_same_time(a->modified, b->modified) && is_same_time(a->changed, b->changed);
 }
 
-static struct identity look(const char *path)
+static struct file_identity identity_at(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 ? identity_of(&st) : (struct identity){0};
+    return stat(path, &st) == 0 ? identity_of(&st) : (struct file_identity){0};
 }
 
-static int is_settled(const struct identity *identity)
+static void note_identity(struct secrets *secrets, struct file_identity identity)
 {
-    return identity->inode == 0 || time(NULL) - identity->changed.tv_sec >= SETTLE_SECONDS;
+    secrets->identity = identity;
+    secrets->settled = identity.inode == 0 || time(NULL) - identity.changed.tv_sec >= SETTLE_SECONDS;
 }
 
-static void drop_list(struct secrets *secrets)
+static void forget_secrets(struct secrets *secrets)
 {
     if (secrets->list != NULL)
         explicit_bzero(secrets->list, SECRETS_MAX * sizeof *secrets->list);
@@ -255,39 +255,36 @@ static void drop_list(struct secrets *secrets)
 }
 
 /* Reads the file into SECRETS, which hold none yet. */
-static enum result read_file(struct secrets *secrets, struct err *err)
+static enum result read_secrets(struct secrets *secrets, struct err *err)
 {
     const struct private_file_rule rule = {.refused = S_IRWXG | S_IRWXO,
                                            .remedy = "chmod 600",
-                                           .root_may_read = secrets->for_any,
+                                           .root_may_read = secrets->for_people,
                                            .max = SECRETS_FILE_BYTES};
     struct private_file file;
     enum result result;
 
-    secrets->seen = look(secrets->path);
-    secrets->settled = is_settled(&secrets->seen);
+    note_identity(secrets, identity_at(secrets->path));
     result = private_file_read(secrets->path, &rule, &file, err);
     if (result == RESULT_OK) {
-        secrets->seen = identity_of(&file.stat);
-        secrets->settled = is_settled(&secrets->seen);
-        result = take_lines(secrets, &file, err);
+        note_identity(secrets, identity_of(&file.stat));
+        result = add_secret_lines(secrets, &file, err);
         private_file_free(&file);
-    } else if (errno == ENOENT) {
-        err_set(err, "there is no file of URL secrets %s; " MAKE_ONE, secrets->path);
+    } else if (file.missing) {
+        err_set(err, "there is no file of URL secrets %s; " HOW_TO_MAKE_ONE, secrets->path);
     }
     if (result != RESULT_OK)
-        drop_list(secrets);
+        forget_secrets(secrets);
     return result;
 }
 
-static enum result load(struct secrets **out, const char *path, int for_any, struct err *err)
+static enum result load_secrets(struct secrets **out, const char *path, bool for_people, struct err *err)
 {
-    struct secrets *secrets = calloc(1, sizeof *secrets);
+    struct secrets *secrets = memory_new(1, sizeof *secrets);
 
-    if (secrets == NULL || (secrets->path = strdup(path)) == NULL)
-        abort();
-    secrets->for_any = for_any;
-    if (read_file(secrets, err) != RESULT_OK) {
+    secrets->path = memory_copy_text(path);
+    secrets->for_people = for_people;
+    if (read_secrets(secrets, err) != RESULT_OK) {
         secrets_free(secrets);
         return RESULT_FAIL;
     }
@@ -297,30 +294,30 @@ static enum result load(struct secrets **out, const char *path, int for_any, str
 
 enum result secrets_load(struct secrets **out, const char *path, struct err *err)
 {
-    return load(out, path, 0, err);
+    return load_secrets(out, path, false, err);
 }
 
 enum result secrets_load_any(struct secrets **out, const char *path, struct err *err)
 {
-    return load(out, path, 1, err);
+    return load_secrets(out, path, true, err);
 }
 
 enum result secrets_refresh(struct secrets *secrets, struct err *err)
 {
-    struct identity now = look(secrets->path);
-    struct secrets fresh = {.path = secrets->path, .for_any = secrets->for_any};
-    int changed = !same_identity(&now, &secrets->seen);
+    struct file_identity now = identity_at(secrets->path);
+    struct secrets fresh = {.path = secrets->path, .for_people = secrets->for_people};
+    bool changed = !is_same_identity(&now, &secrets->identity);
     enum result result;
 
     if (!changed && secrets->settled)
         return RESULT_OK;
-    result = read_file(&fresh, err);
-    changed = changed || !same_identity(&fresh.seen, &secrets->seen);
+    result = read_secrets(&fresh, err);
+    changed = changed || !is_same_identity(&fresh.identity, &secrets->identity);
     if (result == RESULT_OK) {
-        drop_list(secrets);
+        forget_secrets(secrets);
         *secrets = fresh;
     } else {
-        secrets->seen = fresh.seen;
+        secrets->identity = fresh.identity;
         secrets->settled = fresh.settled;
     }
     return changed ? result : RESULT_OK;
@@ -328,16 +325,20 @@ enum result secrets_refresh(struct secrets *secrets, struct err *err)
 
 /* ---- comparing ---- */
 
-/* All ones when the blocks are equal, else 0. The empty asm keeps the compiler from making a branch of it. */
-static size_t equal_mask(const uint64_t *a, const uint64_t *b)
+/*
+ * Returns all ones when the blocks are equal, else 0. The loop has no early end: what is volatile must get the exact
+ * value, which depends on every word.
+ */
+static size_t equal_blocks_mask(const uint64_t *a, const uint64_t *b)
 {
-    uint64_t differing = 0;
+    uint64_t difference = 0;
+    volatile uint64_t exact;
 
-    for (size_t i = 0; i < SECRET_ROOM / sizeof *a; i++) {
-        differing |= a[i] ^ b[i];
-        __asm__ volatile("" : "+r"(differing));
-    }
-    return (size_t)((differing | (0 - differing)) >> 63) - 1;
+    for (size_t i = 0; i < SECRET_ROOM / sizeof *a; i++)
+        difference |= a[i] ^ b[i];
+    exact = difference;
+    difference = exact;
+    return (size_t)((difference | (0 - difference)) >> 63) - 1;
 }
 
 const char *secrets_match(const struct secrets *secrets, const char *uri)
@@ -348,64 +349,67 @@ const char *secrets_match(const struct secrets *secrets, const char *uri)
     size_t length = path_length - (size_t)(segment - uri);
 
     if (length == 0 || length >= SECRET_ROOM)
-        return NULL; /* no secret is so short or so long, and that is no secret */
+        return NULL; /* no secret has such a length, which is no secret either */
     memcpy(candidate, segment, length);
     for (size_t i = 0; i < secrets->count; i++)
-        found |= equal_mask(candidate, secrets->list[i].block) & (i + 1);
+        found |= equal_blocks_mask(candidate, secrets->list[i].block) & (i + 1);
     explicit_bzero(candidate, sizeof candidate);
     return found != 0 ? secrets->list[found - 1].label : NULL;
 }
+
+/* ---- what is known of each ---- */
 
 size_t secrets_count(const struct secrets *secrets)
 {
     return secrets->count;
 }
 
-const char *secrets_label(const struct secrets *secrets, size_t which)
+const char *secrets_label(const struct secrets *secrets, size_t index)
 {
-    return secrets->list[which].label;
+    return secrets->list[index].label;
 }
 
-const char *secrets_text(const struct secrets *secrets, size_t which)
+const char *secrets_text(const struct secrets *secrets, size_t index)
 {
-    return (const char *)secrets->list[which].block;
+    return (const char *)secrets->list[index].block;
 }
 
-static void write_name(const struct secret *secret, char name[SECRETS_NAME_BYTES])
+static void write_secret_name(const struct secret *secret, char name[SECRETS_NAME_BYTES])
 {
     snprintf(name, SECRETS_NAME_BYTES, "%s=%.*s", secret->label, SECRETS_SHOWN, (const char *)secret->block);
 }
 
-void secrets_tell(const struct secrets *secrets, size_t which, struct secrets_about *about)
+void secrets_tell(const struct secrets *secrets, size_t index, struct secrets_about *about)
 {
-    const struct secret *secret = &secrets->list[which];
+    const struct secret *secret = &secrets->list[index];
+    const char *text = secrets_text(secrets, index);
 
     about->label = secret->label;
     about->made = secret->made;
-    about->length = strlen((const char *)secret->block);
+    about->length = strlen(text);
     about->line = secret->line;
-    snprintf(about->shown, sizeof about->shown, "%s", (const char *)secret->block);
-    write_name(secret, about->name);
+    snprintf(about->shown, sizeof about->shown, "%.*s", SECRETS_SHOWN, text);
+    write_secret_name(secret, about->name);
 }
 
-int secrets_note_use(struct secrets *secrets, const char *label, int64_t now_ms, char name[SECRETS_NAME_BYTES])
+bool secrets_note_use(struct secrets *secrets, const char *label, int64_t now_ms, char name[SECRETS_NAME_BYTES])
 {
-    size_t which = 0;
+    struct secret *secret = secrets->list, *end = secrets->list + secrets->count;
 
-    while (which < secrets->count && secrets->list[which].label != label)
-        which++;
-    if (which == secrets->count || (secrets->list[which].noted != 0 && now_ms - secrets->list[which].noted < NOTE_MS))
-        return 0;
-    secrets->list[which].noted = now_ms;
-    write_name(&secrets->list[which], name);
-    return 1;
+    while (secret < end && secret->label != label)
+        secret++;
+    if (secret == end || (secret->recorded_use_ms != 0 && now_ms - secret->recorded_use_ms < USE_INTERVAL_MS))
+        return false;
+    secret->recorded_use_ms = now_ms;
+    write_secret_name(secret, name);
+    return true;
 }
 
 void secrets_free(struct secrets *secrets)
 {
     if (secrets == NULL)
         return;
-    drop_list(secrets);
+    forget_secrets(secrets);
     free(secrets->path);
     free(secrets);
 }

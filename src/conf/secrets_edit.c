@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Changes of the file of URL secrets. Who changes it holds the lock of PATH.new, and PATH.new still is the file that
- * was locked: the one before may have renamed it away while we waited, and then we begin anew.
+ * Whoever changes the file holds the lock of PATH.new, and PATH.new still is the file that was locked: while we waited,
+ * the holder before us may have renamed it over PATH, and then we start again.
  */
 #include <config.h>
 
@@ -11,33 +11,34 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/lock.h"
+#include "base/memory.h"
 #include "base/private_file.h"
 #include "base/signals.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 10000
-#define LOOK_EVERY_MS 20
+#define LOCK_TIMEOUT_MS 10000
+#define LOCK_RETRY_MS 20
 
-struct edit {
+struct secrets_edit {
     const char *path;
     char *new_path;
     int fd; /* of PATH.new, locked; -1 */
     uid_t owner;
     gid_t group;
     struct private_file file; /* PATH as it is; no text when there is none */
-    struct secrets *secrets;  /* what it holds; NULL: nothing */
+    struct secrets *secrets;  /* what it holds; NULL when there is none */
 };
 
-/* Whether the file that we have open is what the name leads to. */
-static int is_still(int fd, const char *path)
+/* ---- the two files ---- */
+
+/* Whether PATH still names the file that is open as FD. */
+static bool is_still_named(int fd, const char *path)
 {
     struct stat ours, named;
 
@@ -45,12 +46,11 @@ static int is_still(int fd, const char *path)
            ours.st_dev == named.st_dev;
 }
 
-/* Takes the turn. */
-static enum result begin(struct edit *edit, struct err *err)
+static enum result lock_new_file(struct secrets_edit *edit, struct err *err)
 {
-    int64_t end = clock_monotonic_ms() + WAIT_MS;
+    int64_t deadline = clock_monotonic_ms() + LOCK_TIMEOUT_MS;
 
-    while (clock_monotonic_ms() < end) {
+    while (clock_monotonic_ms() < deadline) {
         edit->fd = open(edit->new_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (edit->fd < 0) {
             err_set_errno(err,
@@ -58,45 +58,44 @@ static enum result begin(struct edit *edit, struct err *err)
                           edit->new_path);
             return RESULT_FAIL;
         }
-        if (lock_take(edit->fd) && is_still(edit->fd, edit->new_path))
+        if (lock_take(edit->fd) && is_still_named(edit->fd, edit->new_path))
             return RESULT_OK;
         close(edit->fd);
         edit->fd = -1;
-        signals_poll(NULL, 0, LOOK_EVERY_MS);
+        signals_poll(NULL, 0, LOCK_RETRY_MS);
     }
     err_set(err, "another program has been changing %s for 10 s", edit->path);
     return RESULT_RETRY;
 }
 
-/* Reads what is there, and sees that it is a file of secrets. A missing one is fine. */
-static enum result read_old(struct edit *edit, struct err *err)
+/* Reads the file, and checks that it is one of secrets. A missing one is no failure. */
+static enum result read_old_file(struct secrets_edit *edit, struct err *err)
 {
     static const struct private_file_rule rule = {
-        .refused = S_IRWXG | S_IRWXO, .remedy = "chmod 600", .root_may_read = 1, .max = SECRETS_FILE_BYTES};
+        .refused = S_IRWXG | S_IRWXO, .remedy = "chmod 600", .root_may_read = true, .max = SECRETS_FILE_BYTES};
     enum result result = private_file_read(edit->path, &rule, &edit->file, err);
 
     if (result != RESULT_OK)
-        return errno == ENOENT ? RESULT_OK : result;
+        return edit->file.missing ? RESULT_OK : result;
     edit->owner = edit->file.stat.st_uid;
     edit->group = edit->file.stat.st_gid;
     return secrets_load_any(&edit->secrets, edit->path, err);
 }
 
-static enum result open_edit(struct edit *edit, const char *path, uid_t owner, struct err *err)
+static enum result open_edit(struct secrets_edit *edit, const char *path, uid_t owner, struct err *err)
 {
     enum result result;
 
-    *edit = (struct edit){.path = path, .fd = -1, .owner = owner, .group = (gid_t)-1};
-    if (asprintf(&edit->new_path, "%s.new", path) < 0)
-        abort();
-    result = begin(edit, err);
-    return result == RESULT_OK ? read_old(edit, err) : result;
+    *edit = (struct secrets_edit){.path = path, .fd = -1, .owner = owner, .group = (gid_t)-1};
+    edit->new_path = memory_format("%s.new", path);
+    result = lock_new_file(edit, err);
+    return result == RESULT_OK ? read_old_file(edit, err) : result;
 }
 
-static void close_edit(struct edit *edit)
+static void close_edit(struct secrets_edit *edit)
 {
-    if (edit->fd >= 0 && is_still(edit->fd, edit->new_path))
-        unlink(edit->new_path); /* while its lock is ours */
+    if (edit->fd >= 0 && is_still_named(edit->fd, edit->new_path))
+        unlink(edit->new_path); /* while we hold its lock */
     if (edit->fd >= 0)
         close(edit->fd);
     secrets_free(edit->secrets);
@@ -104,8 +103,8 @@ static void close_edit(struct edit *edit)
     free(edit->new_path);
 }
 
-/* Puts TEXT in the place of the file. */
-static enum result put(struct edit *edit, const char *text, size_t length, struct err *err)
+/* Replaces the file by one that holds TEXT. */
+static enum result replace_file(struct secrets_edit *edit, const char *text, size_t length, struct err *err)
 {
     if (ftruncate(edit->fd, 0) != 0 || fchmod(edit->fd, 0600) != 0 ||
         (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) || !io_write_all(edit->fd, text, length) ||
@@ -116,10 +115,10 @@ static enum result put(struct edit *edit, const char *text, size_t length, struc
     return RESULT_OK;
 }
 
-/* ---- texts ---- */
+/* ---- the text ---- */
 
-/* Whether a line is the word that says that there is none. */
-static int says_none(const char *line, size_t length)
+/* Whether a line, which ends with the text or a line feed, says `none`. */
+static bool says_none(const char *line, size_t length)
 {
     const char *word = line + strspn(line, " \t");
     size_t left = length - (size_t)(word - line), word_length = strlen(SECRETS_NONE);
@@ -128,7 +127,7 @@ static int says_none(const char *line, size_t length)
            strspn(word + word_length, " \t\r\n") >= left - word_length;
 }
 
-/* Writes the old text without line number SKIP (0: all) and without any `none`, each line with its end. */
+/* Writes the lines of the old text, without line number SKIP (0: none) and without any `none`. */
 static void copy_lines(const struct private_file *file, unsigned skip, FILE *to)
 {
     const char *at = file->text, *end = file->text + file->length;
@@ -145,27 +144,22 @@ static void copy_lines(const struct private_file *file, unsigned skip, FILE *to)
     }
 }
 
-/* The old text without line SKIP, and LAST as its last line; puts it in place. */
-static enum result rewrite(struct edit *edit, unsigned skip, const char *last, struct err *err)
+/* Rewrites the file without line SKIP (0: none), and with LAST behind all lines. */
+static enum result rewrite_file(struct secrets_edit *edit, unsigned skip, const char *last, struct err *err)
 {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *to = open_memstream(&text, &length);
-    enum result result;
+    enum result result = RESULT_FAIL;
+    char *text;
+    size_t length;
+    FILE *to = memory_open_stream(&text, &length);
 
-    if (to == NULL)
-        abort();
     if (edit->file.text != NULL)
         copy_lines(&edit->file, skip, to);
     fputs(last, to);
-    if (fclose(to) != 0)
-        abort();
-    if (length <= SECRETS_FILE_BYTES) {
-        result = put(edit, text, length, err);
-    } else {
+    memory_close_stream(to);
+    if (length <= SECRETS_FILE_BYTES)
+        result = replace_file(edit, text, length, err);
+    else
         err_set(err, "%s would be longer than it may be: take out what is not needed", edit->path);
-        result = RESULT_FAIL;
-    }
     explicit_bzero(text, length);
     free(text);
     return result;
@@ -173,7 +167,7 @@ static enum result rewrite(struct edit *edit, unsigned skip, const char *last, s
 
 /* ---- adding ---- */
 
-static enum result check_label(const struct edit *edit, const char *label, struct err *err)
+static enum result check_label_is_new(const struct secrets_edit *edit, const char *label, struct err *err)
 {
     size_t count = edit->secrets != NULL ? secrets_count(edit->secrets) : 0;
 
@@ -191,19 +185,17 @@ static enum result check_label(const struct edit *edit, const char *label, struc
 
 enum result secrets_add(const char *path, uid_t owner, const char *secret, const char *label, struct err *err)
 {
-    time_t now = time(NULL);
-    char made[SECRETS_TIME_BYTES], *line;
-    struct edit edit;
-    struct tm utc;
+    struct secrets_edit edit;
     enum result result = open_edit(&edit, path, owner, err);
 
     if (result == RESULT_OK)
-        result = check_label(&edit, label, err);
+        result = check_label_is_new(&edit, label, err);
     if (result == RESULT_OK) {
-        strftime(made, sizeof made, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-        if (asprintf(&line, "%s%s%s %s\n", secret, *label != '\0' ? " " : "", label, made) < 0)
-            abort();
-        result = rewrite(&edit, 0, line, err);
+        char made[CLOCK_TEXT_BYTES];
+        char *line = memory_format("%s%s%s %s\n", secret, *label != '\0' ? " " : "", label,
+                                   clock_text_seconds(clock_real_ms(), made));
+
+        result = rewrite_file(&edit, 0, line, err);
         explicit_bzero(line, strlen(line));
         free(line);
     }
@@ -213,8 +205,8 @@ enum result secrets_add(const char *path, uid_t owner, const char *secret, const
 
 /* ---- removing ---- */
 
-/* "one (X9f-...), two (a1B2...)" */
-static void list(const struct secrets *secrets, char *text, size_t room)
+/* Writes "one (X9f-...), two (a1B2...)". */
+static void list_secrets(const struct secrets *secrets, char *text, size_t room)
 {
     size_t length = 0;
 
@@ -229,14 +221,15 @@ static void list(const struct secrets *secrets, char *text, size_t room)
 }
 
 /* Whether WHICH is the first characters that are shown, perhaps with the dots behind them. */
-static int begins_alike(const char *shown, const char *which)
+static bool is_start_shown(const char *shown, const char *which)
 {
     return strncmp(shown, which, SECRETS_SHOWN) == 0 &&
            (which[SECRETS_SHOWN] == '\0' || strcmp(which + SECRETS_SHOWN, "...") == 0);
 }
 
-/* The one that is meant: by its label, else by its first characters. */
-static enum result find(const struct secrets *secrets, const char *which, struct secrets_about *found, struct err *err)
+/* Finds the secret whose label is WHICH, otherwise the one that begins so. */
+static enum result find_secret(const struct secrets *secrets, const char *which, struct secrets_about *found,
+                               struct err *err)
 {
     size_t by_label = 0, by_start = 0;
     struct secrets_about about, start;
@@ -246,14 +239,14 @@ static enum result find(const struct secrets *secrets, const char *which, struct
         secrets_tell(secrets, i, &about);
         if (*which != '\0' && strcmp(about.label, which) == 0 && by_label++ == 0)
             *found = about;
-        if (begins_alike(about.shown, which) && by_start++ == 0)
+        if (is_start_shown(about.shown, which) && by_start++ == 0)
             start = about;
     }
     if (by_label == 0 && by_start == 1)
         *found = start;
     if (by_label == 1 || (by_label == 0 && by_start == 1))
         return RESULT_OK;
-    list(secrets, all, sizeof all);
+    list_secrets(secrets, all, sizeof all);
     if (by_label > 1 || by_start > 1)
         err_set(err, "%s is more than one: %s; take the other of the two names, or edit the file", which, all);
     else
@@ -261,28 +254,37 @@ static enum result find(const struct secrets *secrets, const char *which, struct
     return RESULT_FAIL;
 }
 
-enum result secrets_remove(const char *path, const char *which, int force, char name[SECRETS_NAME_BYTES],
+/* Finds the secret to take out. */
+static enum result find_removable(const struct secrets_edit *edit, const char *which, bool force,
+                                  struct secrets_about *found, struct err *err)
+{
+    size_t count = edit->secrets != NULL ? secrets_count(edit->secrets) : 0;
+
+    if (count == 0) {
+        err_set(err, "%s holds no URL secret", edit->path);
+        return RESULT_FAIL;
+    }
+    if (find_secret(edit->secrets, which, found, err) != RESULT_OK)
+        return RESULT_FAIL;
+    if (count > 1 || force)
+        return RESULT_OK;
+    err_set(err, "it is the last one: without it every event is refused; make another first (candhook url new), or say "
+                 "--force");
+    return RESULT_FAIL;
+}
+
+enum result secrets_remove(const char *path, const char *which, bool force, char name[SECRETS_NAME_BYTES],
                            struct err *err)
 {
     struct secrets_about about;
-    struct edit edit;
+    struct secrets_edit edit;
     enum result result = open_edit(&edit, path, geteuid(), err);
-    int last = edit.secrets != NULL && secrets_count(edit.secrets) == 1;
 
-    if (result == RESULT_OK && (edit.secrets == NULL || secrets_count(edit.secrets) == 0)) {
-        err_set(err, "%s holds no URL secret", path);
-        result = RESULT_FAIL;
-    }
     if (result == RESULT_OK)
-        result = find(edit.secrets, which, &about, err);
-    if (result == RESULT_OK && last && !force) {
-        err_set(err, "it is the last one: without it every event is refused; make another first (candhook url new), or "
-                     "say --force");
-        result = RESULT_FAIL;
-    }
+        result = find_removable(&edit, which, force, &about, err);
     if (result == RESULT_OK) {
         memcpy(name, about.name, SECRETS_NAME_BYTES);
-        result = rewrite(&edit, about.line, last ? SECRETS_NONE "\n" : "", err);
+        result = rewrite_file(&edit, about.line, secrets_count(edit.secrets) == 1 ? SECRETS_NONE "\n" : "", err);
     }
     close_edit(&edit);
     return result;
