@@ -39,7 +39,7 @@ struct parts {
 
 static void *allocate_for_cjson(size_t size)
 {
-    return memory_resize(NULL, size, 1);
+    return memory_allocate(size);
 }
 
 void event_set_cjson_hooks(void)
