@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Looking up a value in an event's JSON, and changing one. No digit of a number is lost.
+ * Looks up and changes values in an event's JSON. Numbers keep every digit, which cJSON, reading them as doubles, would
+ * lose: each number is parsed as a string that begins with a byte which no UTF-8 text has, and then made raw JSON.
  */
 #include <config.h>
 
@@ -10,23 +11,18 @@
 
 #include <cJSON.h>
 #include <ctype.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- looking up a value ---- */
+/* ---- numbers ---- */
 
-/*
- * cJSON would read a number as a double and lose digits. So each number is parsed as a string that begins with a byte
- * which no UTF-8 text holds, and becomes raw JSON in the tree.
- */
 #define NUMBER_MARK '\xff'
 
-/* A copy of valid JSON in which each number N stands as "<mark>N". */
+/* Returns a copy of valid JSON, allocated, in which each number N is the string "<mark>N". */
 static char *mark_numbers(const char *object)
 {
-    char *copy = memory_resize(NULL, 1, strlen(object) * 4 + 1), *to = copy;
-    int in_string = 0;
+    char *copy = memory_allocate(strlen(object) * 4 + 1), *to = copy;
+    bool in_string = false;
 
     for (const char *at = object; *at != '\0'; at++) {
         if (!in_string && (*at == '-' || isdigit((unsigned char)*at))) {
@@ -50,7 +46,7 @@ static char *mark_numbers(const char *object)
     return copy;
 }
 
-/* Makes the marked strings of a tree the raw numbers that they were. */
+/* Makes the marked strings in ITEM and all after it raw numbers again. */
 static void unmark_numbers(cJSON *item)
 {
     for (; item != NULL; item = item->next) {
@@ -62,33 +58,47 @@ static void unmark_numbers(cJSON *item)
     }
 }
 
-/* The number that NAME is, as an index of an array, or -1. */
-static int index_of(const char *name)
+/* Parses JSON, which may have text after it unless WHOLE. Returns NULL when it is not JSON. */
+static cJSON *parse_with_digits(const char *json, bool whole)
+{
+    char *marked = mark_numbers(json);
+    cJSON *tree;
+
+    event_set_cjson_hooks();
+    tree = cJSON_ParseWithOpts(marked, NULL, whole);
+    unmark_numbers(tree);
+    free(marked);
+    return tree;
+}
+
+/* ---- looking up a value ---- */
+
+/* Returns NAME as the index of an array, or -1 when it is not a number. */
+static int array_index(const char *name)
 {
     return *name != '\0' && strlen(name) < 6 && name[strspn(name, "0123456789")] == '\0' ? atoi(name) : -1;
 }
 
-/* The last member of that very name: what a browser or Node would see. */
-static const cJSON *member(const cJSON *object, const char *name)
+/* Returns the last member of that name, which is the one that browsers and Node see, or NULL. */
+static cJSON *last_member(const cJSON *object, const char *name)
 {
-    const cJSON *found = NULL, *at;
+    cJSON *found = NULL, *item;
 
-    cJSON_ArrayForEach(at, object)
+    cJSON_ArrayForEach(item, object)
     {
-        if (strcmp(at->string, name) == 0)
-            found = at;
+        if (strcmp(item->string, name) == 0)
+            found = item;
     }
     return found;
 }
 
-/* The child NAME of an object (the last of that name), or of an array by its index. */
-static cJSON *child(const cJSON *parent, const char *name)
+/* Returns the member NAME of an object, or the element of that index of an array, or NULL. */
+static cJSON *find_child(const cJSON *parent, const char *name)
 {
-    return cJSON_IsArray(parent) ? cJSON_GetArrayItem(parent, index_of(name))
-                                 : (cJSON *)(uintptr_t)member(parent, name);
+    return cJSON_IsArray(parent) ? cJSON_GetArrayItem(parent, array_index(name)) : last_member(parent, name);
 }
 
-/* Cuts the first name off *PATH, which is written to; *PATH is NULL behind the last one. */
+/* Returns the first name of *PATH, which is cut up. *PATH moves to the rest, and is NULL after the last name. */
 static char *next_name(char **path)
 {
     char *name = *path, *dot = strchr(name, '.');
@@ -99,33 +109,41 @@ static char *next_name(char **path)
     return name;
 }
 
+static char *print_tree(const cJSON *tree)
+{
+    char *text = cJSON_PrintUnformatted(tree);
+
+    if (text == NULL)
+        abort();
+    return text;
+}
+
 char *event_value(const char *object, const char *path)
 {
-    char *marked = mark_numbers(object), *names = memory_copy_text(path), *left = names, *value = NULL;
-    const cJSON *found;
-    cJSON *tree;
+    char *names = memory_copy_text(path), *left = names, *value = NULL;
+    cJSON *tree = parse_with_digits(object, false);
+    const cJSON *found = tree;
 
-    event_set_cjson_hooks();
-    found = tree = cJSON_Parse(marked);
-    unmark_numbers(tree);
     while (found != NULL && left != NULL)
-        found = child(found, next_name(&left));
-    if (found != NULL && cJSON_IsString(found))
+        found = find_child(found, next_name(&left));
+    if (cJSON_IsString(found))
         value = memory_copy_text(found->valuestring);
     else if (found != NULL && !cJSON_IsNull(found))
-        value = cJSON_PrintUnformatted(found);
+        value = print_tree(found);
     cJSON_Delete(tree);
-    free(marked);
     free(names);
     return value;
 }
 
-/* ---- changing one ---- */
+/* ---- changing values ---- */
 
-/* Puts VALUE (given away) at NAME of PARENT, for what was there or as a new member. 0 when it has no place there. */
-static int put(cJSON *parent, const char *name, cJSON *value)
+/*
+ * Sets the child NAME of PARENT to VALUE, which is given away. Returns false when PARENT cannot have such a child: it
+ * is no container, or NAME is no index from 0 to the length of the array.
+ */
+static bool put_child(cJSON *parent, const char *name, cJSON *value)
 {
-    int done = 0;
+    bool done = false;
 
     if (cJSON_IsObject(parent)) {
         if (cJSON_GetObjectItemCaseSensitive(parent, name) != NULL)
@@ -133,7 +151,7 @@ static int put(cJSON *parent, const char *name, cJSON *value)
         else
             done = cJSON_AddItemToObject(parent, name, value);
     } else if (cJSON_IsArray(parent)) {
-        int index = index_of(name), size = cJSON_GetArraySize(parent);
+        int index = array_index(name), size = cJSON_GetArraySize(parent);
 
         if (index >= 0 && index < size)
             done = cJSON_ReplaceItemInArray(parent, index, value);
@@ -145,69 +163,62 @@ static int put(cJSON *parent, const char *name, cJSON *value)
     return done;
 }
 
-static cJSON *read_value(const char *text)
+/* Returns TEXT as JSON if it is JSON, else as a string. cJSON decides: marked, the text 1-2 would look like a number.
+ */
+static cJSON *parse_value(const char *text)
 {
-    cJSON *value = cJSON_ParseWithOpts(text, NULL, 1);
+    cJSON *tree = cJSON_ParseWithOpts(text, NULL, 1);
+    bool is_json = tree != NULL;
 
-    if (value == NULL)
-        value = cJSON_CreateString(text);
-    if (cJSON_IsNumber(value)) {
-        cJSON_Delete(value);
-        value = cJSON_CreateRaw(text);
-    }
-    if (value == NULL)
-        abort();
-    return value;
+    cJSON_Delete(tree);
+    return is_json ? parse_with_digits(text, true) : cJSON_CreateString(text);
 }
 
-/* Walks to the last name of PATH (which is cut up), making objects on the way, and puts the value there. */
-static int assign(cJSON *root, char *path, const char *value)
+/* Sets the value at PATH, which is cut up. Returns false when the path cannot be followed. */
+static bool set_value(cJSON *root, char *path, const char *value)
 {
     cJSON *parent = root;
     char *name;
 
     for (name = next_name(&path); path != NULL; name = next_name(&path)) {
-        if (child(parent, name) == NULL && !put(parent, name, cJSON_CreateObject()))
-            return 0;
-        parent = child(parent, name);
+        if (find_child(parent, name) == NULL && !put_child(parent, name, cJSON_CreateObject()))
+            return false;
+        parent = find_child(parent, name);
     }
-    return *name != '\0' && put(parent, name, read_value(value));
+    return *name != '\0' && put_child(parent, name, parse_value(value));
+}
+
+static enum result apply_assignment(cJSON *root, const char *assignment, struct err *err)
+{
+    char *path = memory_copy_text(assignment), *equals = strchr(path, '=');
+    bool done = false;
+
+    if (equals != NULL) {
+        *equals = '\0';
+        done = set_value(root, path, equals + 1);
+    }
+    free(path);
+    if (done)
+        return RESULT_OK;
+    err_set(err, "cannot set %s: it must be PATH=VALUE, as in payload.id=CP:1, with a path that the event has",
+            assignment);
+    return RESULT_FAIL;
 }
 
 enum result event_change(const char *body, char *const *assignments, size_t count, char **out, struct err *err)
 {
-    char *marked = mark_numbers(body);
-    enum result result = RESULT_FAIL;
-    cJSON *root;
+    cJSON *root = parse_with_digits(body, true);
+    enum result result = RESULT_OK;
 
-    event_set_cjson_hooks();
-    root = cJSON_ParseWithOpts(marked, NULL, 1);
-    unmark_numbers(root);
     *out = NULL;
     if (!cJSON_IsObject(root)) {
         err_set(err, "the event is not a JSON object, so nothing can be set in it");
-        goto out;
+        result = RESULT_FAIL;
     }
-    for (size_t i = 0; i < count; i++) {
-        char *path = memory_copy_text(assignments[i]), *equals = strchr(path, '=');
-        int done;
-
-        if (equals != NULL)
-            *equals = '\0';
-        done = equals != NULL && assign(root, path, equals + 1);
-        free(path);
-        if (!done) {
-            err_set(err, "cannot set %s: it takes PATH=VALUE, as payload.id=CP:1, and a place that is there",
-                    assignments[i]);
-            goto out;
-        }
-    }
-    *out = cJSON_PrintUnformatted(root);
-    if (*out == NULL)
-        abort();
-    result = RESULT_OK;
-out:
+    for (size_t i = 0; i < count && result == RESULT_OK; i++)
+        result = apply_assignment(root, assignments[i], err);
+    if (result == RESULT_OK)
+        *out = print_tree(root);
     cJSON_Delete(root);
-    free(marked);
     return result;
 }

@@ -8,22 +8,27 @@
 
 #include "event/event.h"
 
-/* A copy of a body, which is written to; *end is NUL. Bytes keep their places. */
+#include <stdbool.h>
+
+/* A copy of a body that the scan may overwrite, byte by byte: offsets in it are offsets in the body. *end is NUL. */
 struct scan {
     char *start, *at, *end;
     struct err *why;
 };
 
-/* The place in the body as it is told to people: they count from 1. */
-size_t event_place(const struct scan *scan, const char *at);
+/* Returns the number of the byte AT of the body as people are told it: the first is 1. */
+size_t event_byte_number(const struct scan *scan, const char *at);
 
-/* Judges all that needs no parser, and writes "0" and blanks over numbers. Gives in *OBJECT where the object begins. */
+/* Checks what cJSON does not, and overwrites each number with "0" and blanks. *OBJECT is where the object begins. */
 MUST_CHECK enum result event_scan(struct scan *scan, const char **object);
 
-/* Makes cJSON end the program when memory runs out: a body must not look malformed for it. Call it before cJSON. */
+/*
+ * Makes cJSON end the program when there is no memory, where it would otherwise call a good body malformed. To be
+ * called before any use of cJSON; more often does no harm.
+ */
 void event_set_cjson_hooks(void);
 
-static inline int event_is_space(char c)
+static inline bool event_is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }

@@ -1,12 +1,13 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The bytes of a body, before cJSON sees them. What does not go into the columns that are jsonb is judged by nobody
- * else, so this is as strict as PostgreSQL where cJSON is not: it looks at no UTF-8, takes every control character for
- * white space, lets them stand in strings, ends a string at \u0000, and takes a \u without digits for that.
+ * Checks the bytes of a body before cJSON parses them. cJSON accepts what jsonb refuses: invalid UTF-8, control
+ * characters as white space and inside strings, \u0000 (which ends its string) and \u without digits (which it reads as
+ * \u0000). Only payload and extra pass through jsonb, so this file checks the whole body as strictly as jsonb would.
  *
- * Numbers are judged by JSON's grammar, and "0" and blanks written over them: some versions of cJSON read only 63
- * characters of one, or want the locale's decimal point, and the digits are the database's business.
+ * Numbers are checked here, against JSON's grammar, and then overwritten with "0" and blanks: cJSON never reads one.
+ * Some versions of it read only 63 characters of a number, or expect the decimal point of the locale. The digits are
+ * for PostgreSQL, which gets them from the body.
  */
 #include <config.h>
 
@@ -16,7 +17,7 @@
 #include <ctype.h>
 #include <string.h>
 
-size_t event_place(const struct scan *scan, const char *at)
+size_t event_byte_number(const struct scan *scan, const char *at)
 {
     return (size_t)(at - scan->start) + 1;
 }
@@ -30,7 +31,7 @@ static char *skip_digits(char *at)
     return at;
 }
 
-/* Reads the digits of an exponent; what is too large to matter stays EVENT_EXPONENT_MAX + 1. */
+/* Reads the digits of an exponent. *EXPONENT is at most EVENT_EXPONENT_MAX + 1, however many digits there are. */
 static char *skip_exponent(char *at, int *exponent)
 {
     for (*exponent = 0; isdigit((unsigned char)*at); at++) {
@@ -41,7 +42,7 @@ static char *skip_exponent(char *at, int *exponent)
     return at;
 }
 
-/* Returns the end of the number at AT, or NULL when it is not written as JSON has it. */
+/* Returns the end of the number at AT, or NULL when it does not follow the grammar of JSON. */
 static char *number_end(char *at, int *exponent)
 {
     char *start;
@@ -75,11 +76,11 @@ static enum result scan_number(struct scan *scan)
 
     scan->at = number_end(start, &exponent);
     if (scan->at == NULL) {
-        err_set(scan->why, "not JSON: a number at byte %zu", event_place(scan, start));
+        err_set(scan->why, "not JSON: a number at byte %zu", event_byte_number(scan, start));
         return RESULT_FAIL;
     }
     if (exponent > EVENT_EXPONENT_MAX) {
-        err_set(scan->why, "the number at byte %zu has an exponent beyond %d", event_place(scan, start),
+        err_set(scan->why, "the number at byte %zu has an exponent beyond %d", event_byte_number(scan, start),
                 EVENT_EXPONENT_MAX);
         return RESULT_FAIL;
     }
@@ -92,11 +93,11 @@ static enum result scan_number(struct scan *scan)
 
 static enum result refuse_control(struct scan *scan)
 {
-    err_set(scan->why, "a control character at byte %zu", event_place(scan, scan->at));
+    err_set(scan->why, "a control character at byte %zu", event_byte_number(scan, scan->at));
     return RESULT_FAIL;
 }
 
-/* From a backslash to the byte behind it. Escapes other than \u are cJSON's to judge, and the halves of surrogates. */
+/* Scans from a backslash to the byte after it. cJSON checks the other escapes, and the pairs of surrogates. */
 static enum result scan_escape(struct scan *scan)
 {
     const char *escape = scan->at, *digit = escape + 2;
@@ -106,15 +107,15 @@ static enum result scan_escape(struct scan *scan)
     while (digit < escape + 6 && isxdigit((unsigned char)*digit))
         digit++;
     if (digit < escape + 6)
-        err_set(scan->why, "not JSON from byte %zu on", event_place(scan, escape));
+        err_set(scan->why, "not JSON from byte %zu on", event_byte_number(scan, escape));
     else if (memcmp(escape + 2, "0000", 4) == 0)
-        err_set(scan->why, "a NUL character (\\u0000) at byte %zu", event_place(scan, escape));
+        err_set(scan->why, "a NUL character (\\u0000) at byte %zu", event_byte_number(scan, escape));
     else
         return RESULT_OK;
     return RESULT_FAIL;
 }
 
-/* From the first quote to behind the last, or to the end of the body: cJSON says that then. */
+/* Scans a string from quote to quote. One that is not closed ends with the body: cJSON reports that. */
 static enum result scan_string(struct scan *scan)
 {
     for (scan->at++; scan->at < scan->end && *scan->at != '"'; scan->at++) {
@@ -128,9 +129,9 @@ static enum result scan_string(struct scan *scan)
     return RESULT_OK;
 }
 
-/* ---- the whole ---- */
+/* ---- the body ---- */
 
-/* A byte that belongs to neither string nor number. */
+/* Scans a byte that belongs to neither a string nor a number. */
 static enum result scan_other(struct scan *scan, size_t *depth)
 {
     char c = *scan->at;
@@ -138,7 +139,8 @@ static enum result scan_other(struct scan *scan, size_t *depth)
     if ((unsigned char)c < ' ' && !event_is_space(c))
         return refuse_control(scan);
     if ((c == '{' || c == '[') && ++*depth > EVENT_NESTING_MAX) {
-        err_set(scan->why, "nested more than %d deep at byte %zu", EVENT_NESTING_MAX, event_place(scan, scan->at));
+        err_set(scan->why, "nested more than %d deep at byte %zu", EVENT_NESTING_MAX,
+                event_byte_number(scan, scan->at));
         return RESULT_FAIL;
     }
     *depth -= (c == '}' || c == ']') && *depth > 0;
@@ -164,8 +166,8 @@ static enum result scan_tokens(struct scan *scan)
     return result;
 }
 
-/* Where the object begins: behind a BOM and white space. */
-static char *find_object(const struct scan *scan)
+/* Returns the first byte after a byte order mark and white space. */
+static char *object_start(const struct scan *scan)
 {
     char *at = scan->start;
 
@@ -181,11 +183,11 @@ enum result event_scan(struct scan *scan, const char **object)
     size_t length = (size_t)(scan->end - scan->start), good = utf8_span(scan->start, length);
     const char *nul = memchr(scan->start, '\0', length);
 
-    *object = scan->at = find_object(scan);
+    *object = scan->at = object_start(scan);
     if (length == 0)
         err_set(scan->why, "the body is empty");
     else if (nul != NULL)
-        err_set(scan->why, "a NUL byte at byte %zu", event_place(scan, nul));
+        err_set(scan->why, "a NUL byte at byte %zu", event_byte_number(scan, nul));
     else if (**object != '{')
         err_set(scan->why, "the body is not a JSON object");
     else if (good < length)

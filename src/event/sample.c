@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Sample events. The table is generated from src/fixtures.
+ * Sample events. The table is generated from the fixtures of this folder by build-aux/embed-samples.
  */
 #include <config.h>
 

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Sample events: one of every documented type, built into the program from src/fixtures.
+ * Sample events, one of every documented type. They are compiled in from the fixtures of this folder.
  */
 #ifndef CANDHOOK_SAMPLE_H
 #define CANDHOOK_SAMPLE_H
@@ -11,10 +11,10 @@ struct sample {
     const char *body; /* a JSON object */
 };
 
-/* All of them; the last one's type is NULL. */
+/* Ends with one whose type is NULL. */
 extern const struct sample samples[];
 
-/* The sample of the type, or NULL. */
+/* Returns the sample of TYPE, or NULL when there is none. */
 const struct sample *sample_find(const char *type);
 
 #endif

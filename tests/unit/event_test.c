@@ -423,6 +423,68 @@ static void check_body_is_left_alone(void)
        "the body is not written to");
 }
 
+static void check_value(const char *path, const char *wanted)
+{
+    static const char object[] =
+        "{\"a\":{\"b\":[1.10,\"x\",{\"c\":null}]},\"a.b\":1,\"s\":\"\\u00e9\",\"t\":true,\"s2\":\"-1\","
+        "\"e\":1,\"e\":[-0,1e400]}";
+    char *got = event_value(object, path);
+
+    is_text(got, wanted, path);
+    free(got);
+}
+
+static void check_values(void)
+{
+    check_value("a.b.0", "1.10");
+    check_value("a.b.1", "x");
+    check_value("a.b", "[1.10,\"x\",{\"c\":null}]");
+    check_value("a.b.2.c", NULL);
+    check_value("a.b.3", NULL);
+    check_value("a.b.x", NULL);
+    check_value("s", "\303\251");
+    check_value("s2", "-1");
+    check_value("t", "true");
+    check_value("e", "[-0,1e400]");
+    check_value("t.x", NULL);
+    check_value("", NULL);
+}
+
+static void check_change(const char *assignment, const char *wanted)
+{
+    char copy[100], *assignments[] = {copy}, *got;
+    struct err err = {""};
+
+    snprintf(copy, sizeof copy, "%s", assignment);
+    if (event_change("{\"n\":1.10,\"a\":[0]}", assignments, 1, &got, &err) != RESULT_OK)
+        ok(wanted == NULL && got == NULL && strstr(err.text, assignment) != NULL, "%s is refused", assignment);
+    else
+        is_text(got, wanted, assignment);
+    free(got);
+}
+
+static void check_changes(void)
+{
+    struct err err;
+    char *got;
+
+    check_change("n=2", "{\"n\":2,\"a\":[0]}");
+    check_change("x.y=z", "{\"n\":1.10,\"a\":[0],\"x\":{\"y\":\"z\"}}");
+    check_change("a.0=null", "{\"n\":1.10,\"a\":[null]}");
+    check_change("a.1=[1.10,{\"b\":12345678901234567890}]",
+                 "{\"n\":1.10,\"a\":[0,[1.10,{\"b\":12345678901234567890}]]}");
+    check_change("n=2026-01-02", "{\"n\":\"2026-01-02\",\"a\":[0]}");
+    check_change("n=", "{\"n\":\"\",\"a\":[0]}");
+    check_change("n=a=b", "{\"n\":\"a=b\",\"a\":[0]}");
+    check_change("n", NULL);
+    check_change("=1", NULL);
+    check_change("n.x=1", NULL);
+    check_change("a.2=1", NULL);
+    check_change("a.x=1", NULL);
+    ok(event_change("[1]", NULL, 0, &got, &err) == RESULT_FAIL && got == NULL, "an array cannot be changed");
+    ok(event_change("{} x", NULL, 0, &got, &err) == RESULT_FAIL && got == NULL, "nor text after an object");
+}
+
 int main(void)
 {
     struct err why = {""};
@@ -440,5 +502,7 @@ int main(void)
     check_depth();
     check_prefixes();
     check_body_is_left_alone();
+    check_values();
+    check_changes();
     return done();
 }
