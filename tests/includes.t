@@ -50,10 +50,10 @@ my @boundaries = (
     [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/intake/fcgi.c'] ],
     [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/store/database.c'] ],
     [ 'cJSON',         qr/cJSON/,                  [ 'src/event/event.c', 'src/event/event_edit.c', 'src/event/json_write.c' ] ],
-    [ 'libcurl',       qr/curl/,                   [ 'src/http/http.c', 'src/http/http_inside.h', 'src/http/http_pool.c' ] ],
+    [ 'libcurl',       qr/curl/,                   ['src/http/http_inside.h'] ],
     [ 'nettle',        qr/nettle/,                 ['src/base/digest.c'] ],
     [ 'event_inside.h', qr/event_inside\.h/,       [ map { "src/event/$_.c" } qw(event event_edit event_scan json_write) ] ],
-    [ 'http_inside.h', qr/http_inside\.h/,         [ 'src/http/http.c', 'src/http/http_pool.c' ] ],
+    [ 'http_inside.h', qr/http_inside\.h/,         [ map { "src/http/$_.c" } qw(http http_exchange url) ] ],
     [ 'conf_keys.h',   qr/conf_keys\.h/,           [ 'src/conf/conf.c', 'src/conf/conf_keys.c' ] ],
 );
 for my $boundary (@boundaries) {

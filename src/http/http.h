@@ -1,10 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * HTTP by libcurl; the only module that knows it. One request at a time (struct http), or many at once (struct
- * http_pool). What holds for all: http and https only, certificates are always checked, redirections are not followed,
- * no proxy is asked for what is on this machine, no signal is used. A URL and headers may hold secrets, so no
- * description has more of a URL than its scheme and host.
+ * HTTP requests by libcurl, one or many at once. For all of them: http and https only, certificates are always checked,
+ * redirections are not followed, no proxy is used for this machine itself, no signal is used. URLs and headers may hold
+ * secrets, so a description of an error has no more of a URL than its scheme, host and port.
  */
 #ifndef CANDHOOK_HTTP_H
 #define CANDHOOK_HTTP_H
@@ -12,75 +11,68 @@
 #include "base/err.h"
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define HTTP_HEADERS 8
 
-/* What is sent. All is borrowed until the answer is there. */
+/* A request. The body is borrowed until the request has ended, all else until it has started. */
 struct http_request {
     const char *method; /* "GET", "POST", ... */
     const char *url;
-    const char *headers[HTTP_HEADERS]; /* "Name: value", up to the first NULL */
+    const char *headers[HTTP_HEADERS]; /* "Name: value"; ends with the first NULL */
     const char *body;                  /* NULL: none */
     size_t body_length;
     long timeout_ms;
-    size_t answer_bytes; /* so much of the answer's body is kept; the rest is read and dropped */
+    size_t answer_bytes; /* how much of the answer's body is kept; the rest is read and dropped */
 };
 
 struct http_answer {
     int status;         /* 100 to 599 */
-    char reason[64];    /* of the status line; may be empty; printable */
-    char *body;         /* what was kept, a NUL behind it; never NULL */
-    size_t body_length; /* of what was kept */
-    int cut;            /* whether there was more */
-    long retry_after;   /* seconds, of the header Retry-After (number or date); -1 without */
-    double seconds;     /* from the start to the end */
+    char reason[64];    /* of the status line, without control characters; may be empty */
+    char *body;         /* the part that was kept, and a NUL; never NULL */
+    size_t body_length; /* without the NUL */
+    bool cut;           /* the body was longer */
+    long retry_after;   /* seconds, of the header Retry-After (a number or a date); -1: there is none */
+    double seconds;     /* from start to end */
 };
 
 void http_answer_free(struct http_answer *answer);
 
-/* Takes a URL apart. RESULT_FAIL when it is not http(s)://HOST... *PLACE is "scheme://host[:port]", to be freed. */
-MUST_CHECK enum result http_place(const char *url, char **place, struct err *err);
-
-/* Whether a URL leads to this machine: localhost, 127.x.x.x or [::1]. */
-int http_is_local(const char *url);
-
-/* TEXT as a part of a query, allocated. */
-char *http_escape(const char *text);
-
-/* ---- one at a time, on a connection that is kept between calls ---- */
-
+/* Runs requests and keeps their connections for the next ones. */
 struct http;
 
 struct http *http_new(void);
+
+/* Stops the requests that still run. */
 void http_free(struct http *http);
 
-/* RESULT_OK with an answer of whatever status, to be freed; RESULT_RETRY when there was none that could be read whole,
- * with the reason; RESULT_FAIL when the request makes no sense (its URL, method or headers). */
+/*
+ * Sends a request and waits for its answer. No other request of HTTP may run meanwhile. RESULT_OK with an answer of any
+ * status, to be freed by http_answer_free. RESULT_RETRY when no whole answer came. RESULT_FAIL when the request cannot
+ * be sent: its URL, its method or a header is wrong.
+ */
 MUST_CHECK enum result http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
                                  struct err *err);
 
 /* ---- many at once ---- */
 
-struct http_pool;
+/* Starts a request. http_next returns CONTEXT, which must not be NULL, when it has ended. RESULT_FAIL as http_send. */
+MUST_CHECK enum result http_start(struct http *http, const struct http_request *request, void *context,
+                                  struct err *err);
 
-struct http_pool *http_pool_new(void);
-void http_pool_free(struct http_pool *pool); /* breaks off what still runs */
+/* Stops the request of CONTEXT: http_next does not return it any more. Nothing happens when there is none. */
+void http_stop(struct http *http, const void *context);
 
-/* Begins a request; CONTEXT comes back with its end. RESULT_FAIL when it makes no sense: then nothing was begun. */
-MUST_CHECK enum result http_pool_start(struct http_pool *pool, const struct http_request *request, void *context,
-                                       struct err *err);
-
-/* Breaks off the request of CONTEXT, if it still runs: http_pool_next will not give it. */
-void http_pool_stop(struct http_pool *pool, void *context);
-
-/* Waits until something of the pool or one of FDS can go on, or TIMEOUT_MS (-1: no limit); sets the revents of FDS.
- * Does the work that can be done. Signals are let in as signals_poll does, which it is when the pool is empty. Never
- * fails: an interrupted wait ends early. */
-void http_pool_wait(struct http_pool *pool, struct pollfd *fds, size_t count, int timeout_ms);
-
-/* The next request that ended: its context, and in *RESULT what http_send would have returned. NULL when there is none.
+/*
+ * Waits until a request can go on, one of FDS is ready or TIMEOUT_MS is over (-1: no limit), and lets the requests go
+ * on. Does not wait when http_next has a request to return. Sets the revents of FDS. Signals are let in as by
+ * signals_poll; one ends the wait early.
  */
-void *http_pool_next(struct http_pool *pool, enum result *result, struct http_answer *answer, struct err *err);
+void http_wait(struct http *http, struct pollfd *fds, size_t count, int timeout_ms);
+
+/* Returns the context of a request that has ended, and what http_send would have returned in *RESULT, ANSWER and ERR.
+ * NULL when no other has ended. */
+void *http_next(struct http *http, enum result *result, struct http_answer *answer, struct err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What http.c and http_pool.c share; nobody else includes this.
+ * What http.c, http_exchange.c and url.c share: all that has types of libcurl. Nobody else includes this.
  */
 #ifndef CANDHOOK_HTTP_INSIDE_H
 #define CANDHOOK_HTTP_INSIDE_H
@@ -10,39 +10,46 @@
 
 #include <curl/curl.h>
 
-#define HTTP_KEPT_CONNECTIONS 16L
+/* Returns MEMORY, which libcurl allocated. NULL, for lack of memory, ends the program. */
+void *http_must(void *memory);
 
-/* One request, and what came of it. */
+/* ---- url.c ---- */
+
+/* As url_server, with the parsed URL in *OUT, to be freed by curl_url_cleanup. */
+MUST_CHECK enum result http_url_parse(const char *text, CURLU **out, char **server, struct err *err);
+
+/* Returns a part of the URL, to be freed by curl_free, or NULL when it has no such part. */
+char *http_url_part(CURLU *url, CURLUPart part);
+
+bool http_url_is_local(CURLU *url);
+
+/* ---- http_exchange.c ---- */
+
+/* One request and its answer. */
 struct exchange {
     CURL *curl;
     CURLU *url;
     struct curl_slist *headers;
-    char *place;         /* scheme://host[:port] */
-    size_t keep, passed; /* bytes of the answer's body: kept at most, come so far */
-    size_t header_bytes;
-    const char *broken_off; /* why we broke it off, if we did */
-    char error[CURL_ERROR_SIZE];
+    char *server;                    /* scheme://host[:port] */
+    size_t body_limit;               /* bytes of the answer's body to keep */
+    size_t body_bytes, header_bytes; /* received so far */
+    const char *abort_reason;        /* why a callback aborted the transfer; NULL: none did */
+    char curl_error[CURL_ERROR_SIZE];
     struct http_answer answer;
-    /* of a pool */
+    /* of http.c */
     void *context;
+    bool ended; /* result, why and answer are final */
     enum result result;
     struct err why;
     struct exchange *next;
 };
 
-/* MEMORY; without it, the end of the program. */
-void *http_must(void *memory);
+/* Returns an exchange that is ready to be run by libcurl; NULL when the request cannot be sent, with the reason. */
+struct exchange *http_exchange_new(const struct http_request *request, struct err *err);
 
-/* Makes ready what runs on the handle exchange->curl. */
-MUST_CHECK enum result http_prepare(struct exchange *exchange, const struct http_request *request, struct err *err);
+/* Turns the end of the transfer into the exchange's result, reason and answer. */
+void http_exchange_end(struct exchange *exchange, CURLcode code);
 
-/* Turns the end of the transfer into a result. */
-MUST_CHECK enum result http_finish(struct exchange *exchange, CURLcode code, struct err *err);
-
-/* Gives the answer away if there is one. */
-void http_hand_over(struct exchange *exchange, enum result result, struct http_answer *answer);
-
-/* Frees what http_prepare made; the handle is its owner's. */
-void http_release(struct exchange *exchange);
+void http_exchange_free(struct exchange *exchange);
 
 #endif

@@ -1,32 +1,43 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A list of OAuth2 scopes, each once, and the webhook scopes that the enabled handlers need.
+ * A list of OAuth2 scopes, and the webhook scopes that a handler's patterns of module and type need.
  */
 #ifndef CANDHOOK_SCOPES_H
 #define CANDHOOK_SCOPES_H
 
-#include "base/err.h"
-#include "store/store.h"
-
+#include <stdbool.h>
 #include <stddef.h>
 
-/* Begins as {0}. */
+#define SCOPES_MODULE "MOIM" /* the only module that the platform documents */
+
+/* In the order of their bytes, each once. Begins as {0}. */
 struct scopes {
     char **names;
     size_t count;
 };
 
-/* Adds a scope unless it is there. Returns 0, or -1 when it is none: it is empty, or holds a blank or such. */
-int scopes_add(struct scopes *scopes, const char *name);
-
-/*
- * Adds what the enabled handlers need, by TEMPLATE, in which {module} and {area} are replaced: the area is the part of
- * a type before the first dot. What their patterns leave open is said on stderr, as from VERB.
+/* Adds a scope unless it is there. Returns false when NAME cannot be one: it is empty, or has a blank, a quote or such.
  */
-MUST_CHECK enum result scopes_wanted(struct scopes *scopes, struct store *store, const char *template, const char *verb,
-                                     struct err *err);
+bool scopes_add(struct scopes *scopes, const char *name);
 
 void scopes_free(struct scopes *scopes);
+
+/* What patterns leave open: flags, to be combined with |. */
+enum scopes_open {
+    SCOPES_OPEN_MODULE = 1,   /* the module is *: added as for SCOPES_MODULE; there may be other modules */
+    SCOPES_OPEN_TYPE = 2,     /* the type is *: added for all documented areas; there may be others */
+    SCOPES_UNKNOWN_AREAS = 4, /* the type is *, and no area of this module is documented: nothing was added */
+    SCOPES_NOT_A_SCOPE = 8    /* module or type have a byte that a scope must not have: nothing was added */
+};
+
+/* The areas of SCOPES_MODULE that the platform documents; ends with NULL. */
+extern const char *const scopes_documented_areas[];
+
+/*
+ * Adds the scopes that a handler of these patterns needs. TEMPLATE is the setting webhook_scope: {module} and {area} in
+ * it are replaced; the area is the type up to its first dot. Returns flags of enum scopes_open.
+ */
+unsigned scopes_add_needed(struct scopes *scopes, const char *template, const char *module, const char *type);
 
 #endif

@@ -7,7 +7,7 @@
 #include <config.h>
 
 #include "base/lock.h"
-#include "http/http.h"
+#include "http/url.h"
 #include "tool/doctor.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ void doctor_check_secrets(struct doctor *doctor)
         check_lengths(doctor);
     if (*doctor->conf->base_url == '\0')
         doctor_note(doctor, "base_url", "is not set; `candhook url new` prints whole URLs when it is");
-    else if (strncmp(doctor->conf->base_url, "https://", 8) != 0 && !http_is_local(doctor->conf->base_url))
+    else if (strncmp(doctor->conf->base_url, "https://", 8) != 0 && !url_is_local(doctor->conf->base_url))
         doctor_note(doctor, "base_url", "%s is not https: the secret travels in clear", doctor->conf->base_url);
 }
 

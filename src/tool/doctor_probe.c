@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "http/http.h"
+#include "http/url.h"
 #include "tool/doctor.h"
 
 #include <stdio.h>
@@ -244,12 +245,12 @@ void doctor_probe(struct doctor *doctor, const char *url)
     struct probe probe = {.doctor = doctor, .url = url};
     struct err err;
 
-    if (http_place(url, &probe.place, &err) != RESULT_OK) {
+    if (url_server(url, &probe.place, &err) != RESULT_OK) {
         doctor_wrong(doctor, "URL", "%s", err.text);
         return;
     }
     probe.http = http_new();
-    if (strncmp(url, "https://", 8) != 0 && !http_is_local(url))
+    if (strncmp(url, "https://", 8) != 0 && !url_is_local(url))
         doctor_note(doctor, "URL", "%s is not https: the secret travels in clear", probe.place);
     try_wrong_secret(&probe);
     if (try_event(&probe))

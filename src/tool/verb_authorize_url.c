@@ -6,11 +6,13 @@
 #include <config.h>
 
 #include "base/digest.h"
+#include "base/memory.h"
 #include "event/json_write.h"
-#include "http/http.h"
 #include "http/scopes.h"
+#include "http/url.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
+#include "tool/verb_scopes.h"
 
 #include <argp.h>
 #include <stdio.h>
@@ -19,13 +21,13 @@
 
 enum { OPTION_JSON = 256 };
 
-struct options {
+struct authorize_options {
     const char *client_id, *redirect_uri, *community;
     struct scopes scopes;
-    int json;
+    bool json;
 };
 
-static const struct argp_option option_table[] = {
+static const struct argp_option authorize_option_table[] = {
     {"client-id", 'c', "ID", 0, "The App's client id", 0},
     {"redirect-uri", 'r', "URI", 0, "Where the code is sent; it must be listed in the App's settings", 0},
     {"scope", 's', "SCOPE", 0, "Ask for this one, too: bot:MOIM:product:read; may be repeated", 0},
@@ -34,9 +36,9 @@ static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, NULL, 0},
 };
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_authorize_option(int key, char *text, struct argp_state *state)
 {
-    struct options *options = state->input;
+    struct authorize_options *options = state->input;
 
     if (key == 'c')
         options->client_id = text;
@@ -44,12 +46,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         options->redirect_uri = text;
     else if (key == 'g')
         options->community = text;
-    else if (key == 's' && scopes_add(&options->scopes, text) != 0)
+    else if (key == 's' && !scopes_add(&options->scopes, text))
         argp_error(state, "%s is no scope; repeat --scope for each", text);
     else if (key == 's')
         return 0;
     else if (key == OPTION_JSON)
-        options->json = 1;
+        options->json = true;
     else if (key == ARGP_KEY_END && (options->client_id == NULL || options->redirect_uri == NULL))
         argp_error(state, "--client-id and --redirect-uri are needed");
     else
@@ -57,63 +59,55 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     return 0;
 }
 
-static const struct argp argp = {
-    option_table,
-    parse_option,
-    NULL,
-    "Prints the URL at which an admin authorizes the App for a community: with the webhook: scopes that the enabled "
-    "handlers need, as candhook scopes prints them, and those of --scope.\v"
-    "state and code_verifier, which are new each time, are printed on stderr: keep them. The answer is sent to the "
-    "redirect URI; its state must be the one printed here, and its code is exchanged for tokens with the "
-    "code_verifier.",
-    NULL,
-    NULL,
-    NULL};
+static const struct argp authorize_argp = {
+    .options = authorize_option_table,
+    .parser = parse_authorize_option,
+    .doc =
+        "Prints the URL at which an admin authorizes the App for a community: with the webhook: scopes that the enabled "
+        "handlers need, as candhook scopes prints them, and those of --scope.\v"
+        "state and code_verifier, which are new each time, are printed on stderr: keep them. The answer is sent to the "
+        "redirect URI; its state must be the one printed here, and its code is exchanged for tokens with the "
+        "code_verifier.",
+};
 
-static void add_parameter(FILE *to, const char *name, const char *value)
+/* Returns the scopes separated by blanks, allocated; NULL when there is none. */
+static char *join_scopes(const struct scopes *scopes)
 {
-    char *escaped = http_escape(value);
-
-    fprintf(to, "%s=%s", name, escaped);
-    free(escaped);
-}
-
-/* Separated by blanks, percent-encoded. */
-static void add_scopes(FILE *to, const struct scopes *scopes)
-{
-    for (size_t i = 0; i < scopes->count; i++) {
-        char *escaped = http_escape(scopes->names[i]);
-
-        fprintf(to, "%s%s", i == 0 ? "&scope=" : "%20", escaped);
-        free(escaped);
-    }
-}
-
-/* The URL, allocated. */
-static char *make_url(const char *base, const struct options *options, const char *state, const char *verifier)
-{
-    char *url, *challenge = digest_sha256_base64url(verifier, strlen(verifier));
     size_t size;
-    FILE *to = open_memstream(&url, &size);
+    char *text;
+    FILE *to;
 
-    if (to == NULL)
-        abort();
-    fprintf(to, "%s?response_type=code", base);
-    add_parameter(to, "&client_id", options->client_id);
-    add_parameter(to, "&redirect_uri", options->redirect_uri);
-    add_scopes(to, &options->scopes);
-    add_parameter(to, "&state", state);
-    add_parameter(to, "&code_challenge", challenge);
-    fputs("&code_challenge_method=S256", to);
-    if (options->community != NULL)
-        add_parameter(to, "&community_id", options->community);
-    if (fclose(to) != 0)
-        abort();
-    free(challenge);
-    return url;
+    if (scopes->count == 0)
+        return NULL;
+    to = memory_open_stream(&text, &size);
+    for (size_t i = 0; i < scopes->count; i++)
+        fprintf(to, "%s%s", i == 0 ? "" : " ", scopes->names[i]);
+    memory_close_stream(to);
+    return text;
 }
 
-static void print_json(const char *url, const char *state, const char *verifier)
+static enum result make_authorize_url(const char *base, const struct authorize_options *options, const char *state,
+                                      const char *verifier, char **url, struct err *err)
+{
+    char *challenge = digest_sha256_base64url(verifier, strlen(verifier)), *scope = join_scopes(&options->scopes);
+    const struct url_parameter parameters[] = {
+        {"response_type", "code"},
+        {"client_id", options->client_id},
+        {"redirect_uri", options->redirect_uri},
+        {"scope", scope},
+        {"state", state},
+        {"code_challenge", challenge},
+        {"code_challenge_method", "S256"},
+        {"community_id", options->community},
+    };
+    enum result result = url_add_query(base, parameters, sizeof parameters / sizeof *parameters, url, err);
+
+    free(scope);
+    free(challenge);
+    return result;
+}
+
+static void print_authorize_json(const char *url, const char *state, const char *verifier)
 {
     struct json_writer *writer = json_write_new();
     char *json;
@@ -127,13 +121,18 @@ static void print_json(const char *url, const char *state, const char *verifier)
     free(json);
 }
 
-static void print_request(const char *base, const struct options *options)
+/* Returns the exit status. */
+static int print_authorize_url(const char *verb, const char *base, const struct authorize_options *options)
 {
-    char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32);
-    char *url = make_url(base, options, state, verifier);
+    char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32), *url = NULL;
+    struct err err;
+    enum result result = make_authorize_url(base, options, state, verifier, &url, &err);
+    int status = 0;
 
-    if (options->json) {
-        print_json(url, state, verifier);
+    if (result != RESULT_OK) {
+        status = verb_fail(verb, result, &err);
+    } else if (options->json) {
+        print_authorize_json(url, state, verifier);
     } else {
         puts(url);
         fprintf(stderr, "state=%s\ncode_verifier=%s\n", state, verifier);
@@ -142,26 +141,23 @@ static void print_request(const char *base, const struct options *options)
     free(verifier);
     free(state);
     free(url);
+    return status;
 }
 
 int verb_authorize_url(int argc, char **argv)
 {
-    struct options options = {0};
+    struct authorize_options options = {0};
     struct conf *conf;
     struct store *store;
-    struct err err;
-    enum result result;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    argp_parse(&authorize_argp, argc, argv, 0, NULL, &options);
     status = verb_begin_store(argv[0], 1, &conf, &store);
     if (status != 0)
         return status;
-    result = scopes_wanted(&options.scopes, store, conf->webhook_scope, argv[0], &err);
-    if (result != RESULT_OK)
-        status = verb_fail(argv[0], result, &err);
-    else
-        print_request(conf->authorize_url, &options);
+    status = verb_scopes_add(argv[0], conf, store, &options.scopes);
+    if (status == 0)
+        status = print_authorize_url(argv[0], conf->authorize_url, &options);
     scopes_free(&options.scopes);
     store_free(store);
     conf_free(conf);

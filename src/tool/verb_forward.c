@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/signals.h"
 #include "http/http.h"
+#include "http/url.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
 
@@ -43,7 +44,7 @@ struct forward {
     const char *verb;
     const struct options *options;
     struct store *store;
-    struct http_pool *pool; /* not http_send: a wait for an answer ends when we are told to end */
+    struct http *pool; /* not http_send: a wait for an answer ends when we are told to end */
     int64_t newest_ms;
     char (*ring)[ID_BYTES]; /* the ids that were sent, the oldest overwritten */
     size_t next;
@@ -221,16 +222,16 @@ static enum result exchange(struct forward *forward, const char *body, struct ht
                                          .body = body,
                                          .body_length = strlen(body),
                                          .timeout_ms = TIMEOUT_MS};
-    enum result result = http_pool_start(forward->pool, &request, forward, err);
+    enum result result = http_start(forward->pool, &request, forward, err);
 
     if (result != RESULT_OK)
         return result;
     while (!signals_stop_asked()) {
-        if (http_pool_next(forward->pool, &result, answer, err) != NULL)
+        if (http_next(forward->pool, &result, answer, err) != NULL)
             return result;
-        http_pool_wait(forward->pool, NULL, 0, -1);
+        http_wait(forward->pool, NULL, 0, -1);
     }
-    http_pool_stop(forward->pool, forward);
+    http_stop(forward->pool, forward);
     return RESULT_RETRY;
 }
 
@@ -353,7 +354,7 @@ int verb_forward(int argc, char **argv)
     int status;
 
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    if (http_place(options.to, &place, &err) != RESULT_OK) {
+    if (url_server(options.to, &place, &err) != RESULT_OK) {
         fprintf(stderr, "%s: %s\n", argv[0], err.text);
         return EX_USAGE;
     }
@@ -361,17 +362,17 @@ int verb_forward(int argc, char **argv)
     status = verb_begin_store(argv[0], 1, &conf, &forward.store);
     if (status != 0)
         return status;
-    if (!http_is_local(options.to))
+    if (!url_is_local(options.to))
         fprintf(stderr, "%s: note that the events leave this machine\n", argv[0]);
     signals_catch();
-    forward.pool = http_pool_new();
+    forward.pool = http_new();
     forward.ring = calloc(REMEMBERED, sizeof *forward.ring);
     if (forward.ring == NULL)
         abort();
     status = forward_all(&forward);
     tdestroy(forward.tree, keep);
     free(forward.ring);
-    http_pool_free(forward.pool);
+    http_free(forward.pool);
     store_free(forward.store);
     conf_free(conf);
     return status;

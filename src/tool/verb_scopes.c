@@ -5,41 +5,78 @@
  */
 #include <config.h>
 
-#include "http/scopes.h"
+#include "tool/verb_scopes.h"
+
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
 
 #include <argp.h>
 #include <stdio.h>
 
-static const struct argp argp = {NULL,
-                                 NULL,
-                                 NULL,
-                                 "Prints the webhook: scopes that the enabled handlers need, one a line.\v"
-                                 "A community's admin must authorize the App with these, or its events do not come; "
-                                 "candhook authorize-url makes the "
-                                 "URL for it. The setting webhook_scope says how a scope's name is made.",
-                                 NULL,
-                                 NULL,
-                                 NULL};
+static const struct argp scopes_argp = {
+    .doc =
+        "Prints the webhook: scopes that the enabled handlers need, one a line.\v"
+        "A community's admin must authorize the App with these, or its events do not come; candhook authorize-url makes "
+        "the URL for it. The setting webhook_scope says how a scope's name is made.",
+};
+
+struct needed {
+    struct scopes *scopes;
+    const char *template;
+    unsigned open; /* flags of enum scopes_open */
+};
+
+static void on_wanted(void *context, const char *module, const char *type)
+{
+    struct needed *needed = context;
+
+    needed->open |= scopes_add_needed(needed->scopes, needed->template, module, type);
+}
+
+static void print_open(const char *verb, unsigned open)
+{
+    static const struct {
+        enum scopes_open flag;
+        const char *text;
+    } notes[] = {
+        {SCOPES_NOT_A_SCOPE, "the module or type of a handler cannot be part of a scope's name"},
+        {SCOPES_UNKNOWN_AREAS, "a handler takes all types of another module than " SCOPES_MODULE
+                               ", whose scopes are not known here: see the App's settings"},
+        {SCOPES_OPEN_MODULE, "a handler takes the module *: only " SCOPES_MODULE " is known here, others may exist"},
+        {SCOPES_OPEN_TYPE,
+         "a handler takes the type *: the scopes are those of the documented types, others may exist"},
+    };
+
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+        if (open & notes[i].flag)
+            fprintf(stderr, "%s: %s\n", verb, notes[i].text);
+}
+
+int verb_scopes_add(const char *verb, const struct conf *conf, struct store *store, struct scopes *scopes)
+{
+    struct needed needed = {.scopes = scopes, .template = conf->webhook_scope};
+    struct err err;
+    enum result result = store_wanted(store, on_wanted, &needed, &err);
+
+    if (result != RESULT_OK)
+        return verb_fail(verb, result, &err);
+    print_open(verb, needed.open);
+    return 0;
+}
 
 int verb_scopes(int argc, char **argv)
 {
     struct scopes scopes = {0};
     struct conf *conf;
     struct store *store;
-    struct err err;
-    enum result result;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, NULL);
+    argp_parse(&scopes_argp, argc, argv, 0, NULL, NULL);
     status = verb_begin_store(argv[0], 1, &conf, &store);
     if (status != 0)
         return status;
-    result = scopes_wanted(&scopes, store, conf->webhook_scope, argv[0], &err);
-    if (result != RESULT_OK)
-        status = verb_fail(argv[0], result, &err);
-    else if (scopes.count == 0)
+    status = verb_scopes_add(argv[0], conf, store, &scopes);
+    if (status == 0 && scopes.count == 0)
         fprintf(stderr, "%s: no enabled handler needs one\n", argv[0]);
     for (size_t i = 0; i < scopes.count; i++)
         puts(scopes.names[i]);

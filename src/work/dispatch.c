@@ -43,7 +43,7 @@ struct dispatch {
     const struct conf *conf;
     struct store *store;
     const char *worker;
-    struct http_pool *pool;
+    struct http *pool;
     struct run *runs; /* in the order of their leases */
     size_t running;
     int64_t look_at;  /* monotonic ms: when to lease again */
@@ -59,7 +59,7 @@ struct dispatch *dispatch_new(const struct conf *conf, struct store *store, cons
     dispatch->conf = conf;
     dispatch->store = store;
     dispatch->worker = worker;
-    dispatch->pool = http_pool_new();
+    dispatch->pool = http_new();
     return dispatch;
 }
 
@@ -377,7 +377,7 @@ void dispatch_free(struct dispatch *dispatch)
         break_off(dispatch, run);
         free_run(run);
     }
-    http_pool_free(dispatch->pool);
+    http_free(dispatch->pool);
     free(dispatch);
 }
 
@@ -451,7 +451,7 @@ void dispatch_wait(struct dispatch *dispatch, struct pollfd *fds, size_t count, 
     }
     if (left < 0)
         left = 0;
-    http_pool_wait(dispatch->pool, all, n, timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
+    http_wait(dispatch->pool, all, n, timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
     if (count > 0)
         memcpy(fds, all, count * sizeof *fds);
     free(all);

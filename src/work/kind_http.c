@@ -41,7 +41,7 @@ static struct post *new_post(const struct store_delivery *delivery)
     return post;
 }
 
-void kind_http_begin(struct attempt *attempt, struct http_pool *pool)
+void kind_http_begin(struct attempt *attempt, struct http *pool)
 {
     const struct store_delivery *delivery = attempt->delivery;
     struct post *post = new_post(delivery);
@@ -58,7 +58,7 @@ void kind_http_begin(struct attempt *attempt, struct http_pool *pool)
 
     attempt_begin(attempt);
     attempt->doing = post;
-    if (http_pool_start(pool, &request, attempt, &err) == RESULT_OK)
+    if (http_start(pool, &request, attempt, &err) == RESULT_OK)
         return;
     free_post(attempt);
     attempt_end_with(attempt, "failed", "%s", err.text);
@@ -88,7 +88,7 @@ static void end_answered(struct attempt *attempt, const struct http_answer *answ
                      answer->body);
 }
 
-size_t kind_http_collect(struct http_pool *pool)
+size_t kind_http_collect(struct http *pool)
 {
     struct http_answer answer;
     struct attempt *attempt;
@@ -96,7 +96,7 @@ size_t kind_http_collect(struct http_pool *pool)
     struct err err;
     size_t ended = 0;
 
-    for (; (attempt = http_pool_next(pool, &result, &answer, &err)) != NULL; ended++) {
+    for (; (attempt = http_next(pool, &result, &answer, &err)) != NULL; ended++) {
         free_post(attempt);
         if (result == RESULT_OK) {
             end_answered(attempt, &answer);
@@ -108,9 +108,9 @@ size_t kind_http_collect(struct http_pool *pool)
     return ended;
 }
 
-void kind_http_break_off(struct attempt *attempt, struct http_pool *pool)
+void kind_http_break_off(struct attempt *attempt, struct http *pool)
 {
-    http_pool_stop(pool, attempt);
+    http_stop(pool, attempt);
     free_post(attempt);
     attempt_end_with(attempt, "retry", "broken off: the worker was told to end");
 }

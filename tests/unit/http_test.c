@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * http.c and http_pool.c beside a server on loopback, a child that answers each connection as the request's path says.
+ * http.c and http_exchange.c with a server on loopback: a child that answers each request as its path says.
  */
 #include <config.h>
 
@@ -21,6 +21,14 @@
 #include "tap.h"
 
 static char base[64];
+static int release[2];  /* a pipe: a byte in it lets one request of /held be answered */
+static int answered[2]; /* a pipe: a byte in it says that a request of /told was answered */
+
+static void write_byte(int fd)
+{
+    if (write(fd, "x", 1) != 1)
+        abort();
+}
 
 /* ---- the server ---- */
 
@@ -100,6 +108,10 @@ static void answer(int socket, const char *request)
                              path + 8));
     else if (strncmp(path, "/sleep/", 7) == 0)
         usleep((useconds_t)atoi(path + 7) * 1000), put(socket, "HTTP/1.1 204 Late\r\n\r\n", 21);
+    else if (strncmp(path, "/held", 5) == 0 && read(release[0], text, 1) == 1)
+        put(socket, "HTTP/1.1 204 Held\r\n\r\n", 21);
+    else if (strncmp(path, "/told", 5) == 0)
+        put(socket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38), write_byte(answered[1]);
     else if (strncmp(path, "/garbage", 8) == 0)
         put(socket, "\x00\xff\r\n\r\nHTTP", 10);
     else if (strncmp(path, "/echo", 5) == 0)
@@ -136,8 +148,8 @@ static pid_t start_server(void)
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     pid_t pid;
 
-    if (bind(listener, (struct sockaddr *)&address, length) != 0 || listen(listener, 64) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &length) != 0)
+    if (pipe(release) != 0 || pipe(answered) != 0 || bind(listener, (struct sockaddr *)&address, length) != 0 ||
+        listen(listener, 64) != 0 || getsockname(listener, (struct sockaddr *)&address, &length) != 0)
         abort();
     snprintf(base, sizeof base, "http://127.0.0.1:%d", ntohs(address.sin_port));
     pid = fork();
@@ -277,49 +289,30 @@ static void test_failures(struct http *http)
        "a header with a second line");
 }
 
-static void test_places(void)
-{
-    struct err err;
-    char *place, *escaped = http_escape("a b/:*\xc3\xa4~");
-
-    is_text(escaped, "a%20b%2F%3A%2A%C3%A4~", "escaping");
-    free(escaped);
-    if (ok(http_place("https://u:p@Example.org:8443/x?y", &place, &err) == RESULT_OK, "a place")) {
-        is_text(place, "https://Example.org:8443", "is scheme, host and port");
-        free(place);
-    }
-    ok(http_place("gopher://example.org/", &place, &err) == RESULT_FAIL, "there are two schemes");
-    ok(http_is_local("http://localhost/") && http_is_local("https://127.3.2.1:80/x") &&
-           http_is_local("http://[::1]:3/"),
-       "loopback is local");
-    ok(!http_is_local("http://127.example.org/") && !http_is_local("http://10.0.0.1/") && !http_is_local("x"),
-       "others are not");
-}
-
 /* ---- many at once ---- */
 
-static void start(struct http_pool *pool, const char *path, char *context)
+static void start(struct http *http, const char *path, char *context)
 {
     char url[256];
     struct http_request request = request_of(path, url, sizeof url);
     struct err err;
 
-    if (http_pool_start(pool, &request, context, &err) != RESULT_OK)
+    if (http_start(http, &request, context, &err) != RESULT_OK)
         ok(0, "%s begins: %s", path, err.text);
 }
 
 /* Waits for the next that ends, 30 s at most. */
-static char *next(struct http_pool *pool, int *status)
+static char *next(struct http *http, int *status)
 {
     int64_t end = clock_monotonic_ms() + 30000;
     struct http_answer answer;
     enum result result;
     struct err err;
-    char *context = http_pool_next(pool, &result, &answer, &err);
+    char *context = http_next(http, &result, &answer, &err);
 
     while (context == NULL && clock_monotonic_ms() < end) {
-        http_pool_wait(pool, NULL, 0, 1000);
-        context = http_pool_next(pool, &result, &answer, &err);
+        http_wait(http, NULL, 0, 1000);
+        context = http_next(http, &result, &answer, &err);
     }
     *status = context == NULL ? -2 : result == RESULT_OK ? answer.status : -1;
     if (context != NULL)
@@ -327,58 +320,59 @@ static char *next(struct http_pool *pool, int *status)
     return context;
 }
 
-static void test_pool_order(void)
+static void test_order(void)
 {
-    struct http_pool *pool = http_pool_new();
-    char slow[] = "slow", broken[] = "broken", contexts[200];
-    int64_t begun = clock_monotonic_ms();
-    int status, good = 0;
-    char *context;
+    struct http *http = http_new();
+    char held[] = "held", broken[] = "broken", contexts[200];
+    int status, good = 0, ended_broken = 0;
 
-    start(pool, "/sleep/1500", slow);
+    start(http, "/held", held);
     for (size_t i = 0; i < sizeof contexts; i++)
-        start(pool, "/status/200", &contexts[i]);
-    start(pool, "/nothing", broken);
+        start(http, "/status/200", &contexts[i]);
+    start(http, "/nothing", broken);
     for (size_t i = 0; i < sizeof contexts + 1; i++) {
-        context = next(pool, &status);
+        char *context = next(http, &status);
+
         good += status == 200 && context >= contexts && context < contexts + sizeof contexts;
-        if (context == broken)
-            ok(status == -1, "one without an answer ends, too");
+        ended_broken += status == -1 && context == broken;
     }
-    ok(good == (int)sizeof contexts, "%d quick ones are not held up", good);
-    ok(clock_monotonic_ms() - begun < 1500, "by a slow one");
-    ok(next(pool, &status) == slow && status == 204, "which ends last");
-    ok(next(pool, &status) == NULL || status == -2, "and that is all");
-    http_pool_free(pool);
+    ok(good == (int)sizeof contexts, "%d requests are not held up by one that is not answered yet", good);
+    ok(ended_broken == 1, "one without an answer ends, too");
+    write_byte(release[1]);
+    ok(next(http, &status) == held && status == 204, "that one ends when it is answered");
+    ok(http_next(http, &(enum result){0}, &(struct http_answer){0}, &(struct err){""}) == NULL, "and that is all");
+    http_free(http);
 }
 
-static void test_pool_stop(void)
+static void test_stop(void)
 {
-    struct http_pool *pool = http_pool_new();
+    struct http *http = http_new();
     char one[] = "one", two[] = "two", three[] = "three";
     struct err err;
+    struct pollfd told = {.fd = answered[0], .events = POLLIN};
     struct http_request senseless = {.method = "GET", .url = "nowhere", .timeout_ms = 1000};
     int status;
 
-    start(pool, "/sleep/20000", one);
-    start(pool, "/status/200", two);
-    start(pool, "/status/201", three);
-    ok(http_pool_start(pool, &senseless, one, &err) == RESULT_FAIL, "what makes no sense does not begin");
-    for (int i = 0; i < 20; i++) /* until both have ended, of which nobody has been told yet */
-        http_pool_wait(pool, NULL, 0, 50), usleep(10000);
-    http_pool_stop(pool, one);
-    http_pool_stop(pool, two);
-    http_pool_stop(pool, two);
-    ok(next(pool, &status) == three && status == 201, "what was stopped does not come back");
-    start(pool, "/status/200", one);
-    start(pool, "/sleep/20000", two);
-    ok(next(pool, &status) == one, "the pool goes on");
-    http_pool_free(pool); /* with one under way */
+    start(http, "/sleep/20000", one);
+    start(http, "/told", two);
+    start(http, "/status/201", three);
+    ok(http_start(http, &senseless, one, &err) == RESULT_FAIL, "what makes no sense does not begin");
+    for (int64_t end = clock_monotonic_ms() + 30000; told.revents == 0 && clock_monotonic_ms() < end;)
+        http_wait(http, &told, 1, 30000);
+    http_wait(http, NULL, 0, 0); /* the answer is in the socket: two has ended, and is stopped after that */
+    http_stop(http, one);
+    http_stop(http, two);
+    http_stop(http, two);
+    ok(next(http, &status) == three && status == 201, "what was stopped does not come back");
+    start(http, "/status/200", one);
+    start(http, "/sleep/20000", two);
+    ok(next(http, &status) == one, "the others go on");
+    http_free(http); /* with one under way */
 }
 
-static void test_pool_waiting(void)
+static void test_waiting(void)
 {
-    struct http_pool *pool = http_pool_new();
+    struct http *http = http_new();
     char slow[] = "slow";
     int64_t begun = clock_monotonic_ms();
     struct pollfd fds[2] = {{.events = POLLIN}, {.fd = -1, .revents = POLLIN}};
@@ -388,15 +382,14 @@ static void test_pool_waiting(void)
     if (pipe(pipe_fds) != 0)
         abort();
     fds[0].fd = pipe_fds[0];
-    http_pool_wait(pool, fds, 2, 20);
+    http_wait(http, fds, 2, 20);
     ok(clock_monotonic_ms() - begun >= 19 && fds[0].revents == 0 && fds[1].revents == 0,
-       "an empty pool waits its time");
-    start(pool, "/sleep/20000", slow);
-    if (write(pipe_fds[1], "x", 1) != 1)
-        abort();
+       "with no request it waits its time");
+    start(http, "/sleep/20000", slow);
+    write_byte(pipe_fds[1]);
     begun = clock_monotonic_ms();
     for (int i = 0; i < 20 && fds[0].revents == 0; i++)
-        http_pool_wait(pool, fds, 2, 20000);
+        http_wait(http, fds, 2, 20000);
     ok(fds[0].revents == POLLIN && clock_monotonic_ms() - begun < 15000, "another descriptor wakes it");
 
     child = fork();
@@ -408,10 +401,10 @@ static void test_pool_waiting(void)
     fds[0].fd = -1;
     begun = clock_monotonic_ms();
     while (!signals_stop_asked() && clock_monotonic_ms() - begun < 10000)
-        http_pool_wait(pool, fds, 2, 15000);
+        http_wait(http, fds, 2, 15000);
     ok(signals_stop_asked() && clock_monotonic_ms() - begun < 10000 && fds[0].revents == 0, "a signal ends the wait");
     waitpid(child, NULL, 0);
-    http_pool_free(pool);
+    http_free(http);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
 }
@@ -426,12 +419,11 @@ int main(void)
     test_bounds(http);
     test_retry_after(http);
     test_failures(http);
-    test_places();
     http_free(http);
-    test_pool_order();
-    test_pool_stop();
+    test_order();
+    test_stop();
     signals_catch();
-    test_pool_waiting();
+    test_waiting();
     kill(server, SIGTERM);
     waitpid(server, NULL, 0);
     return done();
