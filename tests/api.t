@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 #
-# candhook api: a call of the canD API with a community's token, for people and for exec handlers; what goes wrong, said in
-# words and exit statuses; a refused token; and never a token in what is printed.
+# candhook api: calls of the canD API with a community's token, by people and by exec handlers; messages and exit statuses of
+# what goes wrong; a token that is refused; and no output has a token.
 use v5.36;
 use Test::More;
 use HandlerRig;

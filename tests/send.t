@@ -66,7 +66,7 @@ sub recorded ($count) {
     for my $bad ('payload', 'payload.id.x=1', '=1', 'payload.purchases.0=1', '.=1') {
         my @type = $bad =~ /purchases/ ? ('--type', 'payment.paid', '--set', 'payload.purchases.9=1') : ('--set', $bad);
         my (undef, undef, $err) = (($status) = send_event($url, @type));
-        is $status, 64, "--set $bad has no place";
+        is $status, 64, "--set $bad is refused";
     }
     $rig->sql('truncate candhook.event');
 }
@@ -112,14 +112,14 @@ sub recorded ($count) {
         my ($wanted, $name, @args) = @$case;
         my ($status, $out, $err) = send_event(@args);
         is $status, $wanted, "$name: exit status $wanted";
-        isnt "$out$err", '', 'with a word about it';
+        isnt "$out$err", '', 'with a message';
     }
     my ($status, undef, $err) = send_event('http://127.0.0.1:1' . $rig->path);
-    like $err, qr{no answer from http://127\.0\.0\.1:1: }, 'whom it could not reach is said without the path';
+    like $err, qr{no answer from http://127\.0\.0\.1:1: }, 'the server is named without the path';
 }
 
-# ---- beside a server that answers oddly ----
-sub beside ($answer) {
+# ---- a server that answers oddly ----
+sub send_to_server ($answer) {
     my $server = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Proto => 'tcp', Listen => 5) or die;
     my $pid = $rig->spawn('send', $rig->program('candhook'), 'send', "http://127.0.0.1:" . $server->sockport . $rig->path);
     IO::Select->new($server)->can_read(30) or die "it does not connect\n";
@@ -137,7 +137,7 @@ sub beside ($answer) {
 }
 {
     my ($status, $request, $command, $again) =
-      beside("HTTP/1.1 302 Fo\e[31mund\r\nLocation: /other\r\nContent-Length: 9\r\nConnection: close\r\n\r\nsee\e[2J o");
+      send_to_server("HTTP/1.1 302 Fo\e[31mund\r\nLocation: /other\r\nContent-Length: 9\r\nConnection: close\r\n\r\nsee\e[2J o");
     is $status, 1, 'a redirection is no 2xx';
     ok !$again, 'and is not followed';
     my $log = $rig->read_file('log/send.log');
@@ -147,9 +147,9 @@ sub beside ($answer) {
     like $command, qr/candhook send/, 'it can be seen in the list of processes';
     unlike $command, qr/\Q$rig->{secret}\E/, 'but not with the secret';
     $said .= $log;
-    ($status) = beside('');
+    ($status) = send_to_server('');
     is $status, 69, 'a connection that is closed without an answer: exit status 69';
-    ($status) = beside("HTTP/1.1 204 No Content\r\n\r\n");
+    ($status) = send_to_server("HTTP/1.1 204 No Content\r\n\r\n");
     is $status, 0, '204 is a 2xx';
     $said .= $rig->read_file('log/send.log');
 }

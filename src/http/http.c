@@ -127,8 +127,8 @@ static void free_exchange(struct http *http, struct exchange *exchange)
 }
 
 /* Gives away what came of an exchange that has ended, and frees it. */
-static enum result take_result(struct http *http, struct exchange *exchange, struct http_answer *answer,
-                               struct err *err)
+static enum result take_exchange_result(struct http *http, struct exchange *exchange, struct http_answer *answer,
+                                        struct err *err)
 {
     enum result result = exchange->result;
 
@@ -233,7 +233,7 @@ void *http_next(struct http *http, enum result *result, struct http_answer *answ
     if (exchange == NULL)
         return NULL;
     context = exchange->context;
-    *result = take_result(http, exchange, answer, err);
+    *result = take_exchange_result(http, exchange, answer, err);
     return context;
 }
 
@@ -249,5 +249,5 @@ enum result http_send(struct http *http, const struct http_request *request, str
         return RESULT_FAIL;
     while (!exchange->ended)
         http_wait(http, NULL, 0, -1);
-    return take_result(http, exchange, answer, err);
+    return take_exchange_result(http, exchange, answer, err);
 }

@@ -9,6 +9,7 @@
 #include <config.h>
 
 #include "base/memory.h"
+#include "base/printable.h"
 #include "http/http_inside.h"
 
 #include <ctype.h>
@@ -35,12 +36,6 @@ void http_answer_free(struct http_answer *answer)
 
 /* ---- receiving the answer ---- */
 
-/* Control characters of others must not reach a terminal or a log. */
-static char printable(char byte)
-{
-    return (unsigned char)byte >= 0x80 || (byte >= ' ' && byte < 0x7f) ? byte : '?';
-}
-
 /* Reads "HTTP/1.1 STATUS REASON", which begins an answer: an interim one (1xx) may have come before. */
 static void read_status_line(struct http_answer *answer, const char *line, size_t length)
 {
@@ -49,7 +44,7 @@ static void read_status_line(struct http_answer *answer, const char *line, size_
     answer->retry_after = -1;
     for (size_t i = 0; i < length && line[i] != '\r' && line[i] != '\n' && kept < sizeof answer->reason - 1; i++) {
         if (blanks == 2)
-            answer->reason[kept++] = printable(line[i]);
+            answer->reason[kept++] = printable_in_line(line[i]);
         else
             blanks += line[i] == ' ';
     }
@@ -64,7 +59,7 @@ static long parse_retry_after(const char *value)
     long seconds;
 
     if (isdigit((unsigned char)*value)) {
-        seconds = strtol(value, &end, 10); /* LONG_MAX when there are more */
+        seconds = strtol(value, &end, 10); /* LONG_MAX when it is larger than that */
         if (*end == '\0')
             return seconds;
     }
@@ -75,7 +70,7 @@ static long parse_retry_after(const char *value)
     return seconds > 0 ? seconds : 0;
 }
 
-/* Reads a header line if it is Retry-After. */
+/* Reads a header line, if it is Retry-After. */
 static void read_retry_after(struct http_answer *answer, const char *line, size_t length)
 {
     static const char name[] = "Retry-After:";
@@ -272,7 +267,7 @@ static void describe_failure(struct exchange *exchange, CURLcode code)
             *exchange->curl_error != '\0' && !quotes_secret(exchange) ? exchange->curl_error : curl_easy_strerror(code);
     err_set(&exchange->why, "no answer from %s: %s", exchange->server, reason);
     for (char *at = exchange->why.text; *at != '\0'; at++)
-        *at = printable(*at);
+        *at = printable_in_line(*at);
 }
 
 void http_exchange_end(struct exchange *exchange, CURLcode code)

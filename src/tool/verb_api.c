@@ -1,11 +1,14 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook api: one call of the canD API with the bot token of a community, which is fetched from the database: it
- * stands in no argv, in no environment and in nothing that is printed.
+ * candhook api: one call of the canD API with the bot token of a community. The token comes from the database. It is in
+ * no argument, no environment and no output.
  */
 #include <config.h>
 
+#include "base/io.h"
+#include "base/memory.h"
+#include "base/printable.h"
 #include "http/api.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
@@ -21,23 +24,23 @@
 #define TIMEOUT_MS 30000L
 #define DATA_MAX_BYTES (64 * 1024 * 1024)
 
-struct options {
+struct api_options {
     const char *method, *path, *community, *profile, *data;
-    int include;
+    bool include;
 };
 
-static const struct argp_option option_table[] = {
+static const struct argp_option api_option_table[] = {
     {"community", 'c', "ID", 0, "The community: its bot token, and x-can-community-id ($CANDHOOK_ORIGIN_COMMUNITY_ID)",
      0},
     {"profile", 'p', "ID", 0, "Send x-can-profile-id", 0},
     {"data", 'd', "JSON", 0, "Send this body; - is stdin, @FILE a file", 0},
-    {"include", 'i', NULL, 0, "Say the answer's status on stderr, also when it is one of success", 0},
+    {"include", 'i', NULL, 0, "Print the answer's status on stderr, also when it is 2xx", 0},
     {NULL, 0, NULL, 0, NULL, 0},
 };
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_api_option(int key, char *text, struct argp_state *state)
 {
-    struct options *options = state->input;
+    struct api_options *options = state->input;
 
     if (key == 'c')
         options->community = text;
@@ -46,7 +49,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     else if (key == 'd')
         options->data = text;
     else if (key == 'i')
-        options->include = 1;
+        options->include = true;
     else if (key == ARGP_KEY_ARG && options->method == NULL)
         options->method = text;
     else if (key == ARGP_KEY_ARG && options->path == NULL)
@@ -62,68 +65,64 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     return 0;
 }
 
-static const struct argp argp = {
-    option_table,
-    parse_option,
-    "METHOD PATH",
-    "Calls the canD API with the bot token of a community, and prints the answer's body.\v"
-    "For instance: candhook api GET /products/CP:AK290DKFJD --community G00O7NKV9M\n"
-    "The token comes from the database and is shown nowhere. A handler of kind exec need not give --community.\n"
-    "Exit status: 0 when the answer is 2xx; 1 when it is not, and the status is said on stderr; 65 when the community "
-    "has no valid bot token; 69 when there was no answer, or no database; 64 for wrong usage. An answer of 401 marks "
-    "the "
-    "token as invalid.",
-    NULL,
-    NULL,
-    NULL};
+static const struct argp api_argp = {
+    .options = api_option_table,
+    .parser = parse_api_option,
+    .args_doc = "METHOD PATH",
+    .doc = "Calls the canD API with the bot token of a community, and prints the answer's body.\v"
+           "For instance: candhook api GET /products/CP:AK290DKFJD --community G00O7NKV9M\n"
+           "The token comes from the database and is shown nowhere. A handler of kind exec need not give --community.\n"
+           "Exit status: 0 when the answer is 2xx; 1 when it is not, and the status is printed on stderr; 65 when the "
+           "community has no valid bot token; 69 when there was no answer, or no database; 64 for wrong usage. An "
+           "answer of 401 marks the token as invalid.",
+};
 
-/* The body to send: a text, stdin or a file, allocated. NULL with errno. */
-static char *read_data(const char *data)
+/* *BODY is the body that --data means, allocated: its text, stdin or a file; NULL without --data. */
+static enum result read_data(const char *data, char **body, struct err *err)
 {
-    FILE *file = strcmp(data, "-") == 0 ? stdin : *data == '@' ? fopen(data + 1, "rb") : NULL;
-    size_t size = 0, room = 65536;
-    char *text;
+    enum result result;
+    size_t length;
 
-    if (file == NULL)
-        return *data == '@' ? NULL : strdup(data);
-    text = malloc(room);
-    while (text != NULL && (size += fread(text + size, 1, room - size - 1, file)) == room - 1 && room < DATA_MAX_BYTES)
-        text = realloc(text, room *= 2);
-    if (text == NULL)
-        abort();
-    text[size] = '\0';
-    if (file != stdin)
-        fclose(file);
-    if (size < room - 1 && strlen(text) == size)
-        return text;
-    errno = size < room - 1 ? EILSEQ : EFBIG;
-    free(text);
-    return NULL;
+    if (data == NULL || (*data != '@' && strcmp(data, "-") != 0)) {
+        *body = memory_copy_text(data);
+        return RESULT_OK;
+    }
+    result = io_read_file(*data == '@' ? data + 1 : data, DATA_MAX_BYTES, body, &length, err);
+    if (result == RESULT_OK && strlen(*body) < length) {
+        err_set(err, "the body has a NUL byte: it is not JSON");
+        free(*body);
+        *body = NULL;
+        result = RESULT_FAIL;
+    }
+    return result;
 }
 
-/* Prints the body, the token masked wherever the API repeats it. On a terminal nothing is let loose that steers it. */
-static void print_body(const struct http_answer *answer, const char *token)
+/* Prints bytes of an answer; on a terminal without control characters, which could steer it. */
+static void print_bytes(const char *bytes, size_t length)
 {
-    const char *at = answer->body, *end = at + answer->body_length;
-    int terminal = isatty(STDOUT_FILENO);
+    if (isatty(STDOUT_FILENO))
+        printable_write(stdout, bytes, length);
+    else
+        fwrite(bytes, 1, length, stdout);
+}
 
-    while (at < end) {
-        const char *secret = memmem(at, (size_t)(end - at), token, strlen(token));
-        const char *stop = secret != NULL ? secret : end;
+/* Prints the body. Where the API repeats the token, "[token]" is printed for it. */
+static void print_masked_body(const struct http_answer *answer, const char *token)
+{
+    const char *at = answer->body, *end = at + answer->body_length, *found;
 
-        for (; at < stop; at++)
-            putchar(terminal && ((*at >= 0 && *at < ' ' && *at != '\n' && *at != '\t') || *at == 0x7f) ? '?' : *at);
-        if (secret == NULL)
-            break;
+    while ((found = memmem(at, (size_t)(end - at), token, strlen(token))) != NULL) {
+        print_bytes(at, (size_t)(found - at));
         fputs("[token]", stdout);
-        at += strlen(token);
+        at = found + strlen(token);
     }
+    print_bytes(at, (size_t)(end - at));
     if (answer->body_length > 0 && end[-1] != '\n')
         putchar('\n');
 }
 
-/* The API does not know the token: it is of no use to anybody any more. */
-static void refuse(const char *verb, struct store *store, const char *community, const char *stored_at)
+/* Marks the token, which the API has refused, as invalid, unless another one was stored meanwhile. */
+static void mark_refused_token(const char *verb, struct store *store, const char *community, const char *stored_at)
 {
     struct err err;
     int refused;
@@ -142,15 +141,15 @@ static void refuse(const char *verb, struct store *store, const char *community,
                 community);
 }
 
-/* Calls with the token. Returns the exit status. */
-static int call(const char *verb, const char *base, const struct options *options, struct api_request *request,
-                struct store *store, const char *stored_at)
+/* Calls with the token of REQUEST, which was stored at STORED_AT. Returns the exit status. */
+static int call_and_print(const char *verb, const char *base, const struct api_options *options,
+                          struct api_request *request, struct store *store, const char *stored_at)
 {
     struct http *http = http_new();
     struct http_answer answer;
     struct err err;
     enum result result = api_call(http, base, request, &answer, &err);
-    int good = result == RESULT_OK && answer.status >= 200 && answer.status < 300;
+    bool good = result == RESULT_OK && answer.status >= 200 && answer.status < 300;
 
     http_free(http);
     if (result != RESULT_OK) {
@@ -159,9 +158,9 @@ static int call(const char *verb, const char *base, const struct options *option
     }
     if (!good || options->include)
         fprintf(stderr, "HTTP %d%s%s\n", answer.status, *answer.reason != '\0' ? " " : "", answer.reason);
-    print_body(&answer, request->bot_token);
+    print_masked_body(&answer, request->bot_token);
     if (answer.status == 401)
-        refuse(verb, store, options->community, stored_at);
+        mark_refused_token(verb, store, options->community, stored_at);
     http_answer_free(&answer);
     if (fflush(stdout) != 0) {
         fprintf(stderr, "%s: cannot print the answer: %s\n", verb, strerror(errno));
@@ -170,8 +169,8 @@ static int call(const char *verb, const char *base, const struct options *option
     return good ? 0 : 1;
 }
 
-/* Fetches the token and calls. Returns the exit status. */
-static int call_with_token(const char *verb, const struct options *options, const char *body)
+/* Reads the token from the database and calls. Returns the exit status. */
+static int call_with_token(const char *verb, const struct api_options *options, const char *body)
 {
     struct api_request request = {.method = options->method,
                                   .path = options->path,
@@ -189,7 +188,7 @@ static int call_with_token(const char *verb, const struct options *options, cons
     if (status != 0)
         return status;
     result = store_bot_token(store, options->community, &token, &stored_at, &err);
-    store_disconnect(store); /* the API may take its time, and connections are dear */
+    store_disconnect(store); /* a connection is dear, and the API may take long to answer */
     if (result != RESULT_OK) {
         status = verb_fail(verb, result, &err);
     } else if (token == NULL) {
@@ -198,7 +197,7 @@ static int call_with_token(const char *verb, const struct options *options, cons
         status = EX_DATAERR;
     } else {
         request.bot_token = token;
-        status = call(verb, conf->api_url, options, &request, store, stored_at);
+        status = call_and_print(verb, conf->api_url, options, &request, store, stored_at);
     }
     if (token != NULL)
         explicit_bzero(token, strlen(token));
@@ -211,14 +210,14 @@ static int call_with_token(const char *verb, const struct options *options, cons
 
 int verb_api(int argc, char **argv)
 {
-    struct options options = {.community = conf_default_community()};
+    struct api_options options = {.community = conf_default_community()};
     char *body = NULL;
+    struct err err;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
-    if (options.data != NULL && (body = read_data(options.data)) == NULL) {
-        fprintf(stderr, "%s: cannot read the body from %s: %s\n", argv[0],
-                *options.data == '@' ? options.data + 1 : "stdin", strerror(errno));
+    argp_parse(&api_argp, argc, argv, 0, NULL, &options);
+    if (read_data(options.data, &body, &err) != RESULT_OK) {
+        fprintf(stderr, "%s: %s\n", argv[0], err.text);
         return EX_DATAERR;
     }
     status = call_with_token(argv[0], &options, body);

@@ -63,8 +63,8 @@ static const struct argp authorize_argp = {
     .options = authorize_option_table,
     .parser = parse_authorize_option,
     .doc =
-        "Prints the URL at which an admin authorizes the App for a community: with the webhook: scopes that the enabled "
-        "handlers need, as candhook scopes prints them, and those of --scope.\v"
+        "Prints the URL at which an admin authorizes the App for a community: with the webhook: scopes that the "
+        "enabled handlers need, as candhook scopes prints them, and those of --scope.\v"
         "state and code_verifier, which are new each time, are printed on stderr: keep them. The answer is sent to the "
         "redirect URI; its state must be the one printed here, and its code is exchanged for tokens with the "
         "code_verifier.",

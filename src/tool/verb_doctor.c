@@ -6,7 +6,9 @@
  */
 #include <config.h>
 
+#include "http/url.h"
 #include "tool/doctor.h"
+#include "tool/url_argument.h"
 #include "tool/verb.h"
 
 #include <argp.h>
@@ -29,23 +31,12 @@ static const struct argp_option option_table[] = {
     {NULL, 0, NULL, 0, NULL, 0},
 };
 
-/* Takes the URL out of argv, which every user of the machine can read. */
-static char *take_url(char *argument)
-{
-    char *copy = strdup(argument);
-
-    if (copy == NULL)
-        abort();
-    explicit_bzero(argument, strlen(argument));
-    return copy;
-}
-
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
     struct options *options = state->input;
 
     if (key == 'u' && options->url == NULL)
-        options->url = take_url(text);
+        options->url = url_argument_take(text);
     else if (key == 'u')
         argp_error(state, "one URL is enough");
     else if (key == 'p')
@@ -118,46 +109,22 @@ void doctor_wrong(struct doctor *doctor, const char *subject, const char *format
 
 /* ---- the URL ---- */
 
-/* The first line of stdin. */
-static char *read_url(void)
-{
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t length = getline(&line, &size, stdin);
-
-    while (length > 0 && strchr("\r\n \t", line[length - 1]) != NULL)
-        line[--length] = '\0';
-    if (length > 0)
-        return line;
-    free(line);
-    return NULL;
-}
-
 /* base_url and the secret that was made last. */
 static char *make_url(const struct doctor *doctor)
 {
-    const char *base = doctor->conf->base_url;
-    size_t length = strlen(base), count = doctor->secrets != NULL ? secrets_count(doctor->secrets) : 0;
-    char *url;
+    size_t count = doctor->secrets != NULL ? secrets_count(doctor->secrets) : 0;
 
-    while (length > 0 && base[length - 1] == '/')
-        length--;
-    if (length == 0 || count == 0)
+    if (*doctor->conf->base_url == '\0' || count == 0)
         return NULL;
-    if (asprintf(&url, "%.*s/%s", (int)length, base, secrets_text(doctor->secrets, count - 1)) < 0)
-        abort();
-    return url;
+    return url_join(doctor->conf->base_url, secrets_text(doctor->secrets, count - 1));
 }
 
 static void probe(struct doctor *doctor, const struct options *options)
 {
-    const char *given = options->url != NULL ? options->url : conf_default_url();
-    char *url;
+    char *url = url_argument_find(options->url);
 
-    if (given != NULL && strcmp(given, "-") == 0)
-        url = read_url();
-    else
-        url = given != NULL ? strdup(given) : make_url(doctor);
+    if (url == NULL && options->url == NULL)
+        url = make_url(doctor);
     if (url == NULL)
         doctor_wrong(doctor, "URL", "there is none to post to: set base_url, give --url, or set CANDHOOK_URL");
     else

@@ -14,10 +14,9 @@
 #include <stdio.h>
 
 static const struct argp scopes_argp = {
-    .doc =
-        "Prints the webhook: scopes that the enabled handlers need, one a line.\v"
-        "A community's admin must authorize the App with these, or its events do not come; candhook authorize-url makes "
-        "the URL for it. The setting webhook_scope says how a scope's name is made.",
+    .doc = "Prints the webhook: scopes that the enabled handlers need, one a line.\v"
+           "A community's admin must authorize the App with these, or its events do not come; candhook authorize-url "
+           "makes the URL for it. The setting webhook_scope says how a scope's name is made.",
 };
 
 struct needed {

@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "conf/secrets_edit.h"
+#include "http/url.h"
 #include "spool/secret_use.h"
 #include "spool/spool.h"
 #include "tool/verb.h"
@@ -113,12 +114,12 @@ static int fail(const char *verb, enum result result, const struct err *err)
 
 static void print_url(const struct conf *conf, const char *secret)
 {
-    size_t length = strlen(conf->base_url);
+    if (*conf->base_url != '\0') {
+        char *url = url_join(conf->base_url, secret);
 
-    while (length > 0 && conf->base_url[length - 1] == '/')
-        length--;
-    if (length > 0) {
-        printf("%.*s/%s\n", (int)length, conf->base_url, secret);
+        puts(url);
+        explicit_bzero(url, strlen(url));
+        free(url);
         fprintf(stderr, "Paste this into the App's settings. It is a secret, and is not shown again.\n");
     } else {
         printf("%s\n", secret);

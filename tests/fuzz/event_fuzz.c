@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Fuzzes the reading of events. Any bytes are judged, with a reason of one line, and what is an event is visibly whole:
- * else the responder would refuse what the recorder takes. What was cut out of it makes the same event again.
+ * Fuzzes event_read. Whatever the bytes are, there is an event or a reason of one line. The responder's check
+ * (json_shape) accepts every event: else it would refuse what the recorder accepts. payload and extra, which are cut
+ * out of the body, make the same event again.
  */
 #include <config.h>
 
@@ -13,8 +14,9 @@
 #include "fuzz.h"
 
 #include <cJSON.h>
+#include <stdbool.h>
 
-static int is_same(const char *a, const char *b)
+static bool is_same(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
@@ -94,16 +96,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static const char *const fuzz_seeds[] = {
     "{\"module\":\"MOIM\",\"type\":\"product.created\",\"context\":{\"originCommunityId\":\"G0IZUDWCL\",\"userId\":"
-    "null,"
-    "\"communityId\":\"G00O7NKV9M\",\"profileId\":\"UAKDIJ23KD\"},\"payload\":{\"id\":\"CP:AK290DKFJD\"}}",
-    "\xef\xbb\xbf "
-    "{\"a\":[0,-1,1.5,2e10,-3.25E-7,1e400,12345678901234567890123456789012345678901234567890123456789012345678]}",
-    "{\"\\u006dodule\":\"\\ud83d\\ude00\\\\\\\"\\n\",\"type\":\"t\",\"type\":\"\",\"payload\":{},\"context\":{}}"
-    "\r\n\t ",
-    "{\"module\":\"M\",\"type\":\"t\",\"a\" : "
-    "1.10,\"context\":{\"userId\":\"U\",\"x\":{\"}\":[\"]\"]},\"profileId\":null},"
-    "\"payl\\u006fad\":{\"a\":\"\\\\\",\"b\":{\"c\":\"\303\251\\ud83d\\ude00\"}},\"b\":[],\"context\":{\"x\":{},"
-    "\"userId\":\"V\"}}",
+    "null,\"communityId\":\"G00O7NKV9M\",\"profileId\":\"UAKDIJ23KD\"},\"payload\":{\"id\":\"CP:AK290DKFJD\"}}",
+    "\xef\xbb\xbf {\"a\":[0,-1,1.5,2e10,-3.25E-7,1e400,"
+    "12345678901234567890123456789012345678901234567890123456789012345678]}",
+    "{\"\\u006dodule\":\"\\ud83d\\ude00\\\\\\\"\\n\",\"type\":\"t\",\"type\":\"\",\"payload\":{},\"context\":{}}\r\n\t ",
+    "{\"module\":\"M\",\"type\":\"t\",\"a\" : 1.10,\"context\":{\"userId\":\"U\",\"x\":{\"}\":[\"]\"]},\"profileId\":null},"
+    "\"payl\\u006fad\":{\"a\":\"\\\\\",\"b\":{\"c\":\"\303\251\\ud83d\\ude00\"}},"
+    "\"b\":[],\"context\":{\"x\":{},\"userId\":\"V\"}}",
     "{\"a\":{\"b\":[true,false,null,[[[[{}]]]],\"\"]},\"A\":1e999}",
     "",
 };

@@ -8,6 +8,7 @@
 #include "event/event.h"
 
 #include <locale.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "tap.h"
@@ -114,7 +115,7 @@ static const struct sample samples[] = {
     {"text behind", EVENT "x", "text after the object, at byte 163"},
     {"a second event behind", EVENT "\n" EVENT, "text after the object, at byte 164"},
     {"a BOM behind", EVENT "\xef\xbb\xbf", "text after the object, at byte 163"},
-    {"the place counts a BOM in front", "\xef\xbb\xbf" EVENT "x", "text after the object, at byte 166"},
+    {"the number of a byte counts a BOM in front", "\xef\xbb\xbf" EVENT "x", "text after the object, at byte 166"},
 
     {"a number with a zero in front", WITH("01"), "not JSON: a number at byte 145"},
     {"a negative one with a zero in front", WITH("-01"), "not JSON: a number at byte 145"},
@@ -239,7 +240,7 @@ static const struct columns column_samples[] = {
      "M|t|null|null|null|null|{}|{\"y\":{}}"},
 };
 
-/* What is no UTF-8: by its length or place, too long a form, a surrogate, too great. */
+/* Not UTF-8: bytes that are missing or misplaced, overlong forms, surrogates, above U+10FFFF. */
 static const char *const not_utf8[] = {
     "\200",
     "\277",
@@ -261,7 +262,7 @@ static const char *const not_utf8[] = {
     "\377",
 };
 
-/* What event_read says; the columns are looked at elsewhere. */
+/* Returns what event_read returns, without the columns. */
 static enum result judge(const char *body, size_t length, struct err *why)
 {
     struct event event;
@@ -271,7 +272,7 @@ static enum result judge(const char *body, size_t length, struct err *why)
     return result;
 }
 
-/* Gives the function a copy of exactly that length, so that a tool for memory errors sees a step too far. */
+/* Judges a copy of exactly that length, so that ASan and valgrind see a read behind it. */
 static enum result check(const char *text, size_t length, struct err *why)
 {
     char *copy = malloc(length > 0 ? length : 1);
@@ -288,8 +289,8 @@ static void check_sample(const struct sample *sample)
 {
     struct err why = {""};
     enum result result = check(sample->text, strlen(sample->text), &why);
-    int right = sample->reason == NULL ? result == RESULT_OK
-                                       : result == RESULT_FAIL && strstr(why.text, sample->reason) != NULL;
+    bool right = sample->reason == NULL ? result == RESULT_OK
+                                        : result == RESULT_FAIL && strstr(why.text, sample->reason) != NULL;
 
     if (!ok(right, "%s: %s", sample->name, sample->reason != NULL ? sample->reason : "an event"))
         printf("# got: %s\n", result == RESULT_OK ? "an event" : why.text);
@@ -342,10 +343,10 @@ static void check_no_columns(void)
     event_free(NULL);
 }
 
-/* At every place of a word of the machine. */
+/* At every offset in a machine word, since utf8_span reads words. */
 static void check_utf8(const char *bytes)
 {
-    int right = 1;
+    bool right = true;
 
     for (int before = 0; before < 17; before++) {
         struct err why = {""};
@@ -405,7 +406,7 @@ static void check_prefixes(void)
 {
     struct err why = {""};
     size_t length = strlen(EVENT);
-    int none = 1;
+    bool none = true;
 
     for (size_t cut = 0; cut < length; cut++)
         none = none && check(EVENT, cut, &why) == RESULT_FAIL && *why.text != '\0';
