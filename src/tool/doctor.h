@@ -1,56 +1,59 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What the files doctor_*.c share with candhook doctor; nobody else includes this. A check says one line.
+ * The checks of candhook doctor. Each check reports lines: ok, note, or WRONG with the remedy. verb_doctor.c calls the
+ * checks in order; they share a struct doctor.
  */
 #ifndef CANDHOOK_DOCTOR_H
 #define CANDHOOK_DOCTOR_H
 
-#include "base/err.h"
 #include "conf/conf.h"
 #include "conf/secrets.h"
 #include "store/store.h"
 #include "tool/inspect.h"
 
+#include <stdbool.h>
+
+/* Begins with CONF, SPOOL.folder -1, QUIET and COLOUR; the rest is 0. */
 struct doctor {
     const struct conf *conf;
+    bool quiet;               /* only what is wrong is printed */
+    bool colour;              /* stdout is a terminal */
     struct secrets *secrets;  /* NULL: they cannot be used */
-    struct store *store;      /* NULL, or connected to a schema that we know */
+    struct store *store;      /* NULL, or connected to a schema of our version */
     struct store_facts facts; /* of store_diagnose */
-    struct inspection look;
-    int has_look;
-    int quiet, colour;
-    unsigned wrong; /* how many checks found something wrong */
+    struct inspection spool;
+    bool has_spool;
+    unsigned wrong; /* how many lines were WRONG */
 };
 
-/* All is well with SUBJECT. */
+/* Each prints a line to stdout. The text of doctor_wrong ends with the remedy. */
 void doctor_ok(struct doctor *doctor, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* Nothing is wrong, but somebody may want to know. */
 void doctor_note(struct doctor *doctor, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* Something is wrong; the text ends with the remedy. */
 void doctor_wrong(struct doctor *doctor, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The URL secrets and base_url; loads doctor->secrets. */
+/* Checks the URL secrets and base_url. Loads doctor->secrets. */
 void doctor_check_secrets(struct doctor *doctor);
 
-/* The spool's folder: whose it is, on what it lies, whether it takes what is written. */
+/* Checks the spool: its owner, its file system, whether it takes what is written. Fills doctor->spool. */
 void doctor_check_spool(struct doctor *doctor);
 
-/* Log, handler_dir, worker_program. */
+/* Checks the log and worker_program. */
 void doctor_check_files(struct doctor *doctor);
 
-/* Connects, and checks the database; opens doctor->store when it can be used, and fills doctor->facts. */
+/* Connects, and checks the database and the handlers. Opens doctor->store when it can be used; fills doctor->facts. */
 void doctor_check_database(struct doctor *doctor);
 
-/* Whether work goes on: worker, backlog, outcomes. After the others. */
+/* Checks whether work goes on: worker, backlog, outcomes. To be called after the checks above. */
 void doctor_check_work(struct doctor *doctor);
 
-/* Posts to URL and follows what comes of it. */
+/* Posts events to URL and follows them to their outcome. To be called after the checks above. */
 void doctor_probe(struct doctor *doctor, const char *url);
+
+/* Frees what the checks opened. */
+void doctor_free(struct doctor *doctor);
 
 #endif

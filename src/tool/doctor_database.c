@@ -16,29 +16,27 @@
 
 #define CLOCKS_NOTE_MS 2000
 #define CLOCKS_WRONG_MS 60000
-#define RECORDING_SECONDS 60
-#define DUE_SECONDS 300
-#define START_WAIT_MS 3000 /* so long a helper needs to start a worker */
+#define START_WAIT_MS 3000 /* a helper starts a worker within this time */
 
-static int is(const struct store_fact *fact, const char *area)
+static bool fact_is(const struct store_fact *fact, const char *area)
 {
     return strcmp(fact->area, area) == 0;
 }
 
-/* The one value of an item that is always there. */
-static const char *value_of(const struct doctor *doctor, const char *item)
+/* Returns the value of an item that is always there, once. */
+static const char *diagnosed_value(const struct doctor *doctor, const char *item)
 {
     for (size_t i = 0; i < doctor->facts.count; i++)
-        if (is(&doctor->facts.facts[i], item))
+        if (fact_is(&doctor->facts.facts[i], item))
             return doctor->facts.facts[i].value;
     return "";
 }
 
 /* ---- the database ---- */
 
-static void check_clock(struct doctor *doctor, int64_t before, int64_t after)
+static void check_database_clock(struct doctor *doctor, int64_t before, int64_t after)
 {
-    int64_t theirs = strtoll(value_of(doctor, "clock"), NULL, 10);
+    int64_t theirs = strtoll(diagnosed_value(doctor, "clock"), NULL, 10);
     int64_t apart = theirs < before ? before - theirs : theirs > after ? theirs - after : 0;
     char text[32];
 
@@ -54,16 +52,16 @@ static void check_clock(struct doctor *doctor, int64_t before, int64_t after)
         doctor_ok(doctor, "clock", "this machine and the database agree");
 }
 
-static void check_rights(struct doctor *doctor)
+static void check_database_rights(struct doctor *doctor)
 {
-    const char *user = value_of(doctor, "user");
+    const char *user = diagnosed_value(doctor, "user");
     char missing[400] = "";
     size_t count = 0;
 
     for (size_t i = 0; i < doctor->facts.count; i++) {
         const struct store_fact *fact = &doctor->facts.facts[i];
 
-        if (is(fact, "right") && count++ == 0)
+        if (fact_is(fact, "right") && count++ == 0)
             snprintf(missing, sizeof missing, "%s", fact->name);
     }
     if (count > 0)
@@ -72,31 +70,31 @@ static void check_rights(struct doctor *doctor)
                      missing, count > 1 ? " and others" : "", user);
     else
         doctor_ok(doctor, "rights", "the user %s may do what a worker does", user);
-    if (strcmp(value_of(doctor, "superuser"), "true") == 0)
+    if (strcmp(diagnosed_value(doctor, "superuser"), "true") == 0)
         doctor_note(doctor, "rights",
                     "the user %s is a superuser; a user of its own with the role candhook_worker is safer", user);
-    if (strcmp(value_of(doctor, "readonly"), "true") == 0)
+    if (strcmp(diagnosed_value(doctor, "readonly"), "true") == 0)
         doctor_wrong(doctor, "database",
                      "it is read-only (a standby?): name the primary in `database`, or several hosts "
                      "with target_session_attrs=read-write");
-    if (strcmp(value_of(doctor, "encoding"), "UTF8") != 0)
-        doctor_wrong(doctor, "database", "its encoding is %s: make one in UTF8", value_of(doctor, "encoding"));
+    if (strcmp(diagnosed_value(doctor, "encoding"), "UTF8") != 0)
+        doctor_wrong(doctor, "database", "its encoding is %s: make one in UTF8", diagnosed_value(doctor, "encoding"));
 }
 
-static void check_partitions(struct doctor *doctor)
+static void check_partition_facts(struct doctor *doctor)
 {
     for (size_t i = 0; i < doctor->facts.count; i++) {
         const struct store_fact *fact = &doctor->facts.facts[i];
 
-        if (is(fact, "partition"))
+        if (fact_is(fact, "partition"))
             doctor_wrong(doctor, "partitions",
-                         "table %s: %s. The worker sees to it each hour; at once: select "
+                         "table %s: %s. The worker mends it within the hour; at once: select "
                          "candhook.maintain()",
                          fact->name, fact->value);
     }
 }
 
-static void check_file(struct doctor *doctor, const struct store_fact *fact)
+static void check_handler_file(struct doctor *doctor, const struct store_fact *fact)
 {
     const char *target = strchr(fact->value, ' ') + 1;
     char name[300], *path = NULL;
@@ -112,23 +110,23 @@ static void check_file(struct doctor *doctor, const struct store_fact *fact)
     free(path);
 }
 
-static void check_handlers(struct doctor *doctor)
+static void check_handler_facts(struct doctor *doctor)
 {
     unsigned before = doctor->wrong;
 
     for (size_t i = 0; i < doctor->facts.count; i++) {
         const struct store_fact *fact = &doctor->facts.facts[i];
 
-        if (is(fact, "sql"))
+        if (fact_is(fact, "sql"))
             doctor_wrong(doctor, "handlers", "%s: %s", fact->name, fact->value);
-        else if (is(fact, "file"))
-            check_file(doctor, fact);
+        else if (fact_is(fact, "file"))
+            check_handler_file(doctor, fact);
     }
     if (doctor->wrong == before)
-        doctor_ok(doctor, "handlers", "what they name is there and may run");
+        doctor_ok(doctor, "handlers", "their functions and programs exist and may run");
 }
 
-static void check_schema(struct doctor *doctor)
+static void check_database_schema(struct doctor *doctor)
 {
     struct err err;
     int64_t before = clock_real_ms();
@@ -139,10 +137,10 @@ static void check_schema(struct doctor *doctor)
                      err.text);
         return;
     }
-    check_clock(doctor, before, clock_real_ms());
-    check_rights(doctor);
-    check_partitions(doctor);
-    check_handlers(doctor);
+    check_database_clock(doctor, before, clock_real_ms());
+    check_database_rights(doctor);
+    check_partition_facts(doctor);
+    check_handler_facts(doctor);
 }
 
 void doctor_check_database(struct doctor *doctor)
@@ -150,7 +148,7 @@ void doctor_check_database(struct doctor *doctor)
     struct store *store = store_new(doctor->conf->database);
     struct err err;
 
-    if (store_connect(store, 0, &err) != RESULT_OK) {
+    if (store_connect(store, false, &err) != RESULT_OK) {
         doctor_wrong(doctor, "database",
                      "%s. Events wait in the spool meanwhile. Is the server up, and is `database` right?", err.text);
     } else if (store_check_version(store, &err) != RESULT_OK) {
@@ -158,7 +156,7 @@ void doctor_check_database(struct doctor *doctor)
     } else {
         doctor_ok(doctor, "database", "reachable, schema version %d", STORE_VERSION);
         doctor->store = store;
-        check_schema(doctor);
+        check_database_schema(doctor);
         return;
     }
     store_free(store);
@@ -166,99 +164,98 @@ void doctor_check_database(struct doctor *doctor)
 
 /* ---- whether work goes on ---- */
 
-/* A worker, or what takes its place. A helper may be starting one just now. */
-static void check_worker(struct doctor *doctor)
+/* A helper may be starting a worker just now, so this waits a moment for it. */
+static void check_worker_runs(struct doctor *doctor)
 {
-    struct inspection *look = &doctor->look;
+    struct inspection *spool = &doctor->spool;
     struct err err;
 
-    for (int waited = 0; look->worker == 0 && look->answers.responders > 0 && !look->stopped && waited < START_WAIT_MS;
+    for (int waited = 0;
+         spool->worker == 0 && spool->answers.responders > 0 && !spool->stopped && waited < START_WAIT_MS;
          waited += 100) {
         usleep(100000);
-        inspect_close(look);
-        if (inspect_spool(look, doctor->conf, NULL, &err) != RESULT_OK)
+        inspect_close(spool);
+        if (inspect_spool(spool, doctor->conf, NULL, &err) != RESULT_OK)
             return;
     }
-    if (look->stopped)
+    if (spool->stopped)
         doctor_wrong(doctor, "worker", "a person ran candhook stop, and nothing is recorded since: run candhook work");
-    else if (look->worker > 0)
-        doctor_ok(doctor, "worker", "process %d", (int)look->worker);
-    else if (look->worker < 0)
+    else if (spool->worker > 0)
+        doctor_ok(doctor, "worker", "process %d", (int)spool->worker);
+    else if (spool->worker < 0)
         doctor_note(doctor, "worker", "one runs where its process cannot be seen from here (another container?)");
-    else if (look->answers.responders > 0)
+    else if (spool->answers.responders > 0)
         doctor_wrong(doctor, "worker",
                      "none runs, though a responder does (process %d): the log (%s) says why none starts, or run "
                      "candhook work and see",
-                     (int)look->answers.pid, doctor->conf->log);
+                     (int)spool->answers.pid, doctor->conf->log);
     else
-        doctor_note(
-            doctor, "worker",
-            "neither a worker nor a responder runs now. That is right on plain CGI hosting, where each event "
-            "starts a worker for a moment; what is to be tried again, or is held for a token, then waits for the "
-            "next event or for cron: */5 * * * * CANDHOOK_CONF=%s %s work --once",
-            doctor->conf->path, doctor->conf->worker_program);
+        doctor_note(doctor, "worker",
+                    "neither a worker nor a responder runs now. That is right on plain CGI hosting, where each event "
+                    "starts a worker for a moment; a retry, or a delivery that is held for a token, then waits for the "
+                    "next event or for cron: */5 * * * * CANDHOOK_CONF=%s %s work --once",
+                    doctor->conf->path, doctor->conf->worker_program);
 }
 
-static void check_backlog(struct doctor *doctor, const struct store_facts *facts)
+static void check_work_backlog(struct doctor *doctor, const struct store_facts *facts)
 {
-    long due = strtol(store_find_fact(facts, "deliveries", "oldest_due_s"), NULL, 10);
-    long oldest = inspect_oldest_seconds(&doctor->look);
+    struct inspect_backlog backlog = inspect_judge(&doctor->spool, facts);
     char age[32];
 
-    if (oldest > RECORDING_SECONDS)
+    if (backlog.recording_stalled)
         doctor_wrong(doctor, "backlog",
                      "%zu events are not recorded, the oldest for %s: no worker runs, or the database refuses; the log "
                      "(%s) says which",
-                     doctor->look.depth.events, inspect_age(oldest, age), doctor->conf->log);
-    if (due > DUE_SECONDS)
+                     doctor->spool.depth.events, inspect_age(backlog.unrecorded_s, age), doctor->conf->log);
+    if (backlog.handling_stalled)
         doctor_wrong(
             doctor, "backlog",
             "a delivery could have run for %s: no worker runs, or more runners are needed (setting `runners`); "
             "select * from candhook.due",
-            inspect_age(due, age));
-    if (oldest <= RECORDING_SECONDS && due <= DUE_SECONDS)
-        doctor_ok(doctor, "backlog", "%zu events not recorded yet, %ld deliveries due", doctor->look.depth.events,
-                  strtol(store_find_fact(facts, "deliveries", "due"), NULL, 10));
+            inspect_age(backlog.due_s, age));
+    if (!backlog.recording_stalled && !backlog.handling_stalled)
+        doctor_ok(doctor, "backlog", "%zu events not recorded yet, %ld deliveries due", doctor->spool.depth.events,
+                  facts != NULL ? inspect_number(facts, "deliveries", "due") : 0);
 }
 
-/* What people may want to know, from the outcomes of the last day. */
-static void tell_outcome(struct doctor *doctor, const struct store_fact *fact)
+/* Notes from the outcomes of the last day. */
+static void report_recent_outcome(struct doctor *doctor, const struct store_fact *fact)
 {
     const char *count = fact->value, *name = fact->name;
 
-    if (is(fact, "malformed"))
+    if (fact_is(fact, "malformed"))
         doctor_note(doctor, "malformed", "%s bodies of the last day were no events: select * from candhook.malformed",
                     count);
-    else if (is(fact, "failed"))
+    else if (fact_is(fact, "failed"))
         doctor_note(doctor, "failed",
                     "handler %s failed %s times for good in the last day: select * from candhook.failed", name, count);
-    else if (is(fact, "unhandled"))
+    else if (fact_is(fact, "unhandled"))
         doctor_note(doctor, "unhandled", "%s events %s of the last day: select * from candhook.unhandled_types", count,
                     name);
-    else if (is(fact, "token"))
+    else if (fact_is(fact, "token"))
         doctor_note(doctor, "held", "%s deliveries wait for a bot token of %s: candhook token set", count,
                     *name != '\0' ? name : "a community that their events do not name");
-    else if (is(fact, "paused"))
+    else if (fact_is(fact, "paused"))
         doctor_note(doctor, "paused", "%s deliveries wait for the handler %s, which is disabled", count, name);
 }
 
 void doctor_check_work(struct doctor *doctor)
 {
-    struct store_facts facts = {0};
+    struct store_facts facts = {.count = 0};
+    const struct store_facts *known = doctor->store != NULL ? &facts : NULL;
     struct err err;
 
-    if (!doctor->has_look)
+    if (!doctor->has_spool)
         return;
-    check_worker(doctor);
+    check_worker_runs(doctor);
     if (doctor->store != NULL && store_status(doctor->store, &facts, &err) != RESULT_OK) {
         doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
         return;
     }
-    inspect_close(&doctor->look);
-    if (inspect_spool(&doctor->look, doctor->conf, doctor->store != NULL ? &facts : NULL, &err) == RESULT_OK)
-        check_backlog(doctor, &facts);
-    if (doctor->store != NULL)
-        store_free_facts(&facts);
+    inspect_close(&doctor->spool);
+    if (inspect_spool(&doctor->spool, doctor->conf, known, &err) == RESULT_OK)
+        check_work_backlog(doctor, known);
+    store_free_facts(&facts);
     for (size_t i = 0; i < doctor->facts.count; i++)
-        tell_outcome(doctor, &doctor->facts.facts[i]);
+        report_recent_outcome(doctor, &doctor->facts.facts[i]);
 }

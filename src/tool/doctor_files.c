@@ -1,12 +1,13 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook doctor: what lies on this machine's disks. Nothing is made that stays, but what is tried is really done: a
- * file in the spool is locked, given room, synced and removed.
+ * candhook doctor: the files of this machine. The spool is tried for real: a file in it is locked, given room, written,
+ * synced and removed.
  */
 #include <config.h>
 
 #include "base/lock.h"
+#include "base/memory.h"
 #include "http/url.h"
 #include "tool/doctor.h"
 
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 #define TRIAL "doctor.trial"
-#define TRIAL_BYTES (1024 * 1024) /* a segment needs such room */
+#define TRIAL_BYTES (1024 * 1024) /* about what a segment needs */
 #define FEW_FILES 1000
 
 #ifndef SMB2_SUPER_MAGIC
@@ -41,7 +42,7 @@
 
 /* ---- secrets ---- */
 
-static void check_lengths(struct doctor *doctor)
+static void check_secret_lengths(struct doctor *doctor)
 {
     size_t count = secrets_count(doctor->secrets), unlabelled = 0;
 
@@ -72,7 +73,7 @@ void doctor_check_secrets(struct doctor *doctor)
         doctor_wrong(doctor, "URL secrets", "%s says `none`, so every event is refused: candhook url new",
                      doctor->conf->url_secrets);
     else
-        check_lengths(doctor);
+        check_secret_lengths(doctor);
     if (*doctor->conf->base_url == '\0')
         doctor_note(doctor, "base_url", "is not set; `candhook url new` prints whole URLs when it is");
     else if (strncmp(doctor->conf->base_url, "https://", 8) != 0 && !url_is_local(doctor->conf->base_url))
@@ -81,24 +82,25 @@ void doctor_check_secrets(struct doctor *doctor)
 
 /* ---- the spool ---- */
 
-/* What is known of file systems that do not keep what they promise; NULL: nothing. */
-static const char *known_of(unsigned long type, int *bad)
+/* Returns the name of a file system whose locks or syncs cannot be trusted (*BAD), or with a limit to know; else NULL.
+ */
+static const char *known_file_system(unsigned long type, bool *bad)
 {
     static const struct {
         unsigned long type;
-        int bad;
+        bool bad;
         const char *text;
     } systems[] = {
-        {NFS_SUPER_MAGIC, 1, "NFS"},
-        {SMB_SUPER_MAGIC, 1, "SMB"},
-        {SMB2_SUPER_MAGIC, 1, "SMB"},
-        {CIFS_SUPER_MAGIC, 1, "CIFS"},
-        {AFS_SUPER_MAGIC, 1, "AFS"},
-        {CEPH_SUPER_MAGIC, 1, "Ceph"},
-        {TMPFS_MAGIC, 0, "tmpfs, in memory: what is not recorded is lost when the machine stops"},
-        {RAMFS_MAGIC, 0, "ramfs, in memory: what is not recorded is lost when the machine stops"},
-        {FUSE_SUPER_MAGIC, 0, "FUSE: whether it locks and syncs depends on the program behind it"},
-        {V9FS_MAGIC, 0, "9p: whether it locks and syncs depends on the machine behind it"},
+        {NFS_SUPER_MAGIC, true, "NFS"},
+        {SMB_SUPER_MAGIC, true, "SMB"},
+        {SMB2_SUPER_MAGIC, true, "SMB"},
+        {CIFS_SUPER_MAGIC, true, "CIFS"},
+        {AFS_SUPER_MAGIC, true, "AFS"},
+        {CEPH_SUPER_MAGIC, true, "Ceph"},
+        {TMPFS_MAGIC, false, "tmpfs, in memory: events that are not recorded are lost when the machine stops"},
+        {RAMFS_MAGIC, false, "ramfs, in memory: events that are not recorded are lost when the machine stops"},
+        {FUSE_SUPER_MAGIC, false, "FUSE: whether it locks and syncs depends on the program behind it"},
+        {V9FS_MAGIC, false, "9p: whether it locks and syncs depends on the machine behind it"},
     };
 
     for (size_t i = 0; i < sizeof systems / sizeof *systems; i++) {
@@ -110,15 +112,15 @@ static const char *known_of(unsigned long type, int *bad)
     return NULL;
 }
 
-static void check_file_system(struct doctor *doctor)
+static void check_spool_file_system(struct doctor *doctor)
 {
     struct statfs system;
     const char *known;
-    int bad = 0;
+    bool bad = false;
 
-    if (fstatfs(doctor->look.folder, &system) != 0)
+    if (fstatfs(doctor->spool.folder, &system) != 0)
         return;
-    known = known_of((unsigned long)system.f_type & 0xffffffff, &bad);
+    known = known_file_system((unsigned long)system.f_type & 0xffffffff, &bad);
     if (known != NULL && bad)
         doctor_wrong(doctor, "spool",
                      "%s lies on %s, where locks and syncs cannot be trusted: an answered event may be lost. Put the "
@@ -128,13 +130,13 @@ static void check_file_system(struct doctor *doctor)
         doctor_note(doctor, "spool", "%s lies on %s", doctor->conf->spool, known);
 }
 
-static void check_space(struct doctor *doctor)
+static void check_spool_space(struct doctor *doctor)
 {
     struct statvfs space;
     uint64_t available;
     char is[32], wanted[32];
 
-    if (fstatvfs(doctor->look.folder, &space) != 0)
+    if (fstatvfs(doctor->spool.folder, &space) != 0)
         return;
     available = (uint64_t)space.f_bavail * space.f_frsize;
     inspect_size(available, is);
@@ -157,8 +159,8 @@ static void check_space(struct doctor *doctor)
                     (uintmax_t)space.f_favail);
 }
 
-/* What a responder does with a segment. Returns the step that failed, with errno, or NULL. */
-static const char *try_file(int folder, int fd)
+/* Does what a responder does with a segment. Returns the step that failed, with errno, or NULL. */
+static const char *try_segment(int folder, int fd)
 {
     char bytes[4096] = {0};
 
@@ -174,11 +176,11 @@ static const char *try_file(int folder, int fd)
     return NULL;
 }
 
-static void try_writing(struct doctor *doctor)
+static void try_spool(struct doctor *doctor)
 {
-    int folder = doctor->look.folder, reason;
+    int folder = doctor->spool.folder, reason;
     int fd = openat(folder, TRIAL, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    const char *failed = fd < 0 ? "made" : try_file(folder, fd);
+    const char *failed = fd < 0 ? "made" : try_segment(folder, fd);
 
     reason = errno;
     if (fd >= 0) {
@@ -196,49 +198,47 @@ static void try_writing(struct doctor *doctor)
         doctor_wrong(doctor, "spool", "a file in %s cannot be %s: %s", doctor->conf->spool, failed, strerror(reason));
 }
 
-/* Whether the spool is not there, and whoever asks could make it. */
-static int is_to_come(const char *spool)
+/* Whether the spool does not exist, and this user could create it. */
+static bool can_be_created(const char *spool)
 {
     char *copy;
-    int to_come;
+    bool creatable;
 
     if (access(spool, F_OK) == 0 || errno != ENOENT)
-        return 0;
-    copy = strdup(spool);
-    if (copy == NULL)
-        abort();
-    to_come = faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0;
+        return false;
+    copy = memory_copy_text(spool);
+    creatable = faccessat(AT_FDCWD, dirname(copy), W_OK | X_OK, AT_EACCESS) == 0;
     free(copy);
-    return to_come;
+    return creatable;
 }
 
 void doctor_check_spool(struct doctor *doctor)
 {
     struct err err;
 
-    doctor->has_look = inspect_spool(&doctor->look, doctor->conf, NULL, &err) == RESULT_OK;
-    if (!doctor->has_look && is_to_come(doctor->conf->spool)) {
-        doctor_note(doctor, "spool", "%s is not there yet: candhook.fcgi makes it when it first runs",
+    doctor->has_spool = inspect_spool(&doctor->spool, doctor->conf, NULL, &err) == RESULT_OK;
+    if (!doctor->has_spool && can_be_created(doctor->conf->spool)) {
+        doctor_note(doctor, "spool", "%s does not exist yet: candhook.fcgi creates it when it first runs",
                     doctor->conf->spool);
         return;
     }
-    if (!doctor->has_look) {
+    if (!doctor->has_spool) {
         doctor_wrong(doctor, "spool", "%s", err.text);
         return;
     }
-    check_file_system(doctor);
-    check_space(doctor);
-    try_writing(doctor);
-    if (doctor->look.depth.damaged > 0)
+    check_spool_file_system(doctor);
+    check_spool_space(doctor);
+    try_spool(doctor);
+    if (doctor->spool.depth.damaged > 0)
         doctor_wrong(doctor, "damaged",
                      "%s/damaged holds %zu files: the disk lost bytes. The log tells when; look at the disk, then move "
                      "them away",
-                     doctor->conf->spool, doctor->look.depth.damaged);
+                     doctor->conf->spool, doctor->spool.depth.damaged);
 }
 
-/* ---- other places ---- */
+/* ---- other files ---- */
 
-static void check_log(struct doctor *doctor)
+static void check_log_file(struct doctor *doctor)
 {
     const char *log = doctor->conf->log;
     char *copy, *folder;
@@ -248,9 +248,7 @@ static void check_log(struct doctor *doctor)
         doctor_ok(doctor, "log", "goes to %s", log);
         return;
     }
-    copy = strdup(log);
-    if (copy == NULL)
-        abort();
+    copy = memory_copy_text(log);
     folder = dirname(copy);
     if (stat(log, &st) == 0 ? faccessat(AT_FDCWD, log, W_OK, AT_EACCESS) != 0
                             : faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
@@ -267,7 +265,7 @@ void doctor_check_files(struct doctor *doctor)
 {
     const char *program = doctor->conf->worker_program;
 
-    check_log(doctor);
+    check_log_file(doctor);
     if (access(program, X_OK) != 0)
         doctor_wrong(doctor, "worker_program",
                      "%s cannot be run: %s. No worker can be started: name the installed candhook there", program,

@@ -1,7 +1,5 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * A look at a spool. Nothing is made and nothing is locked: a spool that is not there is not there afterwards.
  */
 #include <config.h>
 
@@ -19,8 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* When a process began, from /proc; 0 when that cannot be told. */
-static time_t began(pid_t pid)
+#define RECORDING_SECONDS 60 /* an event that waits longer to be recorded tells of a stall, */
+#define DUE_SECONDS 300      /* and so does a delivery that could run for longer */
+#define START_SECONDS 10     /* a worker is started within this time when one is needed */
+
+/* Returns when a process began, from /proc; 0 when that cannot be told. */
+static time_t process_start(pid_t pid)
 {
     char path[64], text[1024], *at;
     struct timespec since_boot;
@@ -35,7 +37,7 @@ static time_t began(pid_t pid)
     length = fread(text, 1, sizeof text - 1, file);
     fclose(file);
     text[length] = '\0';
-    at = strrchr(text, ')'); /* behind the name, which may hold anything; field 3 follows */
+    at = strrchr(text, ')'); /* the end of the name, which may hold anything; field 3 follows */
     for (int field = 3; at != NULL && field <= 22; field++)
         at = strchr(at + 1, ' ');
     if (at == NULL || clock_gettime(CLOCK_BOOTTIME, &since_boot) != 0)
@@ -44,21 +46,22 @@ static time_t began(pid_t pid)
     return time(NULL) - (since_boot.tv_sec - (time_t)(ticks / sysconf(_SC_CLK_TCK)));
 }
 
-static void find_worker(struct inspection *look)
+static void find_worker(struct inspection *spool)
 {
-    int fd = openat(look->folder, SPOOL_WORKER_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = openat(spool->folder, SPOOL_WORKER_LOCK, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
     if (fd < 0)
         return;
-    look->worker = lock_holder(fd);
-    if (look->worker < 0 && errno != ESRCH)
-        look->worker = 0;
-    if (look->worker > 0)
-        look->worker_since = began(look->worker);
+    spool->worker = lock_holder(fd);
+    if (spool->worker < 0 && errno != ESRCH)
+        spool->worker = 0;
+    if (spool->worker > 0)
+        spool->worker_since = process_start(spool->worker);
     close(fd);
 }
 
-static uint64_t recorded(const void *context, const uint8_t segment[UUID_BYTES])
+/* Returns the position of a segment by the facts of CONTEXT. A spool_depth_fn. */
+static uint64_t position_of_segment(const void *context, const uint8_t segment[UUID_BYTES])
 {
     const struct store_facts *facts = context;
     char id[UUID_TEXT];
@@ -70,37 +73,55 @@ static uint64_t recorded(const void *context, const uint8_t segment[UUID_BYTES])
     return 0;
 }
 
-enum result inspect_spool(struct inspection *look, const struct conf *conf, const struct store_facts *facts,
+enum result inspect_spool(struct inspection *spool, const struct conf *conf, const struct store_facts *facts,
                           struct err *err)
 {
-    memset(look, 0, sizeof *look);
-    look->folder = -1;
+    memset(spool, 0, sizeof *spool);
+    spool->folder = -1;
     if (access(conf->spool, F_OK) != 0) {
         err_set_errno(err, "cannot look into the spool %s, which candhook.fcgi makes when it first runs", conf->spool);
         return RESULT_FAIL;
     }
-    if (spool_open(conf->spool, &look->folder, err) != RESULT_OK) {
-        look->folder = -1;
+    if (spool_open(conf->spool, &spool->folder, err) != RESULT_OK) {
+        spool->folder = -1;
         return RESULT_FAIL;
     }
-    find_worker(look);
-    look->stopped = faccessat(look->folder, SPOOL_STOPPED, F_OK, 0) == 0;
-    answer_counts_read(look->folder, &look->answers);
-    return spool_depth_count(look->folder, recorded, facts, &look->depth, err);
+    find_worker(spool);
+    spool->stopped = faccessat(spool->folder, SPOOL_STOPPED, F_OK, 0) == 0;
+    answer_counts_read(spool->folder, &spool->answers);
+    return spool_depth_count(spool->folder, position_of_segment, facts, &spool->depth, err);
 }
 
-void inspect_close(struct inspection *look)
+void inspect_close(struct inspection *spool)
 {
-    if (look->folder >= 0)
-        close(look->folder);
-    look->folder = -1;
+    if (spool->folder >= 0)
+        close(spool->folder);
+    spool->folder = -1;
 }
 
-long inspect_oldest_seconds(const struct inspection *look)
+long inspect_number(const struct store_facts *facts, const char *area, const char *key)
 {
-    int64_t age = look->depth.oldest_ms > 0 ? clock_real_ms() - (int64_t)look->depth.oldest_ms : 0;
+    return strtol(store_find_fact(facts, area, key), NULL, 10);
+}
+
+static long oldest_unrecorded_seconds(const struct inspection *spool)
+{
+    int64_t age = spool->depth.oldest_ms > 0 ? clock_real_ms() - (int64_t)spool->depth.oldest_ms : 0;
 
     return age > 0 ? (long)(age / 1000) : 0;
+}
+
+struct inspect_backlog inspect_judge(const struct inspection *spool, const struct store_facts *facts)
+{
+    struct inspect_backlog backlog = {.unrecorded_s = oldest_unrecorded_seconds(spool)};
+
+    if (facts != NULL)
+        backlog.due_s = inspect_number(facts, "deliveries", "oldest_due_s");
+    backlog.recording_stalled = backlog.unrecorded_s > RECORDING_SECONDS;
+    backlog.handling_stalled = backlog.due_s > DUE_SECONDS;
+    backlog.worker_missing =
+        spool->worker == 0 && (backlog.unrecorded_s > START_SECONDS || backlog.due_s > START_SECONDS);
+    return backlog;
 }
 
 const char *inspect_age(long seconds, char text[32])

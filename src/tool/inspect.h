@@ -1,7 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A look at a spool from outside, for the verbs status and doctor: who works on it, how much waits, what was answered.
+ * The state of a spool as status and doctor show it: whether a worker runs, how much is not recorded, which answers
+ * were given; and the one judgement of whether work is stalled. Creates nothing and locks nothing.
  */
 #ifndef CANDHOOK_INSPECT_H
 #define CANDHOOK_INSPECT_H
@@ -12,28 +13,41 @@
 #include "spool/spool_depth.h"
 #include "store/store.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
 struct inspection {
-    int folder;          /* the spool's, -1: cannot be opened */
-    pid_t worker;        /* 0: none runs; -1: its process cannot be seen from here */
+    int folder;          /* the spool's; -1: it could not be opened */
+    pid_t worker;        /* 0: none runs; -1: one runs, and its process cannot be seen from here */
     time_t worker_since; /* 0: not known */
-    int stopped;         /* a person ran candhook stop */
+    bool stopped;        /* a person ran candhook stop */
     struct answer_totals answers;
     struct spool_depth depth;
 };
 
 /*
- * FACTS are store_status's, which tell how far each segment is recorded; without them (NULL) all that lies there counts
- * as not recorded. RESULT_FAIL when the spool cannot be looked into; LOOK is to be closed in any case.
+ * Inspects the spool of CONF. FACTS, of store_status, tell the position of each segment; without them (NULL) every
+ * record counts as not recorded. RESULT_FAIL when the spool cannot be read. To be closed in any case.
  */
-MUST_CHECK enum result inspect_spool(struct inspection *look, const struct conf *conf, const struct store_facts *facts,
+MUST_CHECK enum result inspect_spool(struct inspection *spool, const struct conf *conf, const struct store_facts *facts,
                                      struct err *err);
-void inspect_close(struct inspection *look);
+void inspect_close(struct inspection *spool);
 
-/* Seconds since the oldest event that is not recorded arrived; 0 when there is none. */
-long inspect_oldest_seconds(const struct inspection *look);
+/* Ages in seconds, 0 when there is none: what waits, and whether it has waited too long. */
+struct inspect_backlog {
+    long unrecorded_s; /* since the oldest event in the spool that is not recorded arrived */
+    long due_s;        /* since the oldest delivery could have run */
+    bool recording_stalled, handling_stalled;
+    bool worker_missing; /* something waits, and no worker runs */
+};
+
+/* Judges whether work goes on. FACTS are those of store_status; NULL without a database. */
+struct inspect_backlog inspect_judge(const struct inspection *spool, const struct store_facts *facts);
+
+/* Returns the fact AREA, KEY of store_status as a number; 0 when there is none. */
+long inspect_number(const struct store_facts *facts, const char *area, const char *key);
 
 /* A number of seconds for people: "40 s", "12 min", "3 h", "2 days". Returns TEXT. */
 const char *inspect_age(long seconds, char text[32]);

@@ -155,7 +155,7 @@ static const struct spool_case cases[] = {
 
 static void check_case(const struct spool_case *one, const struct conf *conf)
 {
-    struct doctor doctor = {.conf = conf, .look.folder = -1};
+    struct doctor doctor = {.conf = conf, .spool.folder = -1};
 
     fake_type = one->type;
     fake_inodes = one->inodes;
@@ -167,7 +167,7 @@ static void check_case(const struct spool_case *one, const struct conf *conf)
     doctor_check_spool(&doctor);
     if (!ok(doctor.wrong == one->wrong && strstr(said, one->said) != NULL, "%s", one->name))
         printf("# %u wrong: %s\n", doctor.wrong, said);
-    inspect_close(&doctor.look);
+    inspect_close(&doctor.spool);
 }
 
 int main(void)
