@@ -41,7 +41,7 @@ $rig->cluster;
 $rig->conf(base_url => 'https://your.site/candhook');
 wrong 'nothing is installed', qr/schema\s+.*run candhook init/;
 doctor();
-like $out, qr/^note   spool\s+\S+ is not there yet: candhook\.fcgi makes it/m, 'the spool may come later';
+like $out, qr/^note   spool\s+\S+ does not exist yet: candhook\.fcgi creates it/m, 'the spool may come later';
 $rig->conf(base_url => 'https://your.site/candhook', spool => "$dir/nowhere/spool");
 wrong 'a spool in a folder that is not there', qr/spool\s+cannot look into the spool \S+, which candhook\.fcgi makes/;
 $rig->conf(base_url => 'https://your.site/candhook');
