@@ -263,7 +263,7 @@ doctor('--url', $url);
 like $out, qr/^note   outcome\s+all failed: a handler for all events/m, 'a handler that takes all, and fails';
 $rig->sql(q{delete from candhook.handler where name = 'all'});
 wrong_probe("http://127.0.0.1:$rig->{port}/candhook/not-a-secret-of-this-one", qr/event\s+is answered with 404: the last segment of the URL is not a secret of this installation/);
-wrong_probe("http://127.0.0.1:$rig->{port}/elsewhere/$good", qr/event\s+is answered with 404: the web server does not hand this path/);
+wrong_probe("http://127.0.0.1:$rig->{port}/elsewhere/$good", qr/event\s+is answered with 404: the web server does not pass this path/);
 wrong_probe('http://127.0.0.1:1/candhook/' . $good, qr{wrong secret\s+.*http://127\.0\.0\.1:1});
 wrong_probe('ftp://somewhere/x', qr/URL\s/);
 is +($rig->candhook('doctor', '--url', '-'))[0], 1, 'no URL after all';
