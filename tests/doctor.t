@@ -280,7 +280,7 @@ is +($rig->candhook('doctor', '--url', '-'))[0], 1, 'no URL after all';
     unlike $out, qr/^WRONG  event/m, 'while a small one is taken';
     $rig->candhook_ok('stop');
     $url = "http://127.0.0.1:$rig->{port}" . $rig->path;
-    wrong_probe($url, qr/recording\s+the event was answered with 200, and is not in this database after 15 s/);
+    wrong_probe($url, qr/recording\s+the event was answered with 200, but is not in this database after 15 s/);
     $rig->stop($responder);
     wrong_probe($url, qr/event\s+is answered with 502: candhook\.fcgi does not run/);
 }
