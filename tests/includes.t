@@ -81,6 +81,11 @@ for my $file (grep { /^src\/.*\.c$/ } @sources) {
     is $second, $own, "$file includes its own header next" if $code{ $file =~ s/c$/h/r };
 }
 
+# ---- who logs ----
+# The programs' loops do, and the verb that starts one; all others describe a failure to their caller.
+is_deeply [ grep { !m{^src/(?:base/log\.c$|intake/|work/|tool/verb_work\.c$)} && $code{$_} =~ /\blog_(?:error|warning|info|debug)\s*\(/ } grep { $_ ne 'src/base/log.h' } @sources ], [],
+  'only intake, work and the verb work write to the log';
+
 # ---- log lines ----
 my $value = qr/%(?:s|d|ld|lu|zu)|[A-Za-z0-9_.:\/@+,-]+|"[^"%\\]*"/;
 for my $file (@sources) {

@@ -1,8 +1,11 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What every function that can fail returns, and where it describes the failure. Modules describe; only the programs'
- * top level logs, once.
+ * What every function that can fail returns, and where it describes the failure.
+ *
+ * A module describes a failure, and its caller decides what to say. So base, conf, spool, event, http and store never
+ * log. The log is written by the modules of intake and work, whose loops go on after a failure, and by the top level of
+ * `candhook work` (tool/verb_work.c). tests/includes.t checks that.
  */
 #ifndef CANDHOOK_ERR_H
 #define CANDHOOK_ERR_H

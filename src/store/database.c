@@ -1,14 +1,15 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The connection to PostgreSQL, by libpq. A connection that turns out to be lost is closed at once, so that whoever has
- * one may use it.
+ * The connection to PostgreSQL, by libpq. A connection that turns out to be lost is closed at once, so that a
+ * connection that exists may be used. `struct rows` is a PGresult under another name.
  */
 #include <config.h>
 
 #include "store/database.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/signals.h"
 
 #include <libpq-fe.h>
@@ -16,24 +17,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_MS 1000      /* how often a wait for an answer looks whether we were told to end */
-#define PATIENCE_MS 10000 /* how long a statement may go on after that */
+#define STOP_CHECK_MS 1000  /* how often a wait for an answer checks whether the program was told to end */
+#define STOP_GRACE_MS 10000 /* how long a statement may still run then */
 
 struct database {
     const char *conninfo;
     PGconn *connection; /* NULL: none */
 };
 
-/* `struct rows` is a PGresult by another name. */
-
 /* ---- connection ---- */
 
 struct database *database_new(const char *conninfo)
 {
-    struct database *database = calloc(1, sizeof *database);
+    struct database *database = memory_new(1, sizeof *database);
 
-    if (database == NULL)
-        abort();
     database->conninfo = conninfo;
     return database;
 }
@@ -59,12 +56,12 @@ void database_free(struct database *database)
     free(database);
 }
 
-int database_is_connected(const struct database *database)
+bool database_is_connected(const struct database *database)
 {
     return database->connection != NULL;
 }
 
-/* One line of libpq's or the server's words, without its newlines. */
+/* Sets the description to a message of libpq or the server, as one line. */
 static void set_message(struct err *err, const char *message)
 {
     size_t length;
@@ -79,25 +76,25 @@ static void set_message(struct err *err, const char *message)
 }
 
 /*
- * Whether the conninfo can be read at all. What libpq says when it cannot quotes pieces that may be of the password,
- * and so does its complaint about a host that a password's @ made up.
+ * Returns whether libpq can parse the conninfo. It must not try to connect otherwise: its error message quotes parts of
+ * the conninfo, which may be of the password. That holds as well for a host name that is the end of a password with @.
  */
-static int can_be_read(const char *conninfo)
+static bool can_parse_conninfo(const char *conninfo)
 {
     PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    int good = options != NULL;
+    bool good = options != NULL;
 
     for (PQconninfoOption *option = options; good && option->keyword != NULL; option++)
         if (strcmp(option->keyword, "host") == 0 && option->val != NULL && strchr(option->val, '@') != NULL &&
             *option->val != '/' && *option->val != '@')
-            good = 0;
+            good = false;
     PQconninfoFree(options);
     return good;
 }
 
 enum result database_connect(struct database *database, struct err *err)
 {
-    /* What stands before the conninfo is a default, what stands behind it is ours to decide. */
+    /* Keywords before dbname, which holds the conninfo, are defaults; keywords after it override the conninfo. */
     static const char *const keywords[] = {"connect_timeout",
                                            "keepalives_idle",
                                            "tcp_user_timeout",
@@ -107,10 +104,10 @@ enum result database_connect(struct database *database, struct err *err)
                                            NULL};
     const char *const values[] = {"10", "30", "30000", database->conninfo, "candhook", "UTF8", NULL};
 
-    if (!can_be_read(database->conninfo)) {
+    if (!can_parse_conninfo(database->conninfo)) {
         err_set(err,
-                "the setting database is no connection string; see candhook.conf(5), and mind that blanks want quotes "
-                "and that in a URI %% and @ of a password are written %%25 and %%40");
+                "the setting database is not a valid connection string; see candhook.conf(5): values with blanks need "
+                "quotes, and in a URI %% and @ of a password are written %%25 and %%40");
         return RESULT_FAIL;
     }
     database->connection = PQconnectdbParams(keywords, values, 1);
@@ -123,18 +120,19 @@ enum result database_connect(struct database *database, struct err *err)
 
 /* ---- statements ---- */
 
-/* Whether an error of this SQLSTATE may pass by itself: rollbacks, resources, shutdown, locks, time limits. */
-static int passes_by_itself(const char *sqlstate)
+/* Returns whether a statement that failed with SQLSTATE may work later: the classes of lost connections, rollbacks,
+ * resources, locks, cancelled statements and shutdown, system errors. */
+static bool is_transient(const char *sqlstate)
 {
     static const char *const classes[] = {"08", "40", "53", "55", "57", "58"};
 
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (sqlstate != NULL && strncmp(sqlstate, classes[i], 2) == 0)
-            return 1;
-    return 0;
+            return true;
+    return false;
 }
 
-/* Takes a result or says why there is none. *ROWS is the caller's when RESULT_OK. */
+/* Turns GOT into rows, or into a failure with its description. */
 static enum result take_result(struct database *database, PGresult *got, struct rows **rows, struct err *err)
 {
     ExecStatusType status = PQresultStatus(got);
@@ -146,7 +144,7 @@ static enum result take_result(struct database *database, PGresult *got, struct 
     }
     set_message(err, got != NULL && *PQresultErrorMessage(got) ? PQresultErrorMessage(got)
                                                                : PQerrorMessage(database->connection));
-    result = got == NULL || passes_by_itself(PQresultErrorField(got, PG_DIAG_SQLSTATE)) ? RESULT_RETRY : RESULT_FAIL;
+    result = got == NULL || is_transient(PQresultErrorField(got, PG_DIAG_SQLSTATE)) ? RESULT_RETRY : RESULT_FAIL;
     PQclear(got);
     if (PQstatus(database->connection) != CONNECTION_OK) {
         database_disconnect(database);
@@ -155,13 +153,13 @@ static enum result take_result(struct database *database, PGresult *got, struct 
     return result;
 }
 
-static enum result not_connected(struct err *err)
+static enum result fail_not_connected(struct err *err)
 {
     err_set(err, "the database connection was lost");
     return RESULT_RETRY;
 }
 
-static void cancel(PGconn *connection)
+static void cancel_statement(PGconn *connection)
 {
     PGcancel *handle = PQgetCancel(connection);
     char ignored[256];
@@ -171,24 +169,22 @@ static void cancel(PGconn *connection)
     PQfreeCancel(handle);
 }
 
-/*
- * Waits for the answer to what was sent. Signals are let in, and a statement that still runs PATIENCE_MS after we were
- * told to end (behind somebody's lock, say) is cancelled.
- */
+/* Waits for the answer to what was sent. A statement that runs STOP_GRACE_MS after the program was told to end, perhaps
+ * behind another session's lock, is cancelled. */
 static PGresult *await_result(struct database *database)
 {
     PGresult *last = NULL, *got;
-    int64_t told = 0;
+    int64_t stop_seen = 0;
 
     while (PQisBusy(database->connection)) {
         struct pollfd fd = {.fd = PQsocket(database->connection), .events = POLLIN};
 
-        signals_poll(&fd, 1, LOOK_MS);
-        if (signals_stop_asked() && told == 0)
-            told = clock_monotonic_ms();
-        if (told > 0 && clock_monotonic_ms() - told >= PATIENCE_MS) {
-            cancel(database->connection);
-            told = clock_monotonic_ms();
+        signals_poll(&fd, 1, STOP_CHECK_MS);
+        if (signals_stop_asked() && stop_seen == 0)
+            stop_seen = clock_monotonic_ms();
+        if (stop_seen > 0 && clock_monotonic_ms() - stop_seen >= STOP_GRACE_MS) {
+            cancel_statement(database->connection);
+            stop_seen = clock_monotonic_ms();
         }
         if (!PQconsumeInput(database->connection))
             break;
@@ -206,7 +202,7 @@ enum result database_send(struct database *database, const char *sql, struct sql
     struct rows *none;
 
     if (database->connection == NULL)
-        result = not_connected(err);
+        result = fail_not_connected(err);
     else if (!PQsendQueryParams(database->connection, sql, params->count, params->types,
                                 (const char *const *)params->values, params->lengths, params->formats, 0))
         result = take_result(database, NULL, &none, err);
@@ -237,11 +233,11 @@ enum result database_run(struct database *database, const char *sql, struct sql_
     return result;
 }
 
-static void on_notice(void *context, const PGresult *notice)
+static void pass_notice(void *context, const PGresult *result)
 {
-    void (*say)(const char *) = *(void (**)(const char *))context;
+    void (*notice)(const char *) = *(void (**)(const char *))context;
 
-    say(PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY));
+    notice(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 }
 
 enum result database_script(struct database *database, const char *sql, void (*notice)(const char *text),
@@ -251,12 +247,12 @@ enum result database_script(struct database *database, const char *sql, void (*n
     enum result result;
 
     if (database->connection == NULL)
-        return not_connected(err);
-    PQsetNoticeReceiver(database->connection, on_notice, &notice);
+        return fail_not_connected(err);
+    PQsetNoticeReceiver(database->connection, pass_notice, &notice);
     result = take_result(database, PQexec(database->connection, sql), &rows, err);
     if (result == RESULT_OK)
         rows_free(rows);
-    database_disconnect(database); /* and so ends the transaction that an error left open */
+    database_disconnect(database); /* an error left the transaction open */
     return result;
 }
 
@@ -267,7 +263,7 @@ enum result database_copy(struct database *database, const char *sql, const char
     PGresult *got;
 
     if (database->connection == NULL)
-        return not_connected(err);
+        return fail_not_connected(err);
     got = PQexec(database->connection, sql);
     if (PQresultStatus(got) != PGRES_COPY_IN)
         return take_result(database, got, &rows, err);
@@ -306,20 +302,20 @@ int database_descriptor(const struct database *database)
     return database->connection != NULL ? PQsocket(database->connection) : -1;
 }
 
-int database_take_notifications(struct database *database)
+bool database_take_notifications(struct database *database)
 {
     PGnotify *notice;
-    int found = 0;
+    bool found = false;
 
     if (database->connection == NULL)
-        return 0;
+        return false;
     if (!PQconsumeInput(database->connection) || PQstatus(database->connection) != CONNECTION_OK) {
         database_disconnect(database);
-        return 0;
+        return false;
     }
     while ((notice = PQnotifies(database->connection)) != NULL) {
         PQfreemem(notice);
-        found = 1;
+        found = true;
     }
     return found;
 }

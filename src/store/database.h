@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A connection to PostgreSQL. The only module that knows libpq; what is said over it is store.h's business. A function
- * that fails says RESULT_RETRY (the connection, a lock, a shutdown: may pass by itself) or RESULT_FAIL, and a lost
- * connection is closed by then.
+ * A connection to PostgreSQL. The only module that knows libpq; store.h defines what is sent over it. A function that
+ * fails returns RESULT_RETRY (connection lost, lock, shutdown, resources: may work later) or RESULT_FAIL. A connection
+ * that turns out to be lost is closed before the function returns.
  */
 #ifndef CANDHOOK_DATABASE_H
 #define CANDHOOK_DATABASE_H
@@ -11,61 +11,64 @@
 #include "base/err.h"
 #include "store/sql_params.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct database;
 
-/* Unconnected. CONNINFO is borrowed for its life. */
+/* Makes an unconnected one. CONNINFO is borrowed for its life. */
 struct database *database_new(const char *conninfo);
 void database_free(struct database *database);
 
-/* To be called while there is no connection. No description quotes a conninfo that cannot be read. */
+/* Connects; there must be no connection. A conninfo that cannot be parsed is not quoted in ERR: it may be a password.
+ */
 MUST_CHECK enum result database_connect(struct database *database, struct err *err);
 void database_disconnect(struct database *database);
-int database_is_connected(const struct database *database);
+bool database_is_connected(const struct database *database);
 
-/* In a child made by fork: lets go of the parent's connection without a word to the server. */
+/* For a child made by fork: closes its copy of the parent's connection and sends nothing to the server. */
 void database_abandon(struct database *database);
 
-/* What a statement gave. Texts live until rows_free; NULL is null. */
+/* The rows that a statement returned. Texts live until rows_free; SQL's null is NULL. */
 struct rows;
 size_t rows_count(const struct rows *rows);
 const char *rows_text(const struct rows *rows, size_t row, int column);
-void rows_free(struct rows *rows);
+void rows_free(struct rows *rows); /* NULL is fine */
 
 /*
- * Sends SQL, a constant, with the parameters of CALL, which are freed in any case. When RESULT_OK, the next thing that
- * is done with the connection must be database_receive.
+ * Sends SQL, a constant, with PARAMS, which are freed in any case. After RESULT_OK, the next call on this connection
+ * must be database_receive.
  */
 MUST_CHECK enum result database_send(struct database *database, const char *sql, struct sql_params *params,
                                      struct err *err);
 
 /*
- * Waits for what came of it. *ROWS is the caller's when RESULT_OK. Signals are let in; when we are told to end, a
- * statement is cancelled that is not done 10 s later.
+ * Waits for the answer to what was sent. On RESULT_OK the caller frees *ROWS. Signals are let in. Once the program was
+ * told to end, a statement that is not done within 10 s is cancelled.
  */
 MUST_CHECK enum result database_receive(struct database *database, struct rows **rows, struct err *err);
 
-/* Both. */
+/* Sends and receives. */
 MUST_CHECK enum result database_call(struct database *database, const char *sql, struct sql_params *params,
                                      struct rows **rows, struct err *err);
 
-/* The same for statements whose rows do not matter. */
+/* Like database_call, for a statement whose rows do not matter. */
 MUST_CHECK enum result database_run(struct database *database, const char *sql, struct sql_params *params,
                                     struct err *err);
 
-/* Runs a whole script, NOTICE getting each notice's text, and disconnects. */
+/* Runs a whole script and disconnects. NOTICE is called with the text of each notice. */
 MUST_CHECK enum result database_script(struct database *database, const char *sql, void (*notice)(const char *text),
                                        struct err *err);
 
-/* Runs a COPY FROM STDIN and sends BYTES as its data. */
+/* Runs a COPY FROM STDIN with BYTES as its data. */
 MUST_CHECK enum result database_copy(struct database *database, const char *sql, const char *bytes, size_t size,
                                      struct err *err);
 
-/* The descriptor that can be read when a notification comes, or the connection is lost; -1 without a connection. */
+/* Returns the descriptor that is readable when a notification came or the connection is lost; -1 without a connection.
+ */
 int database_descriptor(const struct database *database);
 
-/* Takes the notifications that came. Returns whether there were any. A lost connection is closed. */
-int database_take_notifications(struct database *database);
+/* Discards the notifications that came. Returns whether there were any. */
+bool database_take_notifications(struct database *database);
 
 #endif

@@ -1,7 +1,5 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * Parameters of calls.
  */
 #include <config.h>
 
@@ -14,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void sql_params_add(struct sql_params *params, unsigned type, char *value, size_t length, int format)
+/* Takes over VALUE. */
+static void add_param(struct sql_params *params, unsigned type, char *value, size_t length, int format)
 {
+    if (params->count == SQL_PARAMS_MAX)
+        abort();
     params->types[params->count] = type;
     params->values[params->count] = value;
     params->lengths[params->count] = (int)length;
@@ -24,7 +25,7 @@ static void sql_params_add(struct sql_params *params, unsigned type, char *value
 
 void sql_params_text(struct sql_params *params, unsigned type, const char *text)
 {
-    sql_params_add(params, type, memory_copy_text(text), 0, 0);
+    add_param(params, type, memory_copy_text(text), 0, 0);
 }
 
 void sql_params_integer(struct sql_params *params, int64_t value)
@@ -42,7 +43,7 @@ void sql_params_uuid(struct sql_params *params, const uint8_t id[UUID_BYTES])
     sql_params_text(params, OID_UUID, uuid_text(id, text));
 }
 
-static char *put32(char *to, uint32_t value)
+static char *put_uint32(char *to, uint32_t value)
 {
     value = htobe32(value);
     memcpy(to, &value, sizeof value);
@@ -51,46 +52,47 @@ static char *put32(char *to, uint32_t value)
 
 /* Adds a one-dimensional array in binary form: dimensions, whether nulls occur, type, length, lower bound, elements. */
 void sql_params_array(struct sql_params *params, unsigned array_type, unsigned type, const void *context, size_t count,
-                      element_fn *element)
+                      sql_element_fn *element)
 {
     size_t size = 20;
-    uint64_t spare;
+    uint64_t scratch;
     char *value, *to;
 
     for (size_t i = 0; i < count; i++)
-        size += 4 + element(context, i, &spare).length;
-    value = to = malloc(size);
-    if (value == NULL)
-        abort();
-    to = put32(to, count > 0 ? 1 : 0);
-    to = put32(to, 1);
-    to = put32(to, type);
+        size += 4 + element(context, i, &scratch).length;
+    value = to = memory_new(size, 1);
+    to = put_uint32(to, count > 0 ? 1 : 0);
+    to = put_uint32(to, 1);
+    to = put_uint32(to, type);
     if (count > 0) {
-        to = put32(to, (uint32_t)count);
-        to = put32(to, 1);
+        to = put_uint32(to, (uint32_t)count);
+        to = put_uint32(to, 1);
     }
     for (size_t i = 0; i < count; i++) {
-        struct element item = element(context, i, &spare);
+        struct sql_element item = element(context, i, &scratch);
 
-        to = put32(to, item.bytes != NULL ? (uint32_t)item.length : UINT32_MAX);
+        to = put_uint32(to, item.bytes != NULL ? (uint32_t)item.length : UINT32_MAX);
         if (item.length > 0)
             memcpy(to, item.bytes, item.length);
         to += item.length;
     }
-    sql_params_add(params, array_type, value, (size_t)(to - value), 1);
+    add_param(params, array_type, value, (size_t)(to - value), 1);
 }
 
-static struct element text_element(const void *context, size_t index, uint64_t *spare)
+struct sql_element sql_element_text(const char *text)
 {
-    const char *text = ((const char *const *)context)[index];
+    return (struct sql_element){text, text != NULL ? strlen(text) : 0};
+}
 
-    (void)spare;
-    return (struct element){text, text != NULL ? strlen(text) : 0};
+static struct sql_element array_text(const void *context, size_t index, uint64_t *scratch)
+{
+    (void)scratch;
+    return sql_element_text(((const char *const *)context)[index]);
 }
 
 void sql_params_texts(struct sql_params *params, const char *const *texts, size_t count)
 {
-    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, texts, count, text_element);
+    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, texts, count, array_text);
 }
 
 void sql_params_free(struct sql_params *params)

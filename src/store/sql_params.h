@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The parameters of a call of an SQL function. Arrays are built in PostgreSQL's binary form, since the text form of a
- * bytea[] is twice as long and must be quoted and parsed. Knows the form and not libpq.
+ * The parameters of one call of an SQL function. Arrays are sent in PostgreSQL's binary form: the text form of a
+ * bytea[] is twice as long and must be quoted and parsed. Knows that form, and not libpq.
  */
 #ifndef CANDHOOK_SQL_PARAMS_H
 #define CANDHOOK_SQL_PARAMS_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Types of PostgreSQL's catalog that we send (pg_type.dat; fixed for ever). */
+/* Types of PostgreSQL's catalog that we send (pg_type.dat; they never change). */
 enum {
     OID_BOOL = 16,
     OID_BYTEA = 17,
@@ -29,36 +29,42 @@ enum {
 
 #define SQL_PARAMS_MAX 16
 
-/* Begins as {0}. The members are what PQsendQueryParams takes. */
+/* Starts as {0}. The members are the arguments of PQsendQueryParams. */
 struct sql_params {
     int count;
     unsigned types[SQL_PARAMS_MAX];
-    char *values[SQL_PARAMS_MAX];
+    char *values[SQL_PARAMS_MAX]; /* owned */
     int lengths[SQL_PARAMS_MAX];
     int formats[SQL_PARAMS_MAX];
 };
 
-/* Each adds one parameter; a NULL text is null. */
+/* Each function below adds one parameter, and ends the program (abort) when there are SQL_PARAMS_MAX already. */
+
+/* Adds TEXT as a value of TYPE; NULL is SQL's null. */
 void sql_params_text(struct sql_params *params, unsigned type, const char *text);
 void sql_params_integer(struct sql_params *params, int64_t value);
 void sql_params_uuid(struct sql_params *params, const uint8_t id[UUID_BYTES]);
 
-/* One element of an array: LENGTH bytes, or null. */
-struct element {
+/* One element of an array, in the binary form of its type. */
+struct sql_element {
     const void *bytes; /* NULL: null */
     size_t length;
 };
 
-/* The element INDEX of what CONTEXT is. SPARE is room for bytes that live nowhere else. */
-typedef struct element element_fn(const void *context, size_t index, uint64_t *spare);
+/* Returns element INDEX of CONTEXT. SCRATCH is room for a value that has to be converted. */
+typedef struct sql_element sql_element_fn(const void *context, size_t index, uint64_t *scratch);
 
-/* Adds an array of COUNT elements. */
+/* Adds an array of COUNT elements; ELEMENT is called twice for each. */
 void sql_params_array(struct sql_params *params, unsigned array_type, unsigned type, const void *context, size_t count,
-                      element_fn *element);
+                      sql_element_fn *element);
 
 /* Adds an array of texts; a NULL text is null. */
 void sql_params_texts(struct sql_params *params, const char *const *texts, size_t count);
 
+/* Returns TEXT as an element of an array; NULL is null. */
+struct sql_element sql_element_text(const char *text);
+
+/* Frees the values. */
 void sql_params_free(struct sql_params *params);
 
 #endif

@@ -1,13 +1,13 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The connection and the schema itself. The other functions of store.h lie in store_record.c, store_lease.c and
- * store_people.c, a C function for each function of the schema. SQL there is only calls of these, with parameters.
+ * The connection and the schema as a whole.
  */
 #include <config.h>
 
 #include "store/store.h"
 
+#include "base/memory.h"
 #include "store/store_inside.h"
 
 #include <stdlib.h>
@@ -16,10 +16,8 @@
 
 struct store *store_new(const char *conninfo)
 {
-    struct store *store = calloc(1, sizeof *store);
+    struct store *store = memory_new(1, sizeof *store);
 
-    if (store == NULL)
-        abort();
     store->database = database_new(conninfo);
     return store;
 }
@@ -42,7 +40,7 @@ void store_abandon(struct store *store)
     database_abandon(store->database);
 }
 
-enum result store_connect(struct store *store, int check_version, struct err *err)
+enum result store_connect(struct store *store, bool check_version, struct err *err)
 {
     enum result result;
 
@@ -97,7 +95,7 @@ enum result store_install(struct store *store, const char *sql, void (*notice)(c
     return database_script(store->database, sql, notice, err);
 }
 
-enum result store_maintain(struct store *store, void (*say)(const char *text), struct err *err)
+enum result store_maintain(struct store *store, void (*done)(const char *text), struct err *err)
 {
     struct sql_params params = {0};
     struct rows *rows;
@@ -106,16 +104,16 @@ enum result store_maintain(struct store *store, void (*say)(const char *text), s
     if (result != RESULT_OK)
         return result;
     for (size_t row = 0; row < rows_count(rows); row++)
-        say(rows_text(rows, row, 0));
+        done(rows_text(rows, row, 0));
     rows_free(rows);
     return RESULT_OK;
 }
 
-/* ---- waiting ---- */
+/* ---- notifications ---- */
 
 enum result store_listen(struct store *store, struct err *err)
 {
-    store->listens = 1;
+    store->listens = true;
     return store_command(store, "listen candhook", err);
 }
 
@@ -124,7 +122,7 @@ int store_descriptor(const struct store *store)
     return database_descriptor(store->database);
 }
 
-int store_take_notifications(struct store *store)
+bool store_take_notifications(struct store *store)
 {
     return database_take_notifications(store->database);
 }

@@ -11,7 +11,7 @@
 
 struct store {
     struct database *database;
-    int listens;
+    bool listens; /* store_listen was called: to be repeated after a reconnect */
 };
 
 /* Runs SQL without parameters. */

@@ -1,10 +1,11 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What the runners, and the worker for them, ask of the schema.
+ * Leases: claiming deliveries, running those of kind sql, and recording the outcomes.
  */
 #include <config.h>
 
+#include "base/memory.h"
 #include "base/utf8.h"
 #include "store/sql_params.h"
 #include "store/store_inside.h"
@@ -14,19 +15,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PostgreSQL counts microseconds since 2000. */
+/* PostgreSQL's timestamps count microseconds since 2000. */
 #define EPOCH_2000_MS INT64_C(946684800000)
 
-static enum result claim(struct store *store, const char *worker, int batch, int only_lock,
-                         const struct store_share *share, struct rows **rows, struct err *err)
+static void add_share(struct sql_params *params, const struct store_share *share)
+{
+    sql_params_texts(params, share->kinds, share->kind_count);
+    sql_params_texts(params, share->busy, share->busy_count);
+}
+
+static enum result claim_rows(struct store *store, const struct store_claim *claim, struct rows **rows, struct err *err)
 {
     struct sql_params params = {0};
 
-    sql_params_text(&params, OID_TEXT, worker);
-    sql_params_integer(&params, batch);
-    sql_params_texts(&params, share->kinds, share->kind_count);
-    sql_params_texts(&params, share->busy, share->busy_count);
-    sql_params_integer(&params, only_lock);
+    sql_params_text(&params, OID_TEXT, claim->worker);
+    sql_params_integer(&params, claim->batch);
+    add_share(&params, &claim->share);
+    sql_params_integer(&params, claim->only_lock);
     return database_call(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
@@ -35,7 +40,7 @@ static enum result claim(struct store *store, const char *worker, int batch, int
         &params, rows, err);
 }
 
-/* Ends the transaction that is open: by a commit, or when RESULT is not RESULT_OK, by a rollback. */
+/* Ends the open transaction: commits, or rolls back when RESULT is not RESULT_OK. */
 static enum result end_transaction(struct store *store, enum result result, struct err *err)
 {
     struct err ignored;
@@ -47,77 +52,79 @@ static enum result end_transaction(struct store *store, enum result result, stru
     return result;
 }
 
-enum result store_claim(struct store *store, const char *worker, int batch, int only_lock,
-                        const struct store_share *share, struct store_lease *lease, struct err *err)
+static struct store_delivery read_delivery(const struct rows *rows, size_t row)
 {
-    struct rows *rows = NULL;
-    enum result result = RESULT_OK;
+    return (struct store_delivery){
+        .event_id = rows_text(rows, row, 6),
+        .attempt = rows_text(rows, row, 7) != NULL ? atoi(rows_text(rows, row, 7)) : 0,
+        .bot_token = rows_text(rows, row, 8),
+        .token_stored_at = rows_text(rows, row, 9),
+        .received_at = rows_text(rows, row, 10),
+        .module = rows_text(rows, row, 11),
+        .type = rows_text(rows, row, 12),
+        .origin_community_id = rows_text(rows, row, 13),
+        .user_id = rows_text(rows, row, 14),
+        .community_id = rows_text(rows, row, 15),
+        .profile_id = rows_text(rows, row, 16),
+        .payload = rows_text(rows, row, 17),
+        .body = rows_text(rows, row, 18),
+    };
+}
 
-    *lease = (struct store_lease){.batch = batch};
-    if (only_lock)
-        result = store_command(store, "begin", err);
-    if (result != RESULT_OK)
-        return result;
-    result = claim(store, worker, batch, only_lock, share, &rows, err);
-    if (only_lock && (result != RESULT_OK || rows_count(rows) == 0 || rows_text(rows, 0, 0) != NULL))
-        result = end_transaction(store, result, err);
-    if (result != RESULT_OK) {
-        rows_free(rows);
-        return result;
-    }
-    lease->memory = rows;
+/* Fills LEASE, which takes over ROWS. */
+static void read_lease(struct rows *rows, struct store_lease *lease)
+{
+    lease->rows = rows;
     lease->count = rows_count(rows);
     if (lease->count == 0)
-        return RESULT_OK;
+        return;
     lease->number = rows_text(rows, 0, 0) != NULL ? strtoll(rows_text(rows, 0, 0), NULL, 10) : 0;
     lease->handler = rows_text(rows, 0, 1);
     lease->kind = rows_text(rows, 0, 2);
     lease->target = rows_text(rows, 0, 3);
     lease->timeout_ms = atoi(rows_text(rows, 0, 4));
     lease->concurrency = atoi(rows_text(rows, 0, 5));
-    lease->deliveries = calloc(lease->count, sizeof *lease->deliveries);
-    if (lease->deliveries == NULL)
-        abort();
-    for (size_t row = 0; row < rows_count(rows); row++)
-        lease->deliveries[row] = (struct store_delivery){
-            .event_id = rows_text(rows, row, 6),
-            .attempt = lease->number != 0 ? atoi(rows_text(rows, row, 7)) : 0,
-            .bot_token = rows_text(rows, row, 8),
-            .token_stored_at = rows_text(rows, row, 9),
-            .received_at = rows_text(rows, row, 10),
-            .module = rows_text(rows, row, 11),
-            .type = rows_text(rows, row, 12),
-            .origin_community_id = rows_text(rows, row, 13),
-            .user_id = rows_text(rows, row, 14),
-            .community_id = rows_text(rows, row, 15),
-            .profile_id = rows_text(rows, row, 16),
-            .payload = rows_text(rows, row, 17),
-            .body = rows_text(rows, row, 18),
-        };
+    lease->deliveries = memory_new(lease->count, sizeof *lease->deliveries);
+    for (size_t row = 0; row < lease->count; row++)
+        lease->deliveries[row] = read_delivery(rows, row);
+}
+
+enum result store_claim(struct store *store, const struct store_claim *claim, struct store_lease *lease,
+                        struct err *err)
+{
+    struct rows *rows = NULL;
+    enum result result = claim->only_lock ? store_command(store, "begin", err) : RESULT_OK;
+
+    *lease = (struct store_lease){.batch = claim->batch};
+    if (result != RESULT_OK)
+        return result;
+    result = claim_rows(store, claim, &rows, err);
+    if (claim->only_lock && (result != RESULT_OK || rows_count(rows) == 0 || rows_text(rows, 0, 0) != NULL))
+        result = end_transaction(store, result, err);
+    if (result != RESULT_OK) {
+        rows_free(rows);
+        return result;
+    }
+    read_lease(rows, lease);
     return RESULT_OK;
 }
 
 void store_free_lease(struct store_lease *lease)
 {
-    rows_free(lease->memory);
+    rows_free(lease->rows);
     free(lease->deliveries);
-    memset(lease, 0, sizeof *lease);
+    *lease = (struct store_lease){0};
 }
 
-static struct element text_of(const char *text)
-{
-    return (struct element){text, text != NULL ? strlen(text) : 0};
-}
-
-/* Runs the handler inside the transaction that is open. */
+/* Runs the handler inside the open transaction. */
 static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
-                                          int timeout_ms, struct rows **rows, struct err *err)
+                                          struct rows **rows, struct err *err)
 {
     struct sql_params limit = {0}, params = {0};
     char milliseconds[16];
     enum result result;
 
-    snprintf(milliseconds, sizeof milliseconds, "%d", timeout_ms);
+    snprintf(milliseconds, sizeof milliseconds, "%d", lease->timeout_ms);
     sql_params_text(&limit, OID_TEXT, milliseconds);
     result = database_run(store->database, "select set_config('statement_timeout', $1, true)", &limit, err);
     if (result != RESULT_OK)
@@ -137,78 +144,89 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
         rows, err);
 }
 
-enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id, int timeout_ms,
-                          store_outcome_fn *seen, void *context, struct err *err)
+/* Passes on the outcomes that were recorded. */
+static void pass_outcomes(const struct rows *rows, const struct store_outcome_listener *listener)
+{
+    for (size_t row = 0; row < rows_count(rows); row++)
+        listener->recorded(listener->context, rows_text(rows, row, 0), rows_text(rows, row, 1),
+                           rows_text(rows, row, 2));
+}
+
+enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id,
+                          const struct store_outcome_listener *listener, struct err *err)
 {
     struct rows *rows = NULL;
     enum result result = lease->number != 0 ? store_command(store, "begin", err) : RESULT_OK;
 
     if (result != RESULT_OK)
         return result;
-    result = run_sql_in_transaction(store, lease, event_id, timeout_ms, &rows, err);
+    result = run_sql_in_transaction(store, lease, event_id, &rows, err);
     result = end_transaction(store, result, err);
     if (result == RESULT_OK)
-        for (size_t row = 0; row < rows_count(rows); row++)
-            seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
+        pass_outcomes(rows, listener);
     rows_free(rows);
     if (result == RESULT_RETRY && database_is_connected(store->database))
-        result = RESULT_FAIL; /* a time limit, a deadlock: this attempt's fate, not the connection's */
+        result = RESULT_FAIL; /* a timeout or a deadlock: it ends this attempt, and the connection is good */
     return result;
 }
 
-static struct element outcome_id(const void *context, size_t index, uint64_t *spare)
+static struct sql_element outcome_id(const void *context, size_t index, uint64_t *scratch)
 {
-    (void)spare;
-    return text_of(((const struct store_outcome *)context)[index].event_id);
+    (void)scratch;
+    return sql_element_text(((const struct store_outcome *)context)[index].event_id);
 }
 
-static struct element outcome_result(const void *context, size_t index, uint64_t *spare)
+static struct sql_element outcome_result(const void *context, size_t index, uint64_t *scratch)
 {
-    (void)spare;
-    return text_of(((const struct store_outcome *)context)[index].result);
+    (void)scratch;
+    return sql_element_text(((const struct store_outcome *)context)[index].result);
 }
 
-static struct element outcome_delay(const void *context, size_t index, uint64_t *spare)
+static struct sql_element outcome_delay(const void *context, size_t index, uint64_t *scratch)
 {
-    *spare = htobe64((uint64_t)((const struct store_outcome *)context)[index].delay);
-    return (struct element){spare, sizeof *spare};
+    *scratch = htobe64((uint64_t)((const struct store_outcome *)context)[index].delay);
+    return (struct sql_element){scratch, sizeof *scratch};
 }
 
-static struct element time_element(uint64_t ms, uint64_t *spare)
+static struct sql_element time_element(uint64_t ms, uint64_t *scratch)
 {
-    *spare = htobe64((uint64_t)(((int64_t)ms - EPOCH_2000_MS) * 1000));
-    return (struct element){spare, sizeof *spare};
+    *scratch = htobe64((uint64_t)(((int64_t)ms - EPOCH_2000_MS) * 1000));
+    return (struct sql_element){scratch, sizeof *scratch};
 }
 
-static struct element outcome_started(const void *context, size_t index, uint64_t *spare)
+static struct sql_element outcome_started(const void *context, size_t index, uint64_t *scratch)
 {
-    return time_element(((const struct store_outcome *)context)[index].started_ms, spare);
+    return time_element(((const struct store_outcome *)context)[index].started_ms, scratch);
 }
 
-static struct element outcome_finished(const void *context, size_t index, uint64_t *spare)
+static struct sql_element outcome_finished(const void *context, size_t index, uint64_t *scratch)
 {
-    return time_element(((const struct store_outcome *)context)[index].finished_ms, spare);
+    return time_element(((const struct store_outcome *)context)[index].finished_ms, scratch);
+}
+
+static void add_details(struct sql_params *params, const struct store_outcome *outcomes, size_t count)
+{
+    char **details = memory_new(count, sizeof *details);
+
+    for (size_t i = 0; i < count; i++)
+        details[i] = utf8_copy(outcomes[i].detail); /* the database would refuse all outcomes for one invalid byte */
+    sql_params_texts(params, (const char *const *)details, count);
+    for (size_t i = 0; i < count; i++)
+        free(details[i]);
+    free(details);
 }
 
 enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
-                         store_outcome_fn *seen, void *context, struct err *err)
+                         const struct store_outcome_listener *listener, struct err *err)
 {
     struct sql_params params = {0};
     struct rows *rows;
     enum result result;
-    char **details = calloc(count + 1, sizeof *details);
 
-    if (details == NULL)
-        abort();
-    for (size_t i = 0; i < count; i++)
-        details[i] = utf8_copy(outcomes[i].detail); /* one that the database refused would lose the batch */
     sql_params_integer(&params, lease);
     sql_params_array(&params, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_id);
     sql_params_array(&params, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_result);
-    sql_params_texts(&params, (const char *const *)details, count);
-    for (size_t i = 0; i < count; i++)
-        free(details[i]);
-    free(details);
+    add_details(&params, outcomes, count);
     sql_params_array(&params, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
     sql_params_array(&params, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
     sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
@@ -218,8 +236,7 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
         &rows, err);
     if (result != RESULT_OK)
         return result;
-    for (size_t row = 0; row < rows_count(rows); row++)
-        seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2));
+    pass_outcomes(rows, listener);
     rows_free(rows);
     return RESULT_OK;
 }
@@ -251,8 +268,7 @@ enum result store_due_in(struct store *store, const struct store_share *share, i
     struct rows *rows;
     enum result result;
 
-    sql_params_texts(&params, share->kinds, share->kind_count);
-    sql_params_texts(&params, share->busy, share->busy_count);
+    add_share(&params, share);
     result = database_call(store->database, "select candhook.due_in($1, $2)", &params, &rows, err);
     if (result != RESULT_OK)
         return result;

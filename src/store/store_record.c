@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What the recorder asks of the schema.
+ * Recording: what the spool held becomes rows.
  */
 #include <config.h>
 
@@ -12,7 +12,6 @@
 #include <endian.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
                                  struct err *err)
@@ -30,32 +29,30 @@ enum result store_spool_position(struct store *store, const uint8_t segment[UUID
     return result;
 }
 
-static struct element place_segment(const void *context, size_t index, uint64_t *spare)
+static struct sql_element position_segment(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct spool_batch *batch = context;
+    const struct spool_position *positions = context;
 
-    (void)spare;
-    return (struct element){batch->positions[index].segment, UUID_BYTES};
+    (void)scratch;
+    return (struct sql_element){positions[index].segment, UUID_BYTES};
 }
 
-static struct element place_position(const void *context, size_t index, uint64_t *spare)
+static struct sql_element position_offset(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct spool_batch *batch = context;
+    const struct spool_position *positions = context;
 
-    *spare = htobe64(batch->positions[index].offset);
-    return (struct element){spare, sizeof *spare};
+    *scratch = htobe64(positions[index].offset);
+    return (struct sql_element){scratch, sizeof *scratch};
 }
 
-/* The records of a batch that are events, or those that are not, and a column of them. */
-struct part {
-    const struct spool_batch *batch;
-    const struct judged *judged;
-    size_t *records; /* which of the batch */
+/* The records of a group that are events, or those that are malformed. Each array is one column of them. */
+struct record_column {
+    const struct store_record **records;
     size_t count;
-    size_t column; /* for event_text: where in struct event */
+    size_t offset; /* for event_text: of the column's member in struct event */
 };
 
-/* The columns that are texts, in the order of candhook.record; payload comes behind them, then extra. */
+/* The columns that are texts, in the order of record's parameters; then come payload and extra. */
 static const size_t text_columns[] = {
     offsetof(struct event, module),
     offsetof(struct event, type),
@@ -65,106 +62,97 @@ static const size_t text_columns[] = {
     offsetof(struct event, context_ids[EVENT_PROFILE_ID]),
 };
 
-static struct element record_id(const void *context, size_t index, uint64_t *spare)
+static struct sql_element record_id(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct part *part = context;
+    const struct record_column *column = context;
 
-    (void)spare;
-    return (struct element){part->batch->records[part->records[index]].id, UUID_BYTES};
+    (void)scratch;
+    return (struct sql_element){column->records[index]->spooled->id, UUID_BYTES};
 }
 
-static struct element record_body(const void *context, size_t index, uint64_t *spare)
+static struct sql_element record_body(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct part *part = context;
-    const struct segment_record *record = &part->batch->records[part->records[index]];
+    const struct segment_record *spooled = ((const struct record_column *)context)->records[index]->spooled;
 
-    (void)spare;
-    return (struct element){record->body, record->body_length};
+    (void)scratch;
+    return (struct sql_element){spooled->body, spooled->body_length};
 }
 
-static struct element record_reason(const void *context, size_t index, uint64_t *spare)
+static struct sql_element record_reason(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct part *part = context;
-    const char *reason = part->judged[part->records[index]].reason;
-
-    (void)spare;
-    return (struct element){reason, strlen(reason)};
+    (void)scratch;
+    return sql_element_text(((const struct record_column *)context)->records[index]->reason);
 }
 
-static struct element event_text(const void *context, size_t index, uint64_t *spare)
+static struct sql_element event_text(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct part *part = context;
-    const struct event *event = &part->judged[part->records[index]].event;
-    const char *text = *(char *const *)((const char *)event + part->column);
+    const struct record_column *column = context;
+    const char *event = (const char *)column->records[index]->event;
 
-    (void)spare;
-    return (struct element){text, text != NULL ? strlen(text) : 0};
+    (void)scratch;
+    return sql_element_text(*(char *const *)(event + column->offset));
 }
 
-static struct element event_payload(const void *context, size_t index, uint64_t *spare)
+static struct sql_element event_payload(const void *context, size_t index, uint64_t *scratch)
 {
-    const struct part *part = context;
-    const struct event *event = &part->judged[part->records[index]].event;
+    const struct event *event = ((const struct record_column *)context)->records[index]->event;
 
-    (void)spare;
-    return (struct element){event->payload, event->payload_length};
+    (void)scratch;
+    return (struct sql_element){event->payload, event->payload_length};
 }
 
-static void sql_params_text_column(struct sql_params *params, struct part *part, size_t column)
+static void add_text_column(struct sql_params *params, struct record_column *events, size_t offset)
 {
-    part->column = column;
-    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, part, part->count, event_text);
+    events->offset = offset;
+    sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, events, events->count, event_text);
 }
 
-static void call_events(struct sql_params *params, struct part *events)
+static void add_events(struct sql_params *params, struct record_column *events)
 {
     sql_params_array(params, OID_UUID_ARRAY, OID_UUID, events, events->count, record_id);
     for (size_t i = 0; i < sizeof text_columns / sizeof *text_columns; i++)
-        sql_params_text_column(params, events, text_columns[i]);
+        add_text_column(params, events, text_columns[i]);
     sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, events, events->count, event_payload);
-    sql_params_text_column(params, events, offsetof(struct event, extra));
+    add_text_column(params, events, offsetof(struct event, extra));
 }
 
-static void call_malformed(struct sql_params *params, const struct part *malformed)
+static void add_malformed(struct sql_params *params, const struct record_column *malformed)
 {
     sql_params_array(params, OID_UUID_ARRAY, OID_UUID, malformed, malformed->count, record_id);
     sql_params_array(params, OID_BYTEA_ARRAY, OID_BYTEA, malformed, malformed->count, record_body);
     sql_params_array(params, OID_TEXT_ARRAY, OID_TEXT, malformed, malformed->count, record_reason);
 }
 
-/* The parameters behind those of the spool's places. */
-static void call_records(struct sql_params *params, const struct spool_batch *batch, const struct judged *judged)
+static void add_records(struct sql_params *params, const struct store_group *group)
 {
-    size_t *records = calloc(2 * batch->count + 1, sizeof *records);
-    struct part events = {batch, judged, records, 0, 0}, malformed = {batch, judged, records + batch->count, 0, 0};
+    const struct store_record **sorted = memory_new(2 * group->count, sizeof *sorted);
+    struct record_column events = {.records = sorted}, malformed = {.records = sorted + group->count};
 
-    if (records == NULL)
-        abort();
-    for (size_t i = 0; i < batch->count; i++) {
-        struct part *part = judged[i].reason == NULL ? &events : &malformed;
+    for (size_t i = 0; i < group->count; i++) {
+        const struct store_record *record = &group->records[i];
+        struct record_column *column = record->event != NULL ? &events : &malformed;
 
-        part->records[part->count++] = i;
+        column->records[column->count++] = record;
     }
-    call_events(params, &events);
-    call_malformed(params, &malformed);
-    free(records);
+    add_events(params, &events);
+    add_malformed(params, &malformed);
+    free(sorted);
 }
 
-static struct element segment_id(const void *context, size_t index, uint64_t *spare)
+static struct sql_element segment_id(const void *context, size_t index, uint64_t *scratch)
 {
-    (void)spare;
-    return (struct element){(const uint8_t *)context + index * UUID_BYTES, UUID_BYTES};
+    (void)scratch;
+    return (struct sql_element){(const uint8_t *)context + index * UUID_BYTES, UUID_BYTES};
 }
 
-enum result store_record_begin(struct store *store, const struct spool_batch *batch, const struct judged *judged,
-                               int notify, struct err *err)
+enum result store_record_begin(struct store *store, const struct store_group *group, struct err *err)
 {
     struct sql_params params = {0};
 
-    sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, batch, batch->position_count, place_segment);
-    sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, batch, batch->position_count, place_position);
-    call_records(&params, batch, judged);
-    sql_params_text(&params, OID_BOOL, notify ? "true" : "false");
+    sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, group->positions, group->position_count, position_segment);
+    sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, group->positions, group->position_count, position_offset);
+    add_records(&params, group);
+    sql_params_text(&params, OID_BOOL, group->notify ? "true" : "false");
     return database_send(store->database,
                          "select kind, id, module, type, detail, events from candhook.record"
                          "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
@@ -179,9 +167,7 @@ enum result store_record_end(struct store *store, struct store_note **notes, siz
     if (result != RESULT_OK)
         return result;
     *note_count = rows_count(rows);
-    *notes = calloc(*note_count + 1, sizeof **notes);
-    if (*notes == NULL)
-        abort();
+    *notes = memory_new(*note_count, sizeof **notes);
     for (size_t row = 0; row < rows_count(rows); row++)
         (*notes)[row] =
             (struct store_note){memory_copy_text(rows_text(rows, row, 0)), memory_copy_text(rows_text(rows, row, 1)),

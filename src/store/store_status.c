@@ -5,14 +5,16 @@
  */
 #include <config.h>
 
+#include "base/clock.h"
+#include "base/memory.h"
 #include "store/store_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-static const char *text_at(const struct rows *rows, size_t row, int column)
+/* Returns a text of the rows, "" for null. */
+static const char *text_or_empty(const struct rows *rows, size_t row, int column)
 {
     const char *text = rows_text(rows, row, column);
 
@@ -22,23 +24,21 @@ static const char *text_at(const struct rows *rows, size_t row, int column)
 static void make_facts(struct rows *rows, int columns, struct store_facts *facts)
 {
     facts->count = rows_count(rows);
-    facts->memory = rows;
-    facts->facts = calloc(facts->count + 1, sizeof *facts->facts);
-    if (facts->facts == NULL)
-        abort();
+    facts->rows = rows;
+    facts->facts = memory_new(facts->count, sizeof *facts->facts);
     for (size_t row = 0; row < facts->count; row++) {
         struct store_fact *fact = &facts->facts[row];
 
-        fact->area = text_at(rows, row, 0);
-        fact->name = text_at(rows, row, 1);
-        fact->key = columns == 4 ? text_at(rows, row, 2) : "";
-        fact->value = text_at(rows, row, columns - 1);
+        fact->area = text_or_empty(rows, row, 0);
+        fact->name = text_or_empty(rows, row, 1);
+        fact->key = columns == 4 ? text_or_empty(rows, row, 2) : "";
+        fact->value = text_or_empty(rows, row, columns - 1);
     }
 }
 
 void store_free_facts(struct store_facts *facts)
 {
-    rows_free(facts->memory);
+    rows_free(facts->rows);
     free(facts->facts);
     *facts = (struct store_facts){0};
 }
@@ -77,35 +77,26 @@ enum result store_diagnose(struct store *store, struct store_facts *facts, struc
     return result;
 }
 
-static void write_time(int64_t ms, char *text, size_t room)
-{
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm utc;
-
-    strftime(text, room, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
-}
-
 enum result store_probe(struct store *store, int64_t since_ms, const char *id, struct store_probe *probe,
                         struct err *err)
 {
     struct sql_params params = {0};
     struct rows *rows;
     enum result result;
-    char since[32];
+    char since[CLOCK_TEXT_BYTES];
 
     *probe = (struct store_probe){0};
-    write_time(since_ms, since, sizeof since);
-    sql_params_text(&params, OID_TIMESTAMPTZ, since);
+    sql_params_text(&params, OID_TIMESTAMPTZ, clock_text_seconds(since_ms, since));
     sql_params_text(&params, OID_TEXT, id);
     result = database_call(store->database, "select outcomes, failed, unfinished from candhook.probe($1, $2)", &params,
                            &rows, err);
     if (result != RESULT_OK)
         return result;
     if (rows_count(rows) > 0) {
-        probe->recorded = 1;
-        probe->failed = strtoul(text_at(rows, 0, 1), NULL, 10);
-        probe->unfinished = strtoul(text_at(rows, 0, 2), NULL, 10);
-        snprintf(probe->outcomes, sizeof probe->outcomes, "%s", text_at(rows, 0, 0));
+        probe->recorded = true;
+        probe->failed = strtoul(text_or_empty(rows, 0, 1), NULL, 10);
+        probe->unfinished = strtoul(text_or_empty(rows, 0, 2), NULL, 10);
+        snprintf(probe->outcomes, sizeof probe->outcomes, "%s", text_or_empty(rows, 0, 0));
     }
     rows_free(rows);
     return RESULT_OK;

@@ -103,7 +103,7 @@ static void check_handler_file(struct doctor *doctor, const struct store_fact *f
     snprintf(name, sizeof name, "%s", target);
     if (strncmp(fact->value, "c ", 2) == 0)
         name[strcspn(name, ":")] = '\0';
-    if (child_find(doctor->conf->handler_dir, name, &path, &err) != 0)
+    if (child_find(doctor->conf->handler_dir, name, &path, &err) != RESULT_OK)
         doctor_wrong(doctor, "handlers", "%s: %s", fact->name, err.text);
     else if (strncmp(fact->value, "exec ", 5) == 0 && access(path, X_OK) != 0)
         doctor_wrong(doctor, "handlers", "%s: %s is not executable: chmod +x it", fact->name, path);

@@ -125,7 +125,7 @@ static void print_masked_body(const struct http_answer *answer, const char *toke
 static void mark_refused_token(const char *verb, struct store *store, const char *community, const char *stored_at)
 {
     struct err err;
-    int refused;
+    bool refused;
 
     if (store_connect(store, 1, &err) != RESULT_OK ||
         store_refuse_bot_token(store, community, stored_at, &refused, &err) != RESULT_OK)

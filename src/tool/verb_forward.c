@@ -297,8 +297,13 @@ static int pass(struct forward *forward, int64_t from_ms, enum result *result, s
 
         *result = store_connect(forward->store, 1, err);
         if (*result == RESULT_OK)
-            *result = store_events(forward->store, after, *after_id != '\0' ? after_id : NULL, options->module,
-                                   options->type, BATCH, &page, err);
+            *result = store_events(forward->store,
+                                   &(struct store_event_query){.after = after,
+                                                               .after_id = *after_id != '\0' ? after_id : NULL,
+                                                               .module = options->module,
+                                                               .type = options->type,
+                                                               .batch = BATCH},
+                                   &page, err);
         if (*result != RESULT_OK)
             return 0;
         count = page.count;

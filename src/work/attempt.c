@@ -1,18 +1,17 @@
-/*
- * SPDX-License-Identifier: ISC
- *
- * Attempts of handlers.
- */
+/* SPDX-License-Identifier: ISC */
 #include <config.h>
 
 #include "work/attempt.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TOKEN_PART 8 /* shortest beginning of a token that is removed from the end of a detail */
 
 void attempt_begin(struct attempt *attempt)
 {
@@ -22,9 +21,8 @@ void attempt_begin(struct attempt *attempt)
     attempt->deadline = clock_monotonic_ms() + attempt->lease->timeout_ms;
 }
 
-#define TOKEN_PART 8 /* so much of a token at the end of a detail that was cut is too much */
-
-/* Cuts off a beginning of the token at the end of a text that was cut itself. */
+/* Removes a beginning of the token from the end of the detail, where the output that it comes from may have been cut.
+ */
 static void cut_token_part(char *detail, const char *token)
 {
     size_t length = strlen(detail), part = strlen(token) - 1;
@@ -35,11 +33,13 @@ static void cut_token_part(char *detail, const char *token)
         detail[length - part] = '\0';
 }
 
-/* Puts [token] for each place where the detail (freed) shows the token that the handler was given: the database knows
- * only the one that is stored now. */
-static char *without_token(char *detail, const char *token)
+/*
+ * Returns DETAIL (taken over) with [token] in each place of TOKEN. The database masks only the token that is stored
+ * when the outcome is recorded, which may be a newer one.
+ */
+static char *mask_token(char *detail, const char *token)
 {
-    const char *at = detail, *place;
+    const char *rest = detail, *found;
     char *masked;
     size_t size;
     FILE *to;
@@ -49,14 +49,11 @@ static char *without_token(char *detail, const char *token)
     cut_token_part(detail, token);
     if (strstr(detail, token) == NULL)
         return detail;
-    to = open_memstream(&masked, &size);
-    if (to == NULL)
-        abort();
-    for (; (place = strstr(at, token)) != NULL; at = place + strlen(token))
-        fprintf(to, "%.*s[token]", (int)(place - at), at);
-    fputs(at, to);
-    if (fclose(to) != 0)
-        abort();
+    to = memory_open_stream(&masked, &size);
+    for (; (found = strstr(rest, token)) != NULL; rest = found + strlen(token))
+        fprintf(to, "%.*s[token]", (int)(found - rest), rest);
+    fputs(rest, to);
+    memory_close_stream(to);
     free(detail);
     return masked;
 }
@@ -65,7 +62,7 @@ void attempt_end(struct attempt *attempt, const char *result, char *detail)
 {
     attempt->state = ATTEMPT_ENDED;
     attempt->outcome.result = result;
-    attempt->outcome.detail = without_token(detail, attempt->delivery->bot_token);
+    attempt->outcome.detail = mask_token(detail, attempt->delivery->bot_token);
     attempt->outcome.finished_ms = (uint64_t)clock_real_ms();
 }
 

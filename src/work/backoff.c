@@ -1,8 +1,4 @@
-/*
- * SPDX-License-Identifier: ISC
- *
- * Back-off with few words.
- */
+/* SPDX-License-Identifier: ISC */
 #include <config.h>
 
 #include "work/backoff.h"
@@ -16,8 +12,8 @@
 #define FIRST_WAIT_MS 100
 #define LONGEST_WAIT_MS 10000
 
-/* Between half and one and a half of MS, so that many who lost the same server do not come back at once. */
-static int with_jitter(int ms)
+/* Returns between half and one and a half of MS, so that many clients of one server do not all return at once. */
+static int add_jitter(int ms)
 {
     unsigned char byte = 128;
 
@@ -25,22 +21,23 @@ static int with_jitter(int ms)
     return ms / 2 + ms * byte / 255;
 }
 
-void backoff_wait(struct backoff *backoff, const char *what, const struct err *why)
+void backoff_wait(struct backoff *backoff, const char *what, const struct err *reason)
 {
-    if (what != NULL && (!backoff->said || strcmp(backoff->why.text, why->text) != 0)) {
-        log_warning("%s=failing reason=%s next=\"tried again until it works\"", what, why->text);
-        backoff->said = 1;
-        backoff->why = *why;
+    if (what != NULL && (!backoff->logged || strcmp(backoff->reason.text, reason->text) != 0)) {
+        log_warning("%s=failing reason=%s next=\"tried again until it works\"", what, reason->text);
+        backoff->logged = true;
+        backoff->reason = *reason;
     }
     backoff->wait_ms = backoff->wait_ms == 0 ? FIRST_WAIT_MS : backoff->wait_ms * 2;
     if (backoff->wait_ms > LONGEST_WAIT_MS)
         backoff->wait_ms = LONGEST_WAIT_MS;
-    signals_poll(NULL, 0, with_jitter(backoff->wait_ms));
+    signals_poll(NULL, 0, add_jitter(backoff->wait_ms));
 }
 
 void backoff_reset(struct backoff *backoff, const char *what)
 {
-    if (backoff->said && what != NULL)
+    if (backoff->logged)
         log_warning("%s=recovered", what);
-    backoff->wait_ms = backoff->said = 0;
+    backoff->wait_ms = 0;
+    backoff->logged = false;
 }

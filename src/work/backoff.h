@@ -1,26 +1,29 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Waiting for the database to come back: longer each time, and said once, not a thousand times.
+ * The back-off of a loop that fails, mostly because the database is away. Logs each new reason once, not each failure.
  */
 #ifndef CANDHOOK_BACKOFF_H
 #define CANDHOOK_BACKOFF_H
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
+/* Starts as {0}. */
 struct backoff {
-    int wait_ms;    /* 0: all is well */
-    int said;       /* whether a failure was said, */
-    struct err why; /* and which one last */
+    int wait_ms;       /* of the last wait; 0: nothing has failed since the last reset */
+    bool logged;       /* a failure was logged, */
+    struct err reason; /* with this reason */
 };
 
 /*
- * Something failed: says WHAT and why unless that was said already (WHAT NULL: says nothing), then waits, up to 10 s
- * and with jitter, or until a signal comes.
+ * Waits before the next try: 100 ms doubling to 10 s, with jitter; a signal ends the wait. Logs `WHAT=failing` once per
+ * new reason; WHAT NULL logs nothing.
  */
-void backoff_wait(struct backoff *backoff, const char *what, const struct err *why);
+void backoff_wait(struct backoff *backoff, const char *what, const struct err *reason);
 
-/* It worked: the next failure waits briefly again. Says so if WHAT is not NULL and a failure had been said. */
+/* To be called after a success: the next wait is 100 ms again. Logs `WHAT=recovered` when a failure had been logged. */
 void backoff_reset(struct backoff *backoff, const char *what);
 
 #endif

@@ -1,19 +1,14 @@
-/*
- * SPDX-License-Identifier: ISC
- *
- * Processes for handlers.
- */
+/* SPDX-License-Identifier: ISC */
 #include <config.h>
 
 #include "work/child.h"
 
-#include "base/err.h"
+#include "base/memory.h"
 #include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -44,21 +39,21 @@ pid_t child_fork(struct child *child, int *pipe)
         close(ends[0]);
         return -1;
     }
-    setpgid(child->pid, child->pid); /* both sides do: whoever comes first */
+    setpgid(child->pid, child->pid); /* as the child does: whichever runs first */
     child->output = ends[0];
     fcntl(child->output, F_SETFL, O_NONBLOCK);
     return child->pid;
 }
 
-int child_ended(struct child *child, int *status)
+bool child_ended(struct child *child, int *status)
 {
     siginfo_t info = {.si_pid = 0};
 
-    /* Its pid stays taken until the group is gone, so that the signal can hit nobody else. */
+    /* WNOWAIT keeps the pid taken until the group was signalled: the signal can hit no other process. */
     if (waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
-        return 0;
+        return false;
     *status = child_kill(child);
-    return 1;
+    return true;
 }
 
 void child_signal(const struct child *child, int signal)
@@ -85,56 +80,74 @@ void child_close(struct child *child)
     child->output = -1;
 }
 
-/* ---- whose code it is ---- */
+/* ---- trust ---- */
 
-/* Whether nobody but root and us could have written it. */
-static int is_ours(const char *path, mode_t type, struct err *err)
+/* Checks that PATH is of TYPE, and that only root and this user can have written it. */
+static enum result check_owner(const char *path, mode_t type, struct err *err)
 {
     struct stat status;
 
     if (stat(path, &status) != 0) {
         err_set_errno(err, "cannot find %s", path);
-        return 0;
+        return RESULT_FAIL;
     }
     if ((status.st_mode & S_IFMT) == type && (status.st_uid == 0 || status.st_uid == geteuid()) &&
         (status.st_mode & 022) == 0)
-        return 1;
-    err_set(err, "refused %s: it must be a %s of this user's or root's that only its owner may write", path,
-            type == S_IFDIR ? "folder" : "regular file");
-    return 0;
+        return RESULT_OK;
+    err_set(err, "refused %s: it must be a %s that belongs to this user or root and that only its owner may write to",
+            path, type == S_IFDIR ? "folder" : "regular file");
+    return RESULT_FAIL;
 }
 
-int child_find(const char *handler_dir, const char *name, char **path, struct err *err)
+/* Checks the file at PATH and the folder that it lies in. */
+static enum result check_file(char *path, struct err *err)
 {
-    char *folder = realpath(handler_dir, NULL), *joined;
-    size_t length = folder != NULL ? strlen(folder) : 0;
+    char *slash = strrchr(path, '/');
+    enum result result = check_owner(path, S_IFREG, err);
 
-    *path = NULL;
-    if (folder == NULL) {
-        err_set_errno(err, "cannot find handler_dir, %s", handler_dir);
-        return -1;
-    }
-    if (asprintf(&joined, "%s/%s", folder, name) < 0)
-        abort();
+    if (result != RESULT_OK)
+        return result;
+    *slash = '\0';
+    result = check_owner(path, S_IFDIR, err);
+    *slash = '/';
+    return result;
+}
+
+/* Resolves FOLDER/NAME, which must not lead out of FOLDER (itself resolved). */
+static enum result resolve_inside(const char *folder, const char *name, char **path, struct err *err)
+{
+    char *joined = memory_format("%s/%s", folder, name);
+    size_t length = strlen(folder);
+    enum result result = RESULT_FAIL;
+
     *path = realpath(joined, NULL);
     if (*path == NULL)
         err_set_errno(err, "cannot find %s", joined);
     else if (strncmp(*path, folder, length) != 0 || (*path)[length] != '/')
         err_set(err, "refused %s: it leaves handler_dir", joined);
-    else if (is_ours(*path, S_IFREG, err)) {
-        char *slash = strrchr(*path, '/');
-        int trusted;
-
-        *slash = '\0';
-        trusted = is_ours(*path, S_IFDIR, err);
-        *slash = '/';
-        if (trusted)
-            goto out;
-    }
-    free(*path);
-    *path = NULL;
-out:
+    else
+        result = RESULT_OK;
     free(joined);
+    return result;
+}
+
+enum result child_find(const char *handler_dir, const char *name, char **path, struct err *err)
+{
+    char *folder = realpath(handler_dir, NULL);
+    enum result result;
+
+    *path = NULL;
+    if (folder == NULL) {
+        err_set_errno(err, "cannot find handler_dir, %s", handler_dir);
+        return RESULT_FAIL;
+    }
+    result = resolve_inside(folder, name, path, err);
+    if (result == RESULT_OK)
+        result = check_file(*path, err);
+    if (result != RESULT_OK) {
+        free(*path);
+        *path = NULL;
+    }
     free(folder);
-    return *path != NULL ? 0 : -1;
+    return result;
 }

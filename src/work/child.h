@@ -1,12 +1,15 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A child process for somebody else's code. It leads a process group of its own, dies with us, has nothing of ours but
- * one pipe, and is ended with its whole group.
+ * A child process for somebody else's code. It leads a process group of its own, is killed when this process dies, and
+ * shares one pipe with it. It is ended together with its whole group.
  */
 #ifndef CANDHOOK_CHILD_H
 #define CANDHOOK_CHILD_H
 
+#include "base/err.h"
+
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct child {
@@ -15,29 +18,28 @@ struct child {
 };
 
 /*
- * Forks. Returns the pid, 0 in the child with *PIPE its end of the pipe, or -1 with errno. In the child signals are as
- * a new program expects them, and all other descriptors are still open: the caller closes what it does not need.
+ * Like fork(2): returns the pid; 0 in the child, where *PIPE is its end of the pipe; or -1 with errno. In the child,
+ * signals are reset as for a new program. All other descriptors are still open there: the caller closes them.
  */
 pid_t child_fork(struct child *child, int *pipe);
 
-/* Whether it has ended; then *STATUS is what waitpid gives, and what is left of its group is killed. */
-int child_ended(struct child *child, int *status);
+/* Returns whether it has ended. If so, *STATUS is that of waitpid, and the rest of its group is killed. */
+bool child_ended(struct child *child, int *status);
 
 /* Sends SIGNAL to the group. */
 void child_signal(const struct child *child, int signal);
 
-/* Kills the group, waits for the child's end, and returns what waitpid gives. Nothing when there is none. */
+/* Kills the group, waits for the child to end, and returns the status of waitpid; 0 when there is no child. */
 int child_kill(struct child *child);
 
-/* Closes the pipe. */
+/* Closes our end of the pipe. */
 void child_close(struct child *child);
 
 /*
- * Opens the file NAME of handler_dir, resolved to *PATH (to be freed), if it may run with our rights: it lies in the
- * folder, is a regular file of ours or root's, and nobody else may write it or its folder. Returns 0, or -1 with the
- * reason in ERR.
+ * Finds the file NAME of handler_dir and gives its resolved *PATH, freed by the caller. RESULT_FAIL, with *PATH NULL,
+ * unless the file may run with our rights: it lies inside handler_dir, is a regular file of ours or root's, and nobody
+ * else may write to it or its folder.
  */
-struct err;
-int child_find(const char *handler_dir, const char *name, char **path, struct err *err);
+MUST_CHECK enum result child_find(const char *handler_dir, const char *name, char **path, struct err *err);
 
 #endif

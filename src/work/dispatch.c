@@ -1,16 +1,16 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * A run is a lease that is being worked on: attempts in the order of their deliveries, of which a first part was begun.
- * What must stay true: an attempt is begun only while its lease is ours (renewed in time), and is settled exactly once.
- * A handler of whose attempts one waits here is busy: nothing more of it is leased, so that a slow one holds no more
- * than a batch, and never the others.
+ * A run is one lease in progress: attempts[0..begun) have been started, in order; the others wait. What must stay true:
+ * an attempt starts only while its lease is valid, and its outcome is recorded once. Nothing more is claimed for a
+ * handler that has attempts waiting here, so a slow handler holds one batch at most and never delays the others.
  */
 #include <config.h>
 
 #include "work/dispatch.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "http/http.h"
 #include "work/attempt.h"
 #include "work/kind_c.h"
@@ -22,21 +22,21 @@
 #include <string.h>
 
 #define BATCH 64
-#define RUNNING_MAX 256  /* attempts at a time, of all handlers together */
-#define RENEW_MS 4000    /* a lease lasts 15 s */
-#define LONGEST_MS 5000  /* between two looks at what is due, since a connection pooler may swallow notifications */
-#define WIND_UP_MS 10000 /* what runs may go on so long after we were told to end */
+#define RUNNING_MAX 256        /* attempts at a time, of all handlers together */
+#define RENEW_MS 4000          /* a lease lasts 15 s */
+#define CLAIM_INTERVAL_MS 5000 /* claim this often in any case: a connection pooler may drop notifications */
+#define STOP_GRACE_MS 10000    /* how long attempts may go on after the stop */
 
 static const char *const kinds[] = {"c", "exec", "http"};
 
-struct run {
-    struct run *next;
+struct lease_run {
+    struct lease_run *next;
     struct store_lease lease;
-    struct attempt *attempts;
-    size_t begun, settled; /* how many */
-    struct host *host;     /* of kind c, while one runs */
-    int64_t renewed;       /* monotonic ms */
-    int given_back;        /* those that were not begun */
+    struct attempt *attempts;  /* one for each delivery */
+    size_t begun, settled;     /* how many */
+    struct c_process *process; /* of kind c, while one runs */
+    int64_t renewed_at;        /* monotonic ms */
+    bool given_back;           /* those that were not begun */
 };
 
 struct dispatch {
@@ -44,18 +44,16 @@ struct dispatch {
     struct store *store;
     const char *worker;
     struct http *pool;
-    struct run *runs; /* in the order of their leases */
-    size_t running;
-    int64_t look_at;  /* monotonic ms: when to lease again */
-    int64_t break_at; /* monotonic ms: when to break off what runs; 0: we were not told to end */
+    struct lease_run *runs; /* in the order in which they were leased */
+    size_t running;         /* attempts, of all runs */
+    int64_t claim_at;       /* monotonic ms: when to claim again */
+    int64_t kill_at;        /* monotonic ms: when to kill what runs; 0: there was no stop */
 };
 
 struct dispatch *dispatch_new(const struct conf *conf, struct store *store, const char *worker)
 {
-    struct dispatch *dispatch = calloc(1, sizeof *dispatch);
+    struct dispatch *dispatch = memory_new(1, sizeof *dispatch);
 
-    if (dispatch == NULL)
-        abort();
     dispatch->conf = conf;
     dispatch->store = store;
     dispatch->worker = worker;
@@ -63,48 +61,49 @@ struct dispatch *dispatch_new(const struct conf *conf, struct store *store, cons
     return dispatch;
 }
 
-static int is_kind(const struct run *run, const char *kind)
+static bool is_of_kind(const struct lease_run *run, const char *kind)
 {
     return strcmp(run->lease.kind, kind) == 0;
 }
 
-/* ---- what runs ---- */
+/* ---- attempts that run ---- */
 
-static void break_off(struct dispatch *dispatch, struct run *run)
+static void kill_attempts(struct dispatch *dispatch, struct lease_run *run)
 {
-    if (run->host != NULL)
-        kind_c_break_off(run->host);
-    run->host = NULL;
+    if (run->process != NULL)
+        kind_c_kill(run->process);
+    run->process = NULL;
     for (size_t i = 0; i < run->begun; i++) {
         if (run->attempts[i].state != ATTEMPT_RUNS)
             continue;
-        if (is_kind(run, "exec"))
-            kind_exec_break_off(&run->attempts[i]);
-        else
-            kind_http_break_off(&run->attempts[i], dispatch->pool);
+        if (is_of_kind(run, "exec"))
+            kind_exec_kill(&run->attempts[i]);
+        else if (is_of_kind(run, "http"))
+            kind_http_cancel(&run->attempts[i], dispatch->pool);
+        attempt_end_with(&run->attempts[i], "retry", "broken off: the worker was told to end");
     }
 }
 
-/* What a host has begun beyond what we know of. */
-static void count_begun(struct run *run)
+/* Counts the attempts that a process of kind c has begun by itself. */
+static void count_begun(struct lease_run *run)
 {
     while (run->begun < run->lease.count && run->attempts[run->begun].state != ATTEMPT_WAITS)
         run->begun++;
 }
 
-static void go_on(struct run *run)
+static void step_attempts(struct lease_run *run)
 {
-    if (run->host != NULL) {
-        if (!kind_c_go_on(run->host))
-            run->host = NULL;
+    if (run->process != NULL) {
+        if (!kind_c_step(run->process))
+            run->process = NULL;
         count_begun(run);
     }
-    for (size_t i = 0; i < run->begun && is_kind(run, "exec"); i++)
+    for (size_t i = 0; i < run->begun && is_of_kind(run, "exec"); i++)
         if (run->attempts[i].state == ATTEMPT_RUNS)
-            kind_exec_go_on(&run->attempts[i]);
+            kind_exec_step(&run->attempts[i]);
 }
 
-static size_t count_running(const struct run *run)
+static size_t count_running(const struct lease_run *run)
 {
     size_t running = 0;
 
@@ -113,44 +112,44 @@ static size_t count_running(const struct run *run)
     return running;
 }
 
-/* How many attempts of the handler run, over all runs. */
-static size_t running_of(const struct dispatch *dispatch, const char *handler)
+/* Returns how many attempts of the handler run, over all runs. */
+static size_t count_running_of(const struct dispatch *dispatch, const char *handler)
 {
     size_t running = 0;
 
-    for (const struct run *run = dispatch->runs; run != NULL; run = run->next)
+    for (const struct lease_run *run = dispatch->runs; run != NULL; run = run->next)
         if (strcmp(run->lease.handler, handler) == 0)
             running += count_running(run);
     return running;
 }
 
-static void go_on_all(struct dispatch *dispatch)
+static void step_all_attempts(struct dispatch *dispatch)
 {
-    (void)kind_http_collect(dispatch->pool);
+    kind_http_collect(dispatch->pool);
     dispatch->running = 0;
-    for (struct run *run = dispatch->runs; run != NULL; run = run->next) {
-        go_on(run);
-        if (dispatch->break_at != 0 && clock_monotonic_ms() >= dispatch->break_at)
-            break_off(dispatch, run);
+    for (struct lease_run *run = dispatch->runs; run != NULL; run = run->next) {
+        step_attempts(run);
+        if (dispatch->kill_at != 0 && clock_monotonic_ms() >= dispatch->kill_at)
+            kill_attempts(dispatch, run);
         dispatch->running += count_running(run);
     }
 }
 
-/* ---- beginning ---- */
+/* ---- starting ---- */
 
-static int waits(const struct run *run)
+static bool has_waiting(const struct lease_run *run)
 {
     return run->begun < run->lease.count && !run->given_back;
 }
 
 /* Begins the next attempt of the run. */
-static void begin_one(struct dispatch *dispatch, struct run *run)
+static void begin_attempt(struct dispatch *dispatch, struct lease_run *run)
 {
     struct attempt *attempt = &run->attempts[run->begun];
 
-    if (is_kind(run, "c"))
-        run->host = kind_c_start(attempt, run->lease.count - run->begun, dispatch->conf);
-    else if (is_kind(run, "exec"))
+    if (is_of_kind(run, "c"))
+        run->process = kind_c_start(attempt, run->lease.count - run->begun, dispatch->conf);
+    else if (is_of_kind(run, "exec"))
         kind_exec_begin(attempt, dispatch->conf);
     else
         kind_http_begin(attempt, dispatch->pool);
@@ -158,14 +157,14 @@ static void begin_one(struct dispatch *dispatch, struct run *run)
     dispatch->running += attempt->state == ATTEMPT_RUNS;
 }
 
-/* Begins what may be begun. A host begins its next attempts by itself. */
-static void begin_all(struct dispatch *dispatch)
+/* Begins attempts as far as the limits allow. A running process of kind c begins its next attempts by itself. */
+static void begin_attempts(struct dispatch *dispatch)
 {
-    for (struct run *run = dispatch->runs; run != NULL; run = run->next) {
-        size_t places = (size_t)run->lease.concurrency, running = running_of(dispatch, run->lease.handler);
+    for (struct lease_run *run = dispatch->runs; run != NULL; run = run->next) {
+        size_t limit = (size_t)run->lease.concurrency, running = count_running_of(dispatch, run->lease.handler);
 
-        while (waits(run) && run->host == NULL && running < places && dispatch->running < RUNNING_MAX) {
-            begin_one(dispatch, run);
+        while (has_waiting(run) && run->process == NULL && running < limit && dispatch->running < RUNNING_MAX) {
+            begin_attempt(dispatch, run);
             running += run->attempts[run->begun - 1].state == ATTEMPT_RUNS;
         }
     }
@@ -173,15 +172,17 @@ static void begin_all(struct dispatch *dispatch)
 
 /* ---- leasing ---- */
 
-/* The handlers of which nothing more is leased: an attempt waits here for a place, or all its places are taken. (What
- * waits for a host that runs, waits for its turn.) */
-static size_t list_busy(const struct dispatch *dispatch, const char **busy)
+/*
+ * Lists the handlers for which nothing more is claimed: those with waiting attempts, and those at their concurrency
+ * limit. Deliveries behind a running process of kind c do not count: it starts them itself.
+ */
+static size_t list_busy_handlers(const struct dispatch *dispatch, const char **busy)
 {
     size_t count = 0;
 
-    for (const struct run *run = dispatch->runs; run != NULL; run = run->next)
-        if ((waits(run) && run->host == NULL) ||
-            running_of(dispatch, run->lease.handler) >= (size_t)run->lease.concurrency)
+    for (const struct lease_run *run = dispatch->runs; run != NULL; run = run->next)
+        if ((has_waiting(run) && run->process == NULL) ||
+            count_running_of(dispatch, run->lease.handler) >= (size_t)run->lease.concurrency)
             busy[count++] = run->lease.handler;
     return count;
 }
@@ -190,19 +191,19 @@ static size_t count_runs(const struct dispatch *dispatch)
 {
     size_t count = 0;
 
-    for (const struct run *run = dispatch->runs; run != NULL; run = run->next)
+    for (const struct lease_run *run = dispatch->runs; run != NULL; run = run->next)
         count++;
     return count;
 }
 
+/* Appends a run of LEASE, which is taken over. */
 static void add_run(struct dispatch *dispatch, const struct store_lease *lease)
 {
-    struct run *run = calloc(1, sizeof *run), **end = &dispatch->runs;
+    struct lease_run *run = memory_new(1, sizeof *run), **end = &dispatch->runs;
 
-    if (run == NULL || (run->attempts = calloc(lease->count, sizeof *run->attempts)) == NULL)
-        abort();
+    run->attempts = memory_new(lease->count, sizeof *run->attempts);
     run->lease = *lease;
-    run->renewed = clock_monotonic_ms();
+    run->renewed_at = clock_monotonic_ms();
     for (size_t i = 0; i < lease->count; i++) {
         run->attempts[i].lease = &run->lease;
         run->attempts[i].delivery = &run->lease.deliveries[i];
@@ -212,52 +213,60 @@ static void add_run(struct dispatch *dispatch, const struct store_lease *lease)
     *end = run;
 }
 
-/* Leases one batch. *LEASED is whether there was one; if not, it is known when to look again. */
-static enum result lease_one(struct dispatch *dispatch, int *leased, struct err *err)
+/* Sets when to claim again: when the next delivery is due, or after CLAIM_INTERVAL_MS. */
+static enum result schedule_claim(struct dispatch *dispatch, const struct store_share *share, struct err *err)
 {
-    const char **busy = calloc(count_runs(dispatch) + 1, sizeof *busy);
-    struct store_share share = {kinds, sizeof kinds / sizeof *kinds, busy, 0};
-    struct store_lease lease = {0};
-    enum result result;
     int due = 0;
+    enum result result = store_due_in(dispatch->store, share, &due, err);
 
-    if (busy == NULL)
-        abort();
-    share.busy_count = list_busy(dispatch, busy);
-    result = store_claim(dispatch->store, dispatch->worker, BATCH, 0, &share, &lease, err);
+    if (result == RESULT_OK)
+        dispatch->claim_at = clock_monotonic_ms() + (due >= 0 && due < CLAIM_INTERVAL_MS ? due : CLAIM_INTERVAL_MS);
+    return result;
+}
+
+/* Claims one batch. *LEASED is whether there was one. */
+static enum result claim_batch(struct dispatch *dispatch, bool *leased, struct err *err)
+{
+    const char **busy = memory_new(count_runs(dispatch), sizeof *busy);
+    const struct store_claim claim = {
+        .worker = dispatch->worker,
+        .batch = BATCH,
+        .share = {kinds, sizeof kinds / sizeof *kinds, busy, list_busy_handlers(dispatch, busy)},
+    };
+    struct store_lease lease;
+    enum result result = store_claim(dispatch->store, &claim, &lease, err);
+
     *leased = result == RESULT_OK && lease.count > 0;
     if (*leased)
         add_run(dispatch, &lease);
     else
         store_free_lease(&lease);
     if (result == RESULT_OK && !*leased)
-        result = store_due_in(dispatch->store, &share, &due, err);
-    if (result == RESULT_OK && !*leased)
-        dispatch->look_at = clock_monotonic_ms() + (due >= 0 && due < LONGEST_MS ? due : LONGEST_MS);
+        result = schedule_claim(dispatch, &claim.share, err);
     free(busy);
     return result;
 }
 
-static enum result lease_and_begin(struct dispatch *dispatch, struct err *err)
+static enum result claim_and_begin(struct dispatch *dispatch, struct err *err)
 {
     enum result result = RESULT_OK;
-    int leased = 1;
+    bool leased = true;
 
-    while (result == RESULT_OK && leased && dispatch->break_at == 0 && dispatch->running < RUNNING_MAX &&
-           clock_monotonic_ms() >= dispatch->look_at) {
-        result = lease_one(dispatch, &leased, err);
-        begin_all(dispatch);
+    while (result == RESULT_OK && leased && dispatch->running < RUNNING_MAX &&
+           clock_monotonic_ms() >= dispatch->claim_at) {
+        result = claim_batch(dispatch, &leased, err);
+        begin_attempts(dispatch);
     }
     return result;
 }
 
 /* ---- settling ---- */
 
-/* Tells the database of a token that the API refused. */
+/* Marks the token that the API refused in this attempt as invalid. */
 static enum result refuse_token(struct dispatch *dispatch, const struct attempt *attempt, struct err *err)
 {
     const struct store_delivery *delivery = attempt->delivery;
-    int refused = 0;
+    bool refused = false;
     enum result result = store_refuse_bot_token(dispatch->store, delivery->origin_community_id,
                                                 delivery->token_stored_at, &refused, err);
 
@@ -266,80 +275,102 @@ static enum result refuse_token(struct dispatch *dispatch, const struct attempt 
     return result;
 }
 
-/* Records the attempts of the run that ended. */
-static enum result settle(struct dispatch *dispatch, struct run *run, struct err *err)
+static void log_outcome(void *context, const char *event_id, const char *result, const char *detail)
 {
-    struct store_outcome *outcomes = calloc(run->begun + 1, sizeof *outcomes);
-    enum result result = RESULT_OK;
-    size_t count = 0;
+    const struct lease_run *run = context;
 
-    if (outcomes == NULL)
-        abort();
+    outcome_log_attempt(run->lease.handler, event_id, result, detail);
+}
+
+/* Lists the outcomes of the attempts that ended, and marks the tokens that were refused in them. */
+static enum result list_outcomes(struct dispatch *dispatch, struct lease_run *run, struct store_outcome *outcomes,
+                                 size_t *count, struct err *err)
+{
+    enum result result = RESULT_OK;
+
+    *count = 0;
     for (size_t i = 0; i < run->begun && result == RESULT_OK; i++) {
-        if (run->attempts[i].state != ATTEMPT_ENDED)
+        struct attempt *attempt = &run->attempts[i];
+
+        if (attempt->state != ATTEMPT_ENDED)
             continue;
-        outcomes[count] = run->attempts[i].outcome;
-        if (run->attempts[i].token_refused) {
-            if (strcmp(outcomes[count].result, "failed") == 0)
-                outcomes[count].result = "retry"; /* it has not failed for good: there may be a new token by now */
-            result = refuse_token(dispatch, &run->attempts[i], err);
+        outcomes[*count] = attempt->outcome;
+        if (attempt->token_refused) {
+            if (strcmp(attempt->outcome.result, "failed") == 0)
+                outcomes[*count].result = "retry"; /* it may work with the next token */
+            result = refuse_token(dispatch, attempt, err);
         }
-        count++;
+        (*count)++;
     }
-    if (count > 0 && result == RESULT_OK)
-        result = store_finish(dispatch->store, run->lease.number, outcomes, count, outcome_log_attempt,
-                              (void *)(uintptr_t)run->lease.handler, err);
-    for (size_t i = 0; i < run->begun && result != RESULT_RETRY; i++) {
+    return result;
+}
+
+static void mark_settled(struct dispatch *dispatch, struct lease_run *run)
+{
+    for (size_t i = 0; i < run->begun; i++) {
         if (run->attempts[i].state != ATTEMPT_ENDED)
             continue;
         run->attempts[i].state = ATTEMPT_SETTLED;
         attempt_free(&run->attempts[i]);
         run->settled++;
-        dispatch_claim_now(dispatch); /* its handler may have a place free */
+        dispatch_claim_now(dispatch); /* its handler may be below its limit again */
     }
+}
+
+/* Records the attempts of the run that ended. */
+static enum result settle_attempts(struct dispatch *dispatch, struct lease_run *run, struct err *err)
+{
+    const struct store_outcome_listener listener = {log_outcome, run};
+    struct store_outcome *outcomes = memory_new(run->begun, sizeof *outcomes);
+    size_t count;
+    enum result result = list_outcomes(dispatch, run, outcomes, &count, err);
+
+    if (count > 0 && result == RESULT_OK)
+        result = store_finish(dispatch->store, run->lease.number, outcomes, count, &listener, err);
+    if (result != RESULT_RETRY)
+        mark_settled(dispatch, run);
     free(outcomes);
     return result;
 }
 
-/* Gives back what was leased and not begun. */
-static enum result give_back(struct dispatch *dispatch, struct run *run, struct err *err)
+/* Gives back the deliveries whose attempts were not begun. */
+static enum result give_back_waiting(struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
-    const char **ids = calloc(run->lease.count + 1, sizeof *ids);
+    const char **ids = memory_new(run->lease.count, sizeof *ids);
     enum result result;
     size_t count = 0;
 
-    if (ids == NULL)
-        abort();
     for (size_t i = run->begun; i < run->lease.count; i++)
         ids[count++] = run->lease.deliveries[i].event_id;
     result = store_give_back(dispatch->store, run->lease.number, ids, count, err);
     if (result != RESULT_RETRY)
-        run->given_back = 1;
+        run->given_back = true;
     free(ids);
     return result;
 }
 
-static enum result renew(struct dispatch *dispatch, struct run *run, struct err *err)
+static enum result renew_lease(struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
     enum result result = store_renew(dispatch->store, run->lease.number, err);
 
     if (result == RESULT_OK)
-        run->renewed = clock_monotonic_ms();
+        run->renewed_at = clock_monotonic_ms();
     return result;
 }
 
-static enum result tend(struct dispatch *dispatch, struct run *run, struct err *err)
+/* Brings the database up to date about the run. */
+static enum result update_run(struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
-    enum result result = settle(dispatch, run, err);
+    enum result result = settle_attempts(dispatch, run, err);
 
-    if (result == RESULT_OK && dispatch->break_at != 0 && waits(run))
-        result = give_back(dispatch, run, err);
-    if (result == RESULT_OK && clock_monotonic_ms() - run->renewed >= RENEW_MS)
-        result = renew(dispatch, run, err);
+    if (result == RESULT_OK && dispatch->kill_at != 0 && has_waiting(run))
+        result = give_back_waiting(dispatch, run, err);
+    if (result == RESULT_OK && clock_monotonic_ms() - run->renewed_at >= RENEW_MS)
+        result = renew_lease(dispatch, run, err);
     return result;
 }
 
-static void free_run(struct run *run)
+static void free_run(struct lease_run *run)
 {
     for (size_t i = 0; i < run->begun; i++)
         attempt_free(&run->attempts[i]);
@@ -348,49 +379,50 @@ static void free_run(struct run *run)
     free(run);
 }
 
-static enum result tend_all(struct dispatch *dispatch, struct err *err)
+/* Updates all runs and frees those that are complete. */
+static enum result update_runs(struct dispatch *dispatch, struct err *err)
 {
     enum result result = RESULT_OK;
 
-    for (struct run **at = &dispatch->runs; *at != NULL && result == RESULT_OK;) {
-        struct run *run = *at;
+    for (struct lease_run **link = &dispatch->runs; *link != NULL && result == RESULT_OK;) {
+        struct lease_run *run = *link;
 
-        result = tend(dispatch, run, err);
-        if (run->settled < run->begun || waits(run)) {
-            at = &run->next;
+        result = update_run(dispatch, run, err);
+        if (run->settled < run->begun || has_waiting(run)) {
+            link = &run->next;
         } else {
-            *at = run->next;
+            *link = run->next;
             free_run(run);
         }
     }
     return result;
 }
 
-/* ---- the loop's steps ---- */
+/* ---- the steps of the loop ---- */
 
 void dispatch_free(struct dispatch *dispatch)
 {
     while (dispatch->runs != NULL) {
-        struct run *run = dispatch->runs;
+        struct lease_run *run = dispatch->runs;
 
         dispatch->runs = run->next;
-        break_off(dispatch, run);
+        kill_attempts(dispatch, run);
         free_run(run);
     }
     http_free(dispatch->pool);
     free(dispatch);
 }
 
-enum result dispatch_step(struct dispatch *dispatch, int *work, struct err *err)
+enum result dispatch_step(struct dispatch *dispatch, bool *work, struct err *err)
 {
     enum result result;
 
-    go_on_all(dispatch);
-    result = tend_all(dispatch, err);
-    if (dispatch->break_at == 0) {
-        begin_all(dispatch);
+    step_all_attempts(dispatch);
+    result = update_runs(dispatch, err);
+    if (dispatch->kill_at == 0) {
+        begin_attempts(dispatch);
         if (result == RESULT_OK)
-            result = lease_and_begin(dispatch, err);
+            result = claim_and_begin(dispatch, err);
     }
     *work = dispatch->runs != NULL;
     return result;
@@ -398,31 +430,31 @@ enum result dispatch_step(struct dispatch *dispatch, int *work, struct err *err)
 
 void dispatch_claim_now(struct dispatch *dispatch)
 {
-    dispatch->look_at = 0;
+    dispatch->claim_at = 0;
 }
 
 void dispatch_stop(struct dispatch *dispatch)
 {
-    if (dispatch->break_at != 0)
+    if (dispatch->kill_at != 0)
         return;
-    dispatch->break_at = clock_monotonic_ms() + WIND_UP_MS;
-    for (struct run *run = dispatch->runs; run != NULL; run = run->next)
-        if (run->host != NULL)
-            kind_c_wind_up(run->host);
+    dispatch->kill_at = clock_monotonic_ms() + STOP_GRACE_MS;
+    for (struct lease_run *run = dispatch->runs; run != NULL; run = run->next)
+        if (run->process != NULL)
+            kind_c_finish(run->process);
 }
 
-/* The next moment at which something is to be done of which no descriptor tells. */
-static int64_t next_moment(const struct dispatch *dispatch)
+/* Returns when the next step is due (monotonic ms) if no descriptor becomes readable before. */
+static int64_t next_step_at(const struct dispatch *dispatch)
 {
-    int64_t next = dispatch->look_at;
+    int64_t next = dispatch->claim_at;
 
-    if (dispatch->break_at != 0)
-        next = dispatch->break_at;
-    else if (dispatch->running >= RUNNING_MAX) /* nothing more is leased until one ends */
-        next = clock_monotonic_ms() + LONGEST_MS;
-    for (const struct run *run = dispatch->runs; run != NULL; run = run->next) {
-        if (run->renewed + RENEW_MS < next)
-            next = run->renewed + RENEW_MS;
+    if (dispatch->kill_at != 0)
+        next = dispatch->kill_at;
+    else if (dispatch->running >= RUNNING_MAX) /* nothing more is claimed until an attempt ends */
+        next = clock_monotonic_ms() + CLAIM_INTERVAL_MS;
+    for (const struct lease_run *run = dispatch->runs; run != NULL; run = run->next) {
+        if (run->renewed_at + RENEW_MS < next)
+            next = run->renewed_at + RENEW_MS;
         for (size_t i = 0; i < run->begun; i++)
             if (run->attempts[i].state == ATTEMPT_RUNS && run->attempts[i].deadline < next)
                 next = run->attempts[i].deadline;
@@ -432,27 +464,31 @@ static int64_t next_moment(const struct dispatch *dispatch)
     return next;
 }
 
+/* Adds the descriptors of the attempts that run, from POLLED[COUNT] on. Returns the number of descriptors. */
+static size_t list_descriptors(const struct dispatch *dispatch, struct pollfd *polled, size_t count)
+{
+    for (const struct lease_run *run = dispatch->runs; run != NULL; run = run->next) {
+        if (run->process != NULL)
+            polled[count++] = (struct pollfd){.fd = kind_c_descriptor(run->process), .events = POLLIN};
+        for (size_t i = 0; i < run->begun && is_of_kind(run, "exec"); i++)
+            if (run->attempts[i].state == ATTEMPT_RUNS)
+                polled[count++] = (struct pollfd){.fd = kind_exec_descriptor(&run->attempts[i]), .events = POLLIN};
+    }
+    return count;
+}
+
 void dispatch_wait(struct dispatch *dispatch, struct pollfd *fds, size_t count, int timeout_ms)
 {
-    struct pollfd *all = calloc(count + dispatch->running + count_runs(dispatch) + 1, sizeof *all);
-    int64_t left = next_moment(dispatch) - clock_monotonic_ms();
-    size_t n = count;
+    struct pollfd *polled = memory_new(count + dispatch->running + count_runs(dispatch), sizeof *polled);
+    int64_t left = next_step_at(dispatch) - clock_monotonic_ms();
 
-    if (all == NULL)
-        abort();
     if (count > 0)
-        memcpy(all, fds, count * sizeof *fds);
-    for (struct run *run = dispatch->runs; run != NULL; run = run->next) {
-        if (run->host != NULL)
-            all[n++] = (struct pollfd){.fd = kind_c_descriptor(run->host), .events = POLLIN};
-        for (size_t i = 0; i < run->begun && is_kind(run, "exec"); i++)
-            if (run->attempts[i].state == ATTEMPT_RUNS)
-                all[n++] = (struct pollfd){.fd = kind_exec_descriptor(&run->attempts[i]), .events = POLLIN};
-    }
+        memcpy(polled, fds, count * sizeof *fds);
     if (left < 0)
         left = 0;
-    http_wait(dispatch->pool, all, n, timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
+    http_wait(dispatch->pool, polled, list_descriptors(dispatch, polled, count),
+                   timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
     if (count > 0)
-        memcpy(fds, all, count * sizeof *fds);
-    free(all);
+        memcpy(fds, polled, count * sizeof *fds);
+    free(polled);
 }

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Handlers that run outside the database, kinds c, exec and http: many attempts at once, in one process and one loop.
- * It leases batches, begins their attempts as each handler's concurrency allows, and records what came of them.
+ * The dispatcher: runs handlers of the kinds c, exec and http, many attempts at once, in one process and one loop. It
+ * leases batches, starts attempts as far as each handler's concurrency limit allows, and records their outcomes.
  */
 #ifndef CANDHOOK_DISPATCH_H
 #define CANDHOOK_DISPATCH_H
@@ -12,28 +12,30 @@
 #include "store/store.h"
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct dispatch;
 
-/* WORKER is the name that leases are taken in. All is borrowed. */
+/* WORKER is the name under which deliveries are claimed. Everything is borrowed. */
 struct dispatch *dispatch_new(const struct conf *conf, struct store *store, const char *worker);
-void dispatch_free(struct dispatch *dispatch); /* breaks off what runs */
+
+/* Kills what runs and frees. */
+void dispatch_free(struct dispatch *dispatch);
 
 /*
- * Goes on with all that can go on now, without waiting: ends and records attempts, renews leases, leases more, begins
- * attempts. *WORK is whether anything runs or waits here. After an error, the same again once the database is back:
- * nothing that ran is forgotten.
+ * Does what can be done without waiting: ends and records attempts, renews leases, claims, starts attempts. *WORK is
+ * whether attempts run or wait. After an error it is called again once the database is back: no outcome is lost.
  */
-MUST_CHECK enum result dispatch_step(struct dispatch *dispatch, int *work, struct err *err);
+MUST_CHECK enum result dispatch_step(struct dispatch *dispatch, bool *work, struct err *err);
 
-/* Waits until dispatch_step has something to do, one of FDS can be read, or TIMEOUT_MS (-1: no limit). */
+/* Waits until dispatch_step has something to do, one of FDS is readable, or TIMEOUT_MS (-1: no limit) have passed. */
 void dispatch_wait(struct dispatch *dispatch, struct pollfd *fds, size_t count, int timeout_ms);
 
-/* Something may be due that was not known of: the next step looks. */
+/* Makes the next step claim: something may have become due. */
 void dispatch_claim_now(struct dispatch *dispatch);
 
-/* We were told to end: nothing more is begun, what waits is given back, what runs has some seconds more. */
+/* Starts no more attempts and gives back those that wait. Those that run may go on for 10 s. */
 void dispatch_stop(struct dispatch *dispatch);
 
 #endif

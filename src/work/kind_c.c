@@ -1,15 +1,17 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The host loads the shared object anew (so a replaced file counts at once), calls the handler for one delivery after
- * the other, and writes an answer to its pipe after each: `struct answer`, then the detail's bytes. The parent knows by
- * the next answer's absence which call crashed or hangs.
+ * The child process loads the shared object anew, so that a replaced file is used from the next batch on. It calls the
+ * handler for one delivery after the other, and writes an answer to its pipe after each call: `struct c_answer`, then
+ * the detail's bytes. So the parent knows which call crashed or hangs: the first one without an answer.
  */
 #include <config.h>
 
 #include "work/kind_c.h"
 
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/memory.h"
 #include "event/event.h"
 #include "http/api.h"
 #include "work/child.h"
@@ -25,31 +27,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DETAIL_BYTES 4000
-#define ANSWER_BYTES (8 * 1024 * 1024) /* of the canD API's */
 #define DEFAULT_FUNCTION "candhook_handle"
+#define PIPE_FD 3 /* in the child */
 
-struct answer {
+struct c_answer {
     int result; /* enum candhook_result; other values count as CANDHOOK_FAILED */
-    int token_refused;
+    bool token_refused;
     unsigned detail_length;
 };
 
-/* What the functions that we hand to a handler work on; `call` is what the handler sees of it. */
+/* One call of a handler, with what our functions need when the handler calls them. */
 struct call_state {
-    struct candhook_call call; /* first: the handler's pointer is a pointer to this structure */
+    struct candhook_call call; /* what the handler sees; first, so that its address is that of this structure */
     const struct conf *conf;
     long timeout_ms;
     struct http *http; /* made at the first call of the API */
-    int token_refused;
-    char detail[DETAIL_BYTES + 1];
-    void **given; /* handed out to the handler, freed after the call */
+    bool token_refused;
+    char detail[ATTEMPT_DETAIL_BYTES + 1];
+    void **given; /* what the handler got from our functions, freed after the call */
     size_t given_count;
 };
 
 /* ---- in the child ---- */
 
-static struct call_state *state_of(const struct candhook_call *call)
+static struct call_state *call_state_of(const struct candhook_call *call)
 {
     return (struct call_state *)(uintptr_t)call;
 }
@@ -57,28 +58,25 @@ static struct call_state *state_of(const struct candhook_call *call)
 __attribute__((format(printf, 3, 4))) static enum candhook_result
 give_answer(const struct candhook_call *call, enum candhook_result result, const char *format, ...)
 {
+    struct call_state *state = call_state_of(call);
     va_list args;
 
     va_start(args, format);
-    vsnprintf(state_of(call)->detail, sizeof state_of(call)->detail, format, args);
+    vsnprintf(state->detail, sizeof state->detail, format, args);
     va_end(args);
     return result;
 }
 
-/* Keeps what the handler may use until it returns. */
-static void *keep(struct call_state *state, void *memory)
+/* Returns MEMORY (taken over), which is freed after the call. */
+static void *give_memory(struct call_state *state, void *memory)
 {
-    if (memory == NULL)
-        return NULL;
-    state->given = realloc(state->given, (state->given_count + 1) * sizeof *state->given);
-    if (state->given == NULL)
-        abort();
+    state->given = memory_resize(state->given, state->given_count + 1, sizeof *state->given);
     return state->given[state->given_count++] = memory;
 }
 
 static const char *give_value(const struct candhook_call *call, const char *json, const char *path)
 {
-    return json != NULL ? keep(state_of(call), event_value(json, path)) : NULL;
+    return json != NULL ? give_memory(call_state_of(call), event_value(json, path)) : NULL;
 }
 
 static const char *give_payload(const struct candhook_call *call, const char *path)
@@ -86,19 +84,19 @@ static const char *give_payload(const struct candhook_call *call, const char *pa
     return give_value(call, call->payload, path);
 }
 
-static const struct candhook_response *explain(struct call_state *state, struct candhook_response *response,
-                                               const char *error)
+static const struct candhook_response *set_error(struct call_state *state, struct candhook_response *response,
+                                                 const char *error)
 {
-    response->error = keep(state, strdup(error));
+    response->error = give_memory(state, memory_copy_text(error));
     return response;
 }
 
-static const struct candhook_response *call_api(const struct candhook_call *call,
-                                                const struct candhook_request *request)
+static const struct candhook_response *give_response(const struct candhook_call *call,
+                                                     const struct candhook_request *request)
 {
-    struct call_state *state = state_of(call);
-    struct candhook_response *response = keep(state, calloc(1, sizeof *response));
-    const struct api_request what = {
+    struct call_state *state = call_state_of(call);
+    struct candhook_response *response = give_memory(state, memory_new(1, sizeof *response));
+    const struct api_request api_request = {
         .method = request->method,
         .path = request->path,
         .body = request->body,
@@ -110,66 +108,48 @@ static const struct candhook_response *call_api(const struct candhook_call *call
     struct http_answer answer;
     struct err err;
 
-    if (response == NULL)
-        abort();
     *response = (struct candhook_response){.size = sizeof *response, .body = ""};
     if (call->bot_token == NULL)
-        return explain(state, response, "the handler has no bot token: set needs_token");
+        return set_error(state, response, "the handler has no bot token: set needs_token");
     if (state->http == NULL)
         state->http = http_new();
-    if (api_call(state->http, state->conf->api_url, &what, &answer, &err) != RESULT_OK)
-        return explain(state, response, err.text);
+    if (api_call(state->http, state->conf->api_url, &api_request, &answer, &err) != RESULT_OK)
+        return set_error(state, response, err.text);
     response->status = answer.status;
     response->retry_after = answer.retry_after;
-    response->body = keep(state, answer.body);
+    response->body = give_memory(state, answer.body);
     if (answer.cut)
-        return explain(state, response, "the answer is too large");
+        return set_error(state, response, "the answer is too large");
     if (answer.status < 200 || answer.status > 299) {
         snprintf(err.text, sizeof err.text, "HTTP %d %s", answer.status, answer.reason);
-        explain(state, response, err.text);
+        set_error(state, response, err.text);
     }
     if (answer.status == 401)
-        state->token_refused = 1;
+        state->token_refused = true;
     return response;
 }
 
-static const struct candhook_functions functions = {sizeof functions, give_answer, give_payload, give_value, call_api};
+static const struct candhook_functions functions = {sizeof functions, give_answer, give_payload, give_value,
+                                                    give_response};
 
-static void write_all(int fd, const void *bytes, size_t length)
+static void write_answer(int result, bool token_refused, const char *detail)
 {
-    const char *at = bytes;
+    struct c_answer answer = {
+        .result = result, .token_refused = token_refused, .detail_length = (unsigned)strlen(detail)};
 
-    while (length > 0) {
-        ssize_t put = write(fd, at, length);
-
-        if (put < 0 && errno != EINTR)
-            _exit(0); /* the parent is gone: nobody wants the answer */
-        if (put > 0) {
-            at += put;
-            length -= (size_t)put;
-        }
-    }
+    if (!io_write_all(PIPE_FD, &answer, sizeof answer) || !io_write_all(PIPE_FD, detail, answer.detail_length))
+        _exit(0); /* the parent is gone */
 }
 
-static void send_answer(int fd, int result, int token_refused, const char *detail)
-{
-    struct answer answer = {result, token_refused, (unsigned)strlen(detail)};
-
-    write_all(fd, &answer, sizeof answer);
-    write_all(fd, detail, answer.detail_length);
-}
-
-/* Finds the function of a target "file.so:function". */
-static candhook_handler *load(const char *handler_dir, const char *target, struct err *err)
+/* Loads the function of a target "file.so:function". Returns NULL with the reason in ERR. */
+static candhook_handler *load_handler(const char *handler_dir, const char *target, struct err *err)
 {
     const char *colon = strchr(target, ':');
-    char *file = colon != NULL ? strndup(target, (size_t)(colon - target)) : strdup(target), *path;
+    char *file = memory_copy_bytes(target, colon != NULL ? (size_t)(colon - target) : strlen(target)), *path;
     candhook_handler *handler = NULL;
-    void *object = NULL;
+    void *object;
 
-    if (file == NULL)
-        abort();
-    if (child_find(handler_dir, file, &path, err) == 0) {
+    if (child_find(handler_dir, file, &path, err) == RESULT_OK) {
         object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
         if (object != NULL)
             *(void **)&handler = dlsym(object, colon != NULL ? colon + 1 : DEFAULT_FUNCTION);
@@ -182,14 +162,12 @@ static candhook_handler *load(const char *handler_dir, const char *target, struc
 }
 
 static void call_handler(candhook_handler *handler, const struct attempt *attempt, const struct conf *conf,
-                         struct http **http, int fd)
+                         struct http **http)
 {
     const struct store_delivery *delivery = attempt->delivery;
-    struct call_state *state = calloc(1, sizeof *state);
+    struct call_state *state = memory_new(1, sizeof *state);
     int result;
 
-    if (state == NULL)
-        abort();
     state->conf = conf;
     state->timeout_ms = attempt->lease->timeout_ms;
     state->http = *http;
@@ -211,135 +189,132 @@ static void call_handler(candhook_handler *handler, const struct attempt *attemp
         .bot_token = delivery->bot_token,
     };
     result = (int)handler(&state->call);
-    send_answer(fd, result, state->token_refused, state->detail);
-    *http = state->http; /* its connection serves the next delivery, too */
+    write_answer(result, state->token_refused, state->detail);
+    *http = state->http; /* the next call uses its connection again */
     for (size_t i = 0; i < state->given_count; i++)
         free(state->given[i]);
     free(state->given);
     free(state);
 }
 
-/* The host's life: nothing of ours but the pipe, as descriptor 3; what the handler prints goes to our stderr. */
-static void run_host(const struct attempt *attempts, size_t count, const struct conf *conf, int pipe)
+/* What the child does. It has no descriptor of ours but the pipe; what the handler prints goes to our stderr. */
+static void run_handlers(const struct attempt *attempts, size_t count, const struct conf *conf, int pipe)
 {
     candhook_handler *handler;
     struct http *http = NULL;
     struct err err;
 
     dup2(2, 1);
-    if (pipe != 3)
-        dup2(pipe, 3);
-    close_range(4, ~0U, 0);
-    fcntl(3, F_SETFD, FD_CLOEXEC);
-    handler = load(conf->handler_dir, attempts[0].lease->target, &err);
+    if (pipe != PIPE_FD)
+        dup2(pipe, PIPE_FD);
+    close_range(PIPE_FD + 1, ~0U, 0);
+    fcntl(PIPE_FD, F_SETFD, FD_CLOEXEC);
+    handler = load_handler(conf->handler_dir, attempts[0].lease->target, &err);
     for (size_t i = 0; i < count; i++) {
         if (handler != NULL)
-            call_handler(handler, &attempts[i], conf, &http, 3);
+            call_handler(handler, &attempts[i], conf, &http);
         else
-            send_answer(3, CANDHOOK_RETRY, 0, err.text);
+            write_answer(CANDHOOK_RETRY, false, err.text);
     }
     _exit(0);
 }
 
 /* ---- in the parent ---- */
 
-struct host {
+struct c_process {
     struct child child;
-    struct attempt *attempts; /* those that it runs */
+    struct attempt *attempts;
     size_t count, current;
-    size_t length; /* of what has come of the current one's answer */
-    char text[sizeof(struct answer) + DETAIL_BYTES];
+    size_t length; /* of what was read of the current attempt's answer */
+    char text[sizeof(struct c_answer) + ATTEMPT_DETAIL_BYTES];
 };
 
-struct host *kind_c_start(struct attempt *attempts, size_t count, const struct conf *conf)
+enum answer_state {
+    ANSWER_WHOLE,
+    ANSWER_PARTIAL, /* the rest may come */
+    ANSWER_LOST     /* the process has closed its pipe or written nonsense */
+};
+
+struct c_process *kind_c_start(struct attempt *attempts, size_t count, const struct conf *conf)
 {
-    struct host *host = calloc(1, sizeof *host);
+    struct c_process *process = memory_new(1, sizeof *process);
     int pipe;
 
-    if (host == NULL)
-        abort();
-    host->attempts = attempts;
-    host->count = count;
+    process->attempts = attempts;
+    process->count = count;
     attempt_begin(&attempts[0]);
-    if (child_fork(&host->child, &pipe) == 0)
-        run_host(attempts, count, conf, pipe);
-    if (host->child.pid > 0)
-        return host;
+    if (child_fork(&process->child, &pipe) == 0)
+        run_handlers(attempts, count, conf, pipe);
+    if (process->child.pid > 0)
+        return process;
     attempt_end_with(&attempts[0], "retry", "cannot start a process: %s", strerror(errno));
-    free(host);
+    free(process);
     return NULL;
 }
 
-int kind_c_descriptor(const struct host *host)
+int kind_c_descriptor(const struct c_process *process)
 {
-    return host->child.output;
+    return process->child.output;
 }
 
-int64_t kind_c_deadline(const struct host *host)
+void kind_c_finish(struct c_process *process)
 {
-    return host->attempts[host->current].deadline;
+    process->count = process->current + 1;
 }
 
-void kind_c_wind_up(struct host *host)
+/* Kills the process, frees it, and returns the status of waitpid. */
+static int end_process(struct c_process *process)
 {
-    host->count = host->current + 1;
-}
+    int status = child_kill(&process->child);
 
-/* Kills and frees the host. Returns how its process ended. */
-static int end_host(struct host *host)
-{
-    int status = child_kill(&host->child);
-
-    child_close(&host->child);
-    free(host);
+    child_close(&process->child);
+    free(process);
     return status;
 }
 
-static struct answer answer_of(const struct host *host)
+static struct c_answer get_answer(const struct c_process *process)
 {
-    struct answer answer;
+    struct c_answer answer;
 
-    memcpy(&answer, host->text, sizeof answer);
+    memcpy(&answer, process->text, sizeof answer);
     return answer;
 }
 
-/* Reads what is there of one answer. 1 when it is whole, 0 when not yet, -1 when the host is gone or talks nonsense. */
-static int read_answer(struct host *host)
+/* Reads what has come of the current attempt's answer. */
+static enum answer_state read_answer(struct c_process *process)
 {
     for (;;) {
-        size_t wanted = sizeof(struct answer);
+        size_t wanted = sizeof(struct c_answer);
         ssize_t got;
 
-        if (host->length >= wanted)
-            wanted += answer_of(host).detail_length;
-        if (wanted > sizeof host->text)
-            return -1;
-        if (host->length == wanted)
-            return 1;
-        got = read(host->child.output, host->text + host->length, wanted - host->length);
+        if (process->length >= wanted)
+            wanted += get_answer(process).detail_length;
+        if (wanted > sizeof process->text)
+            return ANSWER_LOST;
+        if (process->length == wanted)
+            return ANSWER_WHOLE;
+        got = read(process->child.output, process->text + process->length, wanted - process->length);
         if (got <= 0)
-            return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-        host->length += (size_t)got;
+            return got < 0 && (errno == EAGAIN || errno == EINTR) ? ANSWER_PARTIAL : ANSWER_LOST;
+        process->length += (size_t)got;
     }
 }
 
 /* Ends the current attempt by its answer. */
-static void take_answer(struct host *host)
+static void end_by_answer(struct c_process *process)
 {
-    struct attempt *attempt = &host->attempts[host->current];
-    struct answer answer = answer_of(host);
+    struct attempt *attempt = &process->attempts[process->current];
+    struct c_answer answer = get_answer(process);
     const char *result = answer.result == CANDHOOK_OK ? "ok" : answer.result == CANDHOOK_RETRY ? "retry" : "failed";
-    char *detail = strndup(host->text + sizeof answer, answer.detail_length);
+    char *detail = memory_copy_bytes(process->text + sizeof answer, answer.detail_length);
 
-    if (detail == NULL)
-        abort();
-    host->length = 0;
+    process->length = 0;
     attempt->token_refused = answer.token_refused;
     attempt_end(attempt, result, detail);
 }
 
-/* Ends the current attempt by the host's end. */
-static void take_end(struct attempt *attempt, int status)
+/* Ends the current attempt by the way in which its process ended. */
+static void end_by_status(struct attempt *attempt, int status)
 {
     if (WIFSIGNALED(status))
         attempt_end_with(attempt, "retry", "the handler crashed: signal %d (%s)", WTERMSIG(status),
@@ -348,33 +323,32 @@ static void take_end(struct attempt *attempt, int status)
         attempt_end_with(attempt, "retry", "the handler ended its process with exit status %d", WEXITSTATUS(status));
 }
 
-int kind_c_go_on(struct host *host)
+bool kind_c_step(struct c_process *process)
 {
-    struct attempt *attempt = &host->attempts[host->current];
-    int got;
+    struct attempt *attempt = &process->attempts[process->current];
+    enum answer_state state;
 
-    while ((got = read_answer(host)) == 1) {
-        take_answer(host);
-        if (++host->current == host->count) {
-            end_host(host);
-            return 0;
+    while ((state = read_answer(process)) == ANSWER_WHOLE) {
+        end_by_answer(process);
+        if (++process->current == process->count) {
+            end_process(process);
+            return false;
         }
-        attempt = &host->attempts[host->current];
+        attempt = &process->attempts[process->current];
         attempt_begin(attempt);
     }
-    if (got == 0 && clock_monotonic_ms() < attempt->deadline)
-        return 1;
-    if (got == 0) {
+    if (state == ANSWER_PARTIAL && clock_monotonic_ms() < attempt->deadline)
+        return true;
+    if (state == ANSWER_PARTIAL) {
         attempt_end_with(attempt, "retry", "the handler ran past its timeout of %d ms", attempt->lease->timeout_ms);
-        end_host(host);
+        end_process(process);
     } else {
-        take_end(attempt, end_host(host));
+        end_by_status(attempt, end_process(process));
     }
-    return 0;
+    return false;
 }
 
-void kind_c_break_off(struct host *host)
+void kind_c_kill(struct c_process *process)
 {
-    attempt_end_with(&host->attempts[host->current], "retry", "broken off: the worker was told to end");
-    end_host(host);
+    end_process(process);
 }

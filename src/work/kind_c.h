@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Handlers of kind `c`: functions of shared objects, against include/candhook/handler.h. A child process, the host,
- * runs a lease's attempts one after the other.
+ * Handlers of kind `c`: functions of shared objects, against include/candhook/handler.h. One child process runs a
+ * lease's attempts one after the other.
  */
 #ifndef CANDHOOK_KIND_C_H
 #define CANDHOOK_KIND_C_H
@@ -10,30 +10,30 @@
 #include "conf/conf.h"
 #include "work/attempt.h"
 
-struct host;
+#include <stdbool.h>
+
+struct c_process;
 
 /*
- * Starts a host for ATTEMPTS[0..COUNT), which all wait, and begins the first. NULL when no process can be had: then the
- * first has ended.
+ * Starts a process for ATTEMPTS[0..COUNT), which all wait, and begins the first. Returns NULL when no process can be
+ * started: then the first attempt has ended.
  */
-struct host *kind_c_start(struct attempt *attempts, size_t count, const struct conf *conf);
+struct c_process *kind_c_start(struct attempt *attempts, size_t count, const struct conf *conf);
 
-/* The descriptor that can be read when kind_c_go_on has something to do. */
-int kind_c_descriptor(const struct host *host);
-
-/* When kind_c_go_on is to be called at the latest; monotonic ms. */
-int64_t kind_c_deadline(const struct host *host);
+/* Returns the descriptor that is readable when kind_c_step has something to do. The attempt's deadline is the other
+ * reason. */
+int kind_c_descriptor(const struct c_process *process);
 
 /*
- * Takes answers, minds the deadline; ends attempts and begins those after them. Returns 0 when the host has ended: with
- * all attempts, or with the one that it crashed or hung in; then it is freed.
+ * Reads answers and checks the deadline: ends attempts and begins the next ones. Returns whether the process still
+ * runs. It is freed when not: all attempts have ended, or it crashed or timed out in the last one that began.
  */
-int kind_c_go_on(struct host *host);
+bool kind_c_step(struct c_process *process);
 
-/* No attempt after the current one is to be begun: the host ends with it. */
-void kind_c_wind_up(struct host *host);
+/* Lets the process end after the attempt that runs. */
+void kind_c_finish(struct c_process *process);
 
-/* Breaks off the attempt that runs, and frees the host. */
-void kind_c_break_off(struct host *host);
+/* Kills the process and frees it. The caller ends the attempt that ran. */
+void kind_c_kill(struct c_process *process);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Programs as handlers. The event lies in an unlinked file in memory that is the program's stdin, so nothing has to be
- * fed; stdout and stderr are one pipe. At its deadline the program's whole process group gets TERM, and KILL a little
- * later; what the program leaves running behind it is killed, too.
+ * Programs as handlers. The program's stdin is an unlinked file in memory that holds the whole event, so nothing has to
+ * be written while it runs; stdout and stderr are one pipe. At the deadline the program's process group gets TERM, and
+ * KILL two seconds later. When the program ends, the rest of its group is killed.
  */
 #include <config.h>
 
@@ -11,6 +11,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
+#include "base/memory.h"
 #include "work/child.h"
 
 #include <errno.h>
@@ -24,15 +26,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define LAST_WORDS_MS 2000                         /* from TERM to KILL */
-#define OUTPUT_BYTES (ATTEMPT_DETAIL_BYTES + 1000) /* a token may shrink to [token] */
+#define KILL_MS 2000                               /* from TERM to KILL */
+#define OUTPUT_BYTES (ATTEMPT_DETAIL_BYTES + 1000) /* masking a token may shorten it */
 #define PATH_VALUE BINDIR ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define VARIABLES 16
-#define READS 16 /* of output at a time: a chatty program must not hold up the others */
+#define READS 16 /* of output in one step, so that one program cannot delay the others */
 
-struct exec {
+struct exec_process {
     struct child child;
-    int terminated; /* TERM was sent: the deadline is KILL's now */
+    bool terminated; /* TERM was sent, and the deadline is that of KILL */
     size_t length;
     char output[OUTPUT_BYTES + 1];
 };
@@ -43,8 +45,9 @@ static void set_variable(char **variables, size_t *count, const char *name, cons
 {
     if (value == NULL)
         return;
-    if (*count >= VARIABLES - 1 || asprintf(&variables[(*count)++], "%s=%s", name, value) < 0)
+    if (*count >= VARIABLES - 1)
         abort();
+    variables[(*count)++] = memory_format("%s=%s", name, value);
 }
 
 static void set_variables(char **variables, const struct attempt *attempt, const struct conf *conf)
@@ -70,15 +73,12 @@ static void set_variables(char **variables, const struct attempt *attempt, const
     variables[count] = NULL;
 }
 
-/* The child's life until it is the program. What goes wrong is told as the program's own words. */
+/* What the child does until it is the program. An error is written to its stderr, like output of the program. */
 static void run_program(const struct attempt *attempt, const struct conf *conf, const char *path, int input, int pipe)
 {
     char *variables[VARIABLES];
-    char *name = strdup(attempt->lease->target);
-    char *const arguments[] = {name, NULL};
+    char *const arguments[] = {memory_copy_text(attempt->lease->target), NULL};
 
-    if (name == NULL)
-        abort();
     if (dup2(input, 0) < 0 || dup2(pipe, 1) < 0 || dup2(pipe, 2) < 0)
         _exit(EX_OSERR);
     close_range(3, ~0U, 0);
@@ -92,20 +92,14 @@ static void run_program(const struct attempt *attempt, const struct conf *conf, 
 
 /* ---- in the parent ---- */
 
-/* A file in memory that holds the event, to be read from its beginning; -1 with errno. */
-static int make_input(const char *body)
+/* Returns a descriptor of a file in memory that holds BODY, at offset 0; -1 with errno. */
+static int open_input(const char *body)
 {
-    size_t length = strlen(body), done = 0;
     int fd = memfd_create("event", MFD_CLOEXEC);
-    ssize_t put = 1;
 
     if (fd < 0)
         return -1;
-    while (done < length && put > 0) {
-        put = write(fd, body + done, length - done);
-        done += put > 0 ? (size_t)put : 0;
-    }
-    if (done == length && lseek(fd, 0, SEEK_SET) == 0)
+    if (io_write_all(fd, body, strlen(body)) && lseek(fd, 0, SEEK_SET) == 0)
         return fd;
     close(fd);
     return -1;
@@ -113,27 +107,25 @@ static int make_input(const char *body)
 
 void kind_exec_begin(struct attempt *attempt, const struct conf *conf)
 {
-    struct exec *exec = calloc(1, sizeof *exec);
+    struct exec_process *process = memory_new(1, sizeof *process);
     struct err err;
     char *path;
     int input, pipe;
 
-    if (exec == NULL)
-        abort();
     attempt_begin(attempt);
-    if (child_find(conf->handler_dir, attempt->lease->target, &path, &err) != 0) {
+    if (child_find(conf->handler_dir, attempt->lease->target, &path, &err) != RESULT_OK) {
         attempt_end_with(attempt, "retry", "%s", err.text);
-        free(exec);
+        free(process);
         return;
     }
-    input = make_input(attempt->delivery->body);
-    if (input >= 0 && child_fork(&exec->child, &pipe) == 0)
+    input = open_input(attempt->delivery->body);
+    if (input >= 0 && child_fork(&process->child, &pipe) == 0)
         run_program(attempt, conf, path, input, pipe);
-    if (exec->child.pid > 0) {
-        attempt->doing = exec;
+    if (process->child.pid > 0) {
+        attempt->kind_data = process;
     } else {
         attempt_end_with(attempt, "retry", "cannot start a process: %s", strerror(errno));
-        free(exec);
+        free(process);
     }
     if (input >= 0)
         close(input);
@@ -142,53 +134,61 @@ void kind_exec_begin(struct attempt *attempt, const struct conf *conf)
 
 int kind_exec_descriptor(const struct attempt *attempt)
 {
-    return ((const struct exec *)attempt->doing)->child.output;
+    return ((const struct exec_process *)attempt->kind_data)->child.output;
 }
 
-/* Reads what there is; beyond what is kept it is forgotten. */
-static void read_output(struct exec *exec)
+/* Reads what has come. What exceeds the room is dropped. */
+static void read_output(struct exec_process *process)
 {
-    char beyond[4096];
+    char dropped[4096];
     ssize_t got = 1;
 
-    if (exec->child.output < 0)
+    if (process->child.output < 0)
         return;
     for (int reads = 0; reads < READS && got > 0; reads++) {
-        size_t room = OUTPUT_BYTES - exec->length;
+        size_t room = OUTPUT_BYTES - process->length;
 
-        got = room > 0 ? read(exec->child.output, exec->output + exec->length, room)
-                       : read(exec->child.output, beyond, sizeof beyond);
+        got = room > 0 ? read(process->child.output, process->output + process->length, room)
+                       : read(process->child.output, dropped, sizeof dropped);
         if (got > 0 && room > 0)
-            exec->length += (size_t)got;
+            process->length += (size_t)got;
     }
     if (got == 0)
-        child_close(&exec->child); /* it closed its output and may go on all the same: its end is what counts */
+        child_close(&process->child); /* it may still run: the attempt ends when the program does */
 }
 
-/* The output as text: NUL bytes would hide what follows, white space at the end says nothing. */
-static char *take_output(struct exec *exec)
+/* Returns the output as a text: NUL bytes become `?`, white space at the end is removed. */
+static const char *trim_output(struct exec_process *process)
 {
-    for (size_t i = 0; i < exec->length; i++)
-        if (exec->output[i] == '\0')
-            exec->output[i] = '?';
-    while (exec->length > 0 && strchr(" \t\r\n", exec->output[exec->length - 1]) != NULL)
-        exec->length--;
-    exec->output[exec->length] = '\0';
-    return exec->length > 0 ? strdup(exec->output) : NULL;
+    for (size_t i = 0; i < process->length; i++)
+        if (process->output[i] == '\0')
+            process->output[i] = '?';
+    while (process->length > 0 && strchr(" \t\r\n", process->output[process->length - 1]) != NULL)
+        process->length--;
+    process->output[process->length] = '\0';
+    return process->output;
 }
 
-/* Ends the attempt by how the program ended. */
-static void end(struct attempt *attempt, int status)
+static void free_exec_process(struct attempt *attempt)
 {
-    struct exec *exec = attempt->doing;
+    struct exec_process *process = attempt->kind_data;
+
+    if (process->child.output >= 0)
+        child_close(&process->child);
+    free(process);
+    attempt->kind_data = NULL;
+}
+
+/* Ends the attempt by the way in which the program ended. */
+static void end_by_exit(struct attempt *attempt, int status)
+{
+    struct exec_process *process = attempt->kind_data;
     const char *output, *separator;
-    char *taken;
 
-    read_output(exec);
-    taken = take_output(exec);
-    output = taken != NULL ? taken : "";
-    separator = taken != NULL ? ": " : "";
-    if (exec->terminated)
+    read_output(process);
+    output = trim_output(process);
+    separator = *output != '\0' ? ": " : "";
+    if (process->terminated)
         attempt_end_with(attempt, "retry", "the program ran past its timeout of %d ms%s%s", attempt->lease->timeout_ms,
                          separator, output);
     else if (WIFSIGNALED(status))
@@ -200,38 +200,30 @@ static void end(struct attempt *attempt, int status)
         attempt_end_with(attempt, "retry", "exit status %d%s%s", WEXITSTATUS(status), separator, output);
     else
         attempt_end_with(attempt, "ok", "%s", output);
-    free(taken);
-    if (exec->child.output >= 0)
-        child_close(&exec->child);
-    free(exec);
-    attempt->doing = NULL;
+    free_exec_process(attempt);
 }
 
-void kind_exec_go_on(struct attempt *attempt)
+void kind_exec_step(struct attempt *attempt)
 {
-    struct exec *exec = attempt->doing;
+    struct exec_process *process = attempt->kind_data;
     int status;
 
-    read_output(exec);
-    if (child_ended(&exec->child, &status)) {
-        end(attempt, status);
-    } else if (clock_monotonic_ms() >= attempt->deadline && !exec->terminated) {
-        child_signal(&exec->child, SIGTERM);
-        exec->terminated = 1;
-        attempt->deadline = clock_monotonic_ms() + LAST_WORDS_MS;
+    read_output(process);
+    if (child_ended(&process->child, &status)) {
+        end_by_exit(attempt, status);
+    } else if (clock_monotonic_ms() >= attempt->deadline && !process->terminated) {
+        child_signal(&process->child, SIGTERM);
+        process->terminated = true;
+        attempt->deadline = clock_monotonic_ms() + KILL_MS;
     } else if (clock_monotonic_ms() >= attempt->deadline) {
-        end(attempt, child_kill(&exec->child));
+        end_by_exit(attempt, child_kill(&process->child));
     }
 }
 
-void kind_exec_break_off(struct attempt *attempt)
+void kind_exec_kill(struct attempt *attempt)
 {
-    struct exec *exec = attempt->doing;
+    struct exec_process *process = attempt->kind_data;
 
-    child_kill(&exec->child);
-    if (exec->child.output >= 0)
-        child_close(&exec->child);
-    free(exec);
-    attempt->doing = NULL;
-    attempt_end_with(attempt, "retry", "broken off: the worker was told to end");
+    child_kill(&process->child);
+    free_exec_process(attempt);
 }

@@ -10,18 +10,19 @@
 #include "work/attempt.h"
 
 /*
- * Begins an attempt: starts the program without a shell, with an environment made from nothing, the event's JSON on
- * stdin. What cannot be started has ended when this returns.
+ * Begins an attempt: starts the program, without a shell, with an environment of its own and the event's JSON on stdin.
+ * When it cannot be started, the attempt has ended when this returns.
  */
 void kind_exec_begin(struct attempt *attempt, const struct conf *conf);
 
-/* The descriptor of an attempt that runs: it can be read when kind_exec_go_on has something to do. */
+/* Returns the descriptor that is readable when kind_exec_step has something to do; -1 once the program closed its
+ * output. */
 int kind_exec_descriptor(const struct attempt *attempt);
 
-/* Goes on: reads output, minds the deadline, and ends the attempt when the program has ended. */
-void kind_exec_go_on(struct attempt *attempt);
+/* Reads output and checks the deadline. Ends the attempt when the program has ended. */
+void kind_exec_step(struct attempt *attempt);
 
-/* Breaks off an attempt that runs: the program is killed. */
-void kind_exec_break_off(struct attempt *attempt);
+/* Kills the program of an attempt that runs. The caller ends the attempt. */
+void kind_exec_kill(struct attempt *attempt);
 
 #endif

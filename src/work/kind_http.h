@@ -9,13 +9,13 @@
 #include "http/http.h"
 #include "work/attempt.h"
 
-/* Begins an attempt; the pool gives it back as context. What cannot be sent has ended when this returns. */
+/* Begins an attempt; it is the request's context in POOL. When it cannot be sent, it has ended when this returns. */
 void kind_http_begin(struct attempt *attempt, struct http *pool);
 
-/* Ends the attempts whose answers are here. Returns how many. */
-size_t kind_http_collect(struct http *pool);
+/* Ends the attempts whose requests are done. */
+void kind_http_collect(struct http *pool);
 
-/* Breaks off an attempt that runs. */
-void kind_http_break_off(struct attempt *attempt, struct http *pool);
+/* Cancels the request of an attempt that runs. The caller ends the attempt. */
+void kind_http_cancel(struct attempt *attempt, struct http *pool);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Handlers of kind `sql`: functions in the database, run by candhook.run_sql in the transaction that records their
+ * Handlers of kind `sql`: functions in the database, which candhook.run_sql calls in the transaction that records their
  * outcomes.
  */
 #ifndef CANDHOOK_KIND_SQL_H
@@ -10,29 +10,29 @@
 #include "base/err.h"
 #include "store/store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Who runs them. The caller sets the first two, and the rest is 0 at first. */
+/* The state between two batches. The caller sets the first two members; the others start as 0. */
 struct kind_sql {
     struct store *store;
-    const char *worker; /* the name under which is claimed */
-    int batch;          /* how many to claim next; 0 before the first */
-    int quick;          /* the last batch was run at such a pace that the largest would not last long */
-    int alone;          /* the last batch failed as a whole: the next is run one by one */
-    int64_t
-        wary_until; /* monotonic ms: until then every batch is leased, which counts its attempts before they begin */
+    const char *worker;  /* the name under which deliveries are claimed */
+    int batch;           /* how many to claim next; 0 before the first batch */
+    bool fast;           /* at the pace of the last batch, one of the largest size takes no longer than it should */
+    bool one_by_one;     /* the last batch failed as a whole: the next one runs each event in its own transaction */
+    int64_t lease_until; /* monotonic ms: until then every batch is leased, which counts attempts before they start */
 };
 
 /*
- * Claims and runs one batch, of none of the handlers in BUSY. *RAN is how many deliveries it held, 0 when nothing is
- * due; HANDLER (to be freed; NULL then) is whose they were. On an error what was claimed comes back by itself when the
- * lease runs out.
+ * Claims and runs one batch of a handler that is not in BUSY. *RAN is its number of deliveries, 0 when nothing is due;
+ * *HANDLER (freed by the caller; NULL when nothing is due) is its handler. After an error, the deliveries become due
+ * again when their lease runs out.
  */
 MUST_CHECK enum result kind_sql_step(struct kind_sql *sql, const char *const *busy, size_t busy_count, size_t *ran,
                                      char **handler, struct err *err);
 
-/* Milliseconds until something is due of which nobody in BUSY is the handler; -1 when nothing waits. */
+/* Gives the milliseconds until something of a handler that is not in BUSY is due; -1 when nothing waits. */
 MUST_CHECK enum result kind_sql_due_in(struct kind_sql *sql, const char *const *busy, size_t busy_count, int *ms,
                                        struct err *err);
 

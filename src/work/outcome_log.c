@@ -1,8 +1,4 @@
-/*
- * SPDX-License-Identifier: ISC
- *
- * Outcomes in the log: failures as warnings, the rest only for those who debug.
- */
+/* SPDX-License-Identifier: ISC */
 #include <config.h>
 
 #include "work/outcome_log.h"
@@ -11,10 +7,8 @@
 
 #include <string.h>
 
-void outcome_log_attempt(void *context, const char *event_id, const char *result, const char *detail)
+void outcome_log_attempt(const char *handler, const char *event_id, const char *result, const char *detail)
 {
-    const char *handler = context;
-
     if (strcmp(result, "ok") == 0)
         log_debug("event=%s handler=%s outcome=ok detail=%s", event_id, handler, detail);
     else

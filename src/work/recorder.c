@@ -1,10 +1,10 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * From the spool to the database. A batch of the reader is recorded in groups, each in one transaction, the last one
- * together with the batch's positions in the spool; only then does the reader move on and unlink. A crash in between
- * records the batch again, which the rows' keys make a no-op. While the database works on one group, the next is
- * judged.
+ * From the spool to the database. A batch of the reader is recorded in groups, each in one transaction. The last group
+ * also stores the positions behind the batch; only after its commit may the reader move on and unlink segments. A crash
+ * before that commit records the batch again, which the keys of the rows make a no-op. While the database works on one
+ * group, the next one is judged.
  */
 #include <config.h>
 
@@ -23,56 +23,54 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH 4096 /* at most so much is read at once, */
+#define BATCH 4096 /* most records read at a time */
 #define BATCH_BYTES (8 * 1024 * 1024)
-#define GROUP 1024 /* and so much recorded in one transaction */
+#define GROUP 1024 /* most records in one transaction */
 #define GROUP_BYTES (1024 * 1024)
-/* What comes within so long is recorded together: the database's CPU for an event falls 2 to 4 times with it. */
+/* Events that arrive within this window share a transaction, which cuts PostgreSQL's CPU per event by a factor of 2 to
+   4. */
 #define QUIET_LINGER_MS 10
-#define BUSY_LINGER_MS 40 /* when more than FEW come in that time, at the pace of the last batch, */
-#define FEW 2
-#define LARGE 512       /* none when so many were in it */
-#define WARNED_TYPES 64 /* module:type pairs whose warnings are remembered */
-#define WARN_EVERY_SECONDS 60
+#define BUSY_LINGER_MS 40 /* when more than BUSY_EVENTS come in that time, at the pace of the last batch */
+#define BUSY_EVENTS 2
+#define FULL_BATCH 512          /* after a batch this large there is no wait */
+#define LOG_INTERVAL_SECONDS 60 /* how often trouble with the spool is logged */
 
-/* When an unhandled module:type was last warned about, and what was held back since. */
-struct warned {
-    char *name;
-    time_t at;
-    unsigned long held_back;
+/* A record that was judged: an event, or the reason why it is malformed. */
+struct judged {
+    struct event event;
+    char *reason; /* NULL: it is an event */
 };
 
 struct recorder {
     struct store *store;
-    int notify; /* nobody here handles what is recorded: other workers must be told */
+    bool notify; /* this worker has no runners: those of other workers are woken up by a notification */
     struct spool_reader *reader;
-    int inotify; /* -1: none to be had, then recorder_wait only sleeps */
-    struct warned warned[WARNED_TYPES];
-    size_t next_warned;    /* the entry that is overwritten when all are taken */
-    struct judged *judged; /* room for a batch */
-    size_t last_count;     /* of the batch that was read last, */
-    int64_t last_ms;       /* and how long after the one before */
-    int64_t read_ms;       /* when that was (monotonic) */
-    time_t troubled;       /* when trouble with the spool was last said */
+    int inotify;                  /* -1: not available, and recorder_wait only sleeps */
+    struct judged *judged;        /* room for a batch, */
+    struct store_record *records; /* the same as the store wants it */
+    size_t last_count;            /* records in the batch that was read last, */
+    int64_t last_ms;              /* the time between it and the one before, */
+    int64_t read_at;              /* and when it was read (monotonic ms) */
+    int64_t trouble_logged_at;    /* monotonic ms; 0: never */
 };
 
-static enum result find_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
+static enum result get_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
 {
     return store_spool_position(context, segment, position, err);
 }
 
 struct recorder *recorder_new(const struct conf *conf, int folder, struct store *store)
 {
-    struct recorder *recorder = calloc(1, sizeof *recorder);
+    struct recorder *recorder = memory_new(1, sizeof *recorder);
 
-    if (recorder == NULL || (recorder->judged = calloc(BATCH, sizeof *recorder->judged)) == NULL)
-        abort();
+    recorder->judged = memory_new(BATCH, sizeof *recorder->judged);
+    recorder->records = memory_new(BATCH, sizeof *recorder->records);
     recorder->store = store;
     recorder->notify = conf->runners == 0;
-    recorder->reader = spool_reader_new(folder, conf->keep_sealed, find_position, store);
+    recorder->reader = spool_reader_new(folder, conf->keep_sealed, get_position, store);
     recorder->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (recorder->inotify < 0 || inotify_add_watch(recorder->inotify, conf->spool, IN_MODIFY | IN_MOVED_TO) < 0)
-        log_warning("inotify=unavailable reason=%s effect=\"the spool is looked at each second\"", strerror(errno));
+        log_warning("inotify=unavailable reason=%s effect=\"the spool is read once a second\"", strerror(errno));
     return recorder;
 }
 
@@ -83,34 +81,39 @@ void recorder_free(struct recorder *recorder)
     spool_reader_free(recorder->reader);
     if (recorder->inotify >= 0)
         close(recorder->inotify);
-    for (size_t i = 0; i < WARNED_TYPES; i++)
-        free(recorder->warned[i].name);
     free(recorder->judged);
+    free(recorder->records);
     free(recorder);
 }
 
-/* Takes a record apart, or says why it is no event. */
-static void judge(const struct segment_record *record, struct judged *judged)
+/* ---- groups ---- */
+
+/* The part of a batch that one transaction records: COUNT records from FIRST on. */
+struct group {
+    const struct spool_batch *batch;
+    size_t first, count;
+};
+
+static bool is_last_group(const struct group *group)
 {
-    struct err why;
+    return group->first + group->count == group->batch->count;
+}
+
+static void judge_record(const struct segment_record *spooled, struct judged *judged)
+{
+    struct err reason;
 
     *judged = (struct judged){0};
-    if (record->flag == SEGMENT_CUT_OFF)
+    if (spooled->flag == SEGMENT_CUT_OFF)
         judged->reason = memory_copy_text("cut off: the body ended before its announced length");
-    else if (event_read(record->body, record->body_length, &judged->event, &why) != RESULT_OK)
-        judged->reason = memory_copy_text(why.text);
-    else if (record->flag == SEGMENT_NOT_OBJECT)
+    else if (event_read(spooled->body, spooled->body_length, &judged->event, &reason) != RESULT_OK)
+        judged->reason = memory_copy_text(reason.text);
+    else if (spooled->flag == SEGMENT_NOT_OBJECT)
         judged->reason = memory_copy_text("not one whole JSON object");
 }
 
-/* A part of a batch, in records and in bytes, and what its records are. */
-struct group {
-    struct spool_batch batch; /* borrows from the whole one */
-    struct judged *judged;
-};
-
-/* Where the group that begins at FIRST ends. */
-static size_t group_end(const struct spool_batch *batch, size_t first)
+/* Returns the index behind the last record of the group that begins at FIRST. */
+static size_t find_group_end(const struct spool_batch *batch, size_t first)
 {
     size_t end = first, bytes = 0;
 
@@ -119,120 +122,115 @@ static size_t group_end(const struct spool_batch *batch, size_t first)
     return end;
 }
 
-/* The group from FIRST on, judged. The places of the batch are the last one's. */
-static struct group take_group(struct recorder *recorder, const struct spool_batch *batch, size_t first)
+/* Returns the group from FIRST on, judged. */
+static struct group judge_group(struct recorder *recorder, const struct spool_batch *batch, size_t first)
 {
-    size_t end = group_end(batch, first);
-    struct group group = {{.records = batch->records + first, .count = end - first}, recorder->judged + first};
+    size_t end = find_group_end(batch, first);
 
-    if (end == batch->count) {
-        group.batch.positions = batch->positions;
-        group.batch.position_count = batch->position_count;
+    for (size_t i = first; i < end; i++) {
+        struct judged *judged = &recorder->judged[i];
+
+        judge_record(&batch->records[i], judged);
+        recorder->records[i] = (struct store_record){.spooled = &batch->records[i],
+                                                     .event = judged->reason == NULL ? &judged->event : NULL,
+                                                     .reason = judged->reason};
     }
-    for (size_t i = 0; i < group.batch.count; i++)
-        judge(&group.batch.records[i], &group.judged[i]);
-    return group;
+    return (struct group){batch, first, end - first};
 }
 
-static void free_group(const struct group *group)
+static void free_group(struct recorder *recorder, const struct group *group)
 {
-    for (size_t i = 0; i < group->batch.count; i++) {
-        event_free(&group->judged[i].event);
-        free(group->judged[i].reason);
+    for (size_t i = group->first; i < group->first + group->count; i++) {
+        event_free(&recorder->judged[i].event);
+        free(recorder->judged[i].reason);
     }
 }
 
-/* The event of this id is malformed after all. */
-static void refuse(const struct group *group, const struct store_note *note)
+/* Makes the event of this note malformed: the database cannot store it. */
+static void refuse_event(struct recorder *recorder, const struct group *group, const struct store_note *note)
 {
     char id[UUID_TEXT];
 
-    for (size_t i = 0; i < group->batch.count; i++)
-        if (group->judged[i].reason == NULL && strcmp(uuid_text(group->batch.records[i].id, id), note->id) == 0)
-            group->judged[i].reason = memory_copy_text(note->detail);
-}
+    for (size_t i = group->first; i < group->first + group->count; i++) {
+        struct store_record *record = &recorder->records[i];
 
-/* The entry of a module:type; a new one, with `at` 0, when it is not remembered. */
-static struct warned *find_warned(struct recorder *recorder, const char *name)
-{
-    struct warned *entry;
-
-    for (size_t i = 0; i < WARNED_TYPES; i++)
-        if (recorder->warned[i].name != NULL && strcmp(recorder->warned[i].name, name) == 0)
-            return &recorder->warned[i];
-    entry = &recorder->warned[recorder->next_warned++ % WARNED_TYPES];
-    free(entry->name);
-    *entry = (struct warned){.name = memory_copy_text(name)};
-    return entry;
-}
-
-static void warn_unhandled(struct recorder *recorder, const struct store_note *note)
-{
-    struct warned *entry;
-    time_t now = time(NULL);
-    char *name;
-
-    if (asprintf(&name, "%s:%s", note->module, note->type) < 0)
-        abort();
-    entry = find_warned(recorder, name);
-    if (entry->at != 0 && now - entry->at < WARN_EVERY_SECONDS) {
-        entry->held_back += strtoul(note->events, NULL, 10);
-    } else {
-        log_warning("event=%s unhandled=%s events=%s context=%s not_said_since=%lu", note->id, name, note->events,
-                    note->detail, entry->held_back);
-        entry->at = now;
-        entry->held_back = 0;
+        if (record->event == NULL || strcmp(uuid_text(record->spooled->id, id), note->id) != 0)
+            continue;
+        record->event = NULL;
+        record->reason = recorder->judged[i].reason = memory_copy_text(note->detail);
     }
-    free(name);
 }
 
-static void say_notes(struct recorder *recorder, const struct store_note *notes, size_t count)
+/* ---- log ---- */
+
+/* Logs what a group held that somebody should see: each malformed body, and one line for all unhandled events. */
+static void log_notes(const struct store_note *notes, size_t count)
 {
+    const struct store_note *first = NULL;
+    unsigned long events = 0, types = 0;
+
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(notes[i].kind, "unhandled") == 0)
-            warn_unhandled(recorder, &notes[i]);
-        else
+        if (strcmp(notes[i].kind, "unhandled") != 0) {
             log_warning("event=%s malformed=%s", notes[i].id, notes[i].detail);
+            continue;
+        }
+        first = first != NULL ? first : &notes[i];
+        events += strtoul(notes[i].events, NULL, 10);
+        types++;
     }
+    if (first != NULL)
+        log_info("event=%s outcome=unhandled module=%s type=%s context=%s events=%lu types=%lu", first->id,
+                 first->module, first->type, first->detail, events, types);
 }
 
-static void say_damages(const struct spool_batch *batch)
+static void log_damages(const struct spool_batch *batch)
 {
     for (size_t i = 0; i < batch->damage_count; i++) {
         char id[UUID_TEXT];
 
-        log_error(
-            "segment=%s state=damaged offset=%lu length=%lu effect=\"stepped over, a copy is kept in the spool's folder "
-            "damaged\" remedy=\"look at the disk\"",
-            uuid_text(batch->damages[i].segment, id), (unsigned long)batch->damages[i].offset,
-            (unsigned long)batch->damages[i].length);
+        log_error("segment=%s state=damaged offset=%lu length=%lu "
+                  "effect=\"stepped over, a copy is kept in the spool's folder damaged\" remedy=\"look at the disk\"",
+                  uuid_text(batch->damages[i].segment, id), (unsigned long)batch->damages[i].offset,
+                  (unsigned long)batch->damages[i].length);
     }
 }
 
-static void say_trouble(struct recorder *recorder)
+static void log_trouble(struct recorder *recorder)
 {
     const struct err *trouble = recorder_trouble(recorder);
-    time_t now = time(NULL);
+    int64_t now = clock_monotonic_ms();
 
-    if (trouble == NULL || now - recorder->troubled < WARN_EVERY_SECONDS)
+    if (trouble == NULL ||
+        (recorder->trouble_logged_at != 0 && now - recorder->trouble_logged_at < LOG_INTERVAL_SECONDS * 1000))
         return;
-    log_error("spool=trouble reason=%s effect=\"all else is recorded; this is tried again\" remedy=\"look at its owner "
-              "and its mode, and at the disk\"",
+    log_error("spool=trouble reason=%s effect=\"all else is recorded; this is tried again\" "
+              "remedy=\"look at its owner and its mode, and at the disk\"",
               trouble->text);
-    recorder->troubled = now;
+    recorder->trouble_logged_at = now;
 }
 
-static int is_refused(const struct store_note *notes, size_t count)
+/* ---- recording ---- */
+
+static bool is_refused(const struct store_note *notes, size_t count)
 {
     return count > 0 && strcmp(notes[0].kind, "refused") == 0;
 }
 
 static enum result begin_group(struct recorder *recorder, const struct group *group, struct err *err)
 {
-    return store_record_begin(recorder->store, &group->batch, group->judged, recorder->notify, err);
+    const struct spool_batch *batch = group->batch;
+    const struct store_group sent = {
+        .records = recorder->records + group->first,
+        .count = group->count,
+        .positions = batch->positions,
+        .position_count = is_last_group(group) ? batch->position_count : 0,
+        .notify = recorder->notify,
+    };
+
+    return store_record_begin(recorder->store, &sent, err);
 }
 
-/* Waits for a group. What the database cannot store is malformed, and all of the group is recorded a second time. */
+/* Waits for a group. Events that the database cannot store become malformed, and the whole group is sent again. */
 static enum result end_group(struct recorder *recorder, const struct group *group, struct err *err)
 {
     struct store_note *notes;
@@ -241,7 +239,7 @@ static enum result end_group(struct recorder *recorder, const struct group *grou
 
     if (result == RESULT_OK && is_refused(notes, count)) {
         for (size_t i = 0; i < count; i++)
-            refuse(group, &notes[i]);
+            refuse_event(recorder, group, &notes[i]);
         store_free_notes(notes, count);
         result = begin_group(recorder, group, err);
         if (result == RESULT_OK)
@@ -249,42 +247,42 @@ static enum result end_group(struct recorder *recorder, const struct group *grou
     }
     if (result != RESULT_OK)
         return result;
-    if (is_refused(notes, count)) { /* nothing is recorded, so the spool must stay as it is */
+    if (is_refused(notes, count)) { /* nothing is recorded: the spool must stay as it is */
         err_set(err, "the database refuses event %s again: %s", notes[0].id, notes[0].detail);
         result = RESULT_FAIL;
     } else {
-        say_notes(recorder, notes, count);
+        log_notes(notes, count);
     }
     store_free_notes(notes, count);
     return result;
 }
 
-/* Records a batch, which may be one of places only. */
+/* Records a batch, which may hold positions only. */
 static enum result record_groups(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
 {
-    struct group group = take_group(recorder, batch, 0);
+    struct group group = judge_group(recorder, batch, 0);
     enum result result;
-    size_t end = 0;
+    bool last;
 
     do {
         struct group next = {0};
 
-        end += group.batch.count;
+        last = is_last_group(&group);
         result = begin_group(recorder, &group, err);
         if (result == RESULT_OK) {
-            if (end < batch->count)
-                next = take_group(recorder, batch, end);
+            if (!last)
+                next = judge_group(recorder, batch, group.first + group.count);
             result = end_group(recorder, &group, err);
         }
-        free_group(&group);
+        free_group(recorder, &group);
         group = next;
-    } while (result == RESULT_OK && end < batch->count);
-    free_group(&group); /* judged in vain */
+    } while (result == RESULT_OK && !last);
+    free_group(recorder, &group); /* after a failure: the next one, judged already */
     return result;
 }
 
 /* Records a batch and lets the reader move on. */
-static enum result record(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
+static enum result record_batch(struct recorder *recorder, const struct spool_batch *batch, struct err *err)
 {
     size_t forget_count;
     const uint8_t(*forget)[UUID_BYTES];
@@ -296,13 +294,13 @@ static enum result record(struct recorder *recorder, const struct spool_batch *b
     return store_forget(recorder->store, forget, forget_count, err);
 }
 
-static void keep_pace(struct recorder *recorder, size_t count)
+static void note_pace(struct recorder *recorder, size_t count)
 {
     int64_t now = clock_monotonic_ms();
 
     recorder->last_count = count;
-    recorder->last_ms = now - recorder->read_ms;
-    recorder->read_ms = now;
+    recorder->last_ms = now - recorder->read_at;
+    recorder->read_at = now;
 }
 
 enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err)
@@ -313,13 +311,13 @@ enum result recorder_step(struct recorder *recorder, size_t *recorded, struct er
     *recorded = 0;
     if (result != RESULT_OK)
         return result;
-    say_damages(batch);
+    log_damages(batch);
     *recorded = batch->count;
     if (batch->count > 0)
-        keep_pace(recorder, batch->count);
+        note_pace(recorder, batch->count);
     if (batch->count > 0 || batch->position_count > 0)
-        result = record(recorder, batch, err);
-    say_trouble(recorder);
+        result = record_batch(recorder, batch, err);
+    log_trouble(recorder);
     return result;
 }
 
@@ -328,26 +326,26 @@ const struct err *recorder_trouble(const struct recorder *recorder)
     return spool_reader_trouble(recorder->reader);
 }
 
-int recorder_has_more(struct recorder *recorder)
+bool recorder_has_more(struct recorder *recorder)
 {
     const struct spool_batch *batch;
     struct err err;
 
     if (spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, &err) != RESULT_OK)
-        return 0;
-    say_damages(batch); /* which are told once; the batch itself comes again */
+        return false;
+    log_damages(batch); /* the reader gives them once, and the batch again */
     return batch->count > 0;
 }
 
-/* How long to let more come before it is recorded. */
+/* Returns how long to wait for more events before the next batch is read. */
 static int linger_ms(const struct recorder *recorder)
 {
-    int64_t since = clock_monotonic_ms() - recorder->read_ms;
-    int64_t ms = since > recorder->last_ms ? since : recorder->last_ms; /* a pause ends the pace */
+    int64_t since = clock_monotonic_ms() - recorder->read_at;
+    int64_t ms = since > recorder->last_ms ? since : recorder->last_ms; /* a pause counts, too */
 
-    if (recorder->last_count >= LARGE)
+    if (recorder->last_count >= FULL_BATCH)
         return 0;
-    return (int64_t)recorder->last_count * BUSY_LINGER_MS > FEW * ms ? BUSY_LINGER_MS : QUIET_LINGER_MS;
+    return (int64_t)recorder->last_count * BUSY_LINGER_MS > BUSY_EVENTS * ms ? BUSY_LINGER_MS : QUIET_LINGER_MS;
 }
 
 void recorder_wait(struct recorder *recorder, int timeout_ms)

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The worker. Its main process holds the spool's worker lock and is the recorder; the runners are forked before it
- * connects, and end with it (PDEATHSIG). What must stay true: whoever appends to the spool and then sees the lock taken
- * may rely on it that the holder looks at the spool again. So `--once` looks again after it let go of the lock.
+ * The worker. Its main process holds the spool's worker lock and is the recorder. The runners are forked before it
+ * connects, and die with it (PDEATHSIG). What must stay true: a process that appends to the spool and then finds the
+ * lock taken may rely on its holder to read the spool again. So `--once` reads it again after releasing the lock.
  */
 #include <config.h>
 
@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/signals.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -35,19 +36,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TICK_MS 1000          /* how often an idle worker looks around */
-#define MAINTAIN_SECONDS 3600 /* how often the schema keeps house */
-#define VERSION_SECONDS 5     /* how often the schema's version is asked for */
-#define STUCK_MS 500          /* a runner that does not take a word for so long is at something that lasts */
-#define RUNNER_REST_SECONDS 1 /* at least so long between two starts of one runner */
-#define ONCE_SECONDS 900      /* after so long `--once` leaves the rest to the next one */
+#define TICK_MS 1000             /* longest wait of an idle worker */
+#define MAINTAIN_SECONDS 3600    /* how often candhook.maintain is called */
+#define VERSION_SECONDS 5        /* how often the schema's version is checked */
+#define UNREAD_MS 500            /* a runner that leaves its wake-up unread for this long is busy with a long batch */
+#define RUNNER_RESTART_SECONDS 1 /* at least this long between two starts of one runner */
+#define ONCE_SECONDS 900         /* after this long `--once` leaves the rest to the next worker */
 
-struct runner {
-    pid_t pid; /* 0: not running */
-    int64_t started;
-    int64_t told; /* monotonic ms, when it was given the word that it has not taken yet */
+struct runner_process {
+    pid_t pid;          /* 0: not running */
+    int64_t started_at; /* monotonic seconds */
+    int64_t woken_at;   /* monotonic ms: when it got the wake-up that is unread */
     char name[128];
-    struct runner_post post;
+    struct runner_options options;
 };
 
 struct worker {
@@ -55,20 +56,27 @@ struct worker {
     int folder, lock_file;
     struct store *store;
     struct recorder *recorder;
-    struct runner *runners;
-    unsigned runner_count;     /* those of sql, and one for all that runs outside the database */
-    _Atomic int64_t *recorded; /* when something was recorded last: shared with the runners */
-    struct stat executable;    /* as it was when we started */
+    struct runner_process *runners;
+    unsigned runner_count;        /* those of kind sql, and one with the dispatcher; 0: none */
+    _Atomic int64_t *recorded_at; /* monotonic ms of the last recording: shared with the runners */
+    struct stat executable;       /* when the worker started */
     char executable_path[PATH_MAX];
-    int64_t maintained, version_checked, looked; /* seconds */
-    int schema_changed, released;
+    int64_t maintained_at, version_checked_at, processes_checked_at; /* monotonic seconds; 0: never */
+    bool schema_changed;
+    bool released; /* leases of earlier workers */
     struct backoff backoff;
 };
 
 /* ---- runners ---- */
 
-/* HOST/SPOOL/: whose leases begin so, is or was a worker of this spool, of which there is one at a time. */
-static void name_workers(const struct worker *worker, char *name, size_t size)
+static int64_t monotonic_seconds(void)
+{
+    return clock_monotonic_ms() / 1000;
+}
+
+/* Lease names begin with HOST/INODE/. One worker runs per spool, so at start every lease with our prefix belongs to a
+ * dead one. */
+static void make_name_prefix(const struct worker *worker, char *name, size_t size)
 {
     char host[64] = "";
     struct stat folder = {.st_ino = 0};
@@ -78,32 +86,32 @@ static void name_workers(const struct worker *worker, char *name, size_t size)
     snprintf(name, size, "%s/%jx/", host, (uintmax_t)folder.st_ino);
 }
 
-static void name_worker(const struct worker *worker, char *name, size_t size, unsigned index)
+static void make_name(const struct worker *worker, char *name, size_t size, unsigned index)
 {
     char prefix[100];
 
-    name_workers(worker, prefix, sizeof prefix);
+    make_name_prefix(worker, prefix, sizeof prefix);
     snprintf(name, size, "%s%d/%u", prefix, (int)getpid(), index);
 }
 
-/* Gives back what earlier workers of this spool had leased when they ended without a word. */
-static enum result release_former(struct worker *worker, struct err *err)
+/* Ends the leases of earlier workers of this spool, which were killed. */
+static enum result release_dead_leases(struct worker *worker, struct err *err)
 {
     char prefix[100];
 
-    name_workers(worker, prefix, sizeof prefix);
+    make_name_prefix(worker, prefix, sizeof prefix);
     return store_release(worker->store, prefix, err);
 }
 
-static void start_runner(struct worker *worker, struct runner *runner)
+static void start_runner(struct worker *worker, struct runner_process *runner)
 {
     pid_t parent = getpid();
 
-    runner->started = clock_monotonic_ms() / 1000;
+    runner->started_at = monotonic_seconds();
     runner->pid = fork();
     if (runner->pid != 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next worker gives back its leases at once: they must be nobody's */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* the next worker ends its leases at once */
     prctl(PR_SET_NAME, "candhook-runner");
     if (getppid() != parent)
         _exit(0);
@@ -113,30 +121,35 @@ static void start_runner(struct worker *worker, struct runner *runner)
     close(worker->folder);
     for (unsigned i = 0; i < worker->runner_count; i++)
         if (&worker->runners[i] != runner)
-            close(worker->runners[i].post.wake);
-    runner_main(worker->conf, &runner->post);
+            close(worker->runners[i].options.wake_fd);
+    runner_main(worker->conf, &runner->options);
     _exit(0);
 }
 
-/* Reaps runners that ended, gives back what they had leased, and starts them again. */
-static void mind_runners(struct worker *worker)
+/* Notes that a runner has ended, and ends its leases. */
+static void note_runner_end(struct worker *worker, struct runner_process *runner, int status)
 {
     struct err err;
+
+    runner->pid = 0;
+    log_warning("runner=%s state=ended status=%d", runner->name, status);
+    if (store_release(worker->store, runner->name, &err) != RESULT_OK)
+        log_debug("runner=%s leases=not_released reason=%s", runner->name, err.text);
+}
+
+/* Starts again the runners that have ended. */
+static void restart_runners(struct worker *worker)
+{
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (unsigned i = 0; i < worker->runner_count; i++) {
-            if (worker->runners[i].pid != pid)
-                continue;
-            worker->runners[i].pid = 0;
-            log_warning("runner=%s state=ended status=%d", worker->runners[i].name, status);
-            if (store_release(worker->store, worker->runners[i].name, &err) != RESULT_OK)
-                log_debug("runner=%s leases=not_released reason=%s", worker->runners[i].name, err.text);
-        }
+        for (unsigned i = 0; i < worker->runner_count; i++)
+            if (worker->runners[i].pid == pid)
+                note_runner_end(worker, &worker->runners[i], status);
     for (unsigned i = 0; i < worker->runner_count; i++)
         if (worker->runners[i].pid <= 0 &&
-            clock_monotonic_ms() / 1000 - worker->runners[i].started >= RUNNER_REST_SECONDS)
+            monotonic_seconds() - worker->runners[i].started_at >= RUNNER_RESTART_SECONDS)
             start_runner(worker, &worker->runners[i]);
 }
 
@@ -145,49 +158,51 @@ static void start_runners(struct worker *worker)
     unsigned sql = worker->conf->runners;
 
     worker->runner_count = sql > 0 ? sql + 1 : 0;
-    worker->runners = calloc(worker->runner_count + 1, sizeof *worker->runners);
-    worker->recorded = mmap(NULL, sizeof *worker->recorded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (worker->runners == NULL || worker->recorded == MAP_FAILED)
+    worker->runners = memory_new(worker->runner_count, sizeof *worker->runners);
+    worker->recorded_at =
+        mmap(NULL, sizeof *worker->recorded_at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (worker->recorded_at == MAP_FAILED)
         abort();
     for (unsigned i = 0; i < worker->runner_count; i++) {
-        struct runner *runner = &worker->runners[i];
+        struct runner_process *runner = &worker->runners[i];
 
-        name_worker(worker, runner->name, sizeof runner->name, i);
-        runner->post = (struct runner_post){.name = runner->name,
-                                            .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                            .dispatch = i == sql,
-                                            .first = i == 0 && sql > 1,
-                                            .spare = i > 0 && i < sql,
-                                            .recorded = worker->recorded};
+        make_name(worker, runner->name, sizeof runner->name, i);
+        runner->options = (struct runner_options){.name = runner->name,
+                                                  .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                                  .dispatch = i == sql,
+                                                  .first = i == 0 && sql > 1,
+                                                  .spare = i > 0 && i < sql,
+                                                  .recorded_at = worker->recorded_at};
     }
     for (unsigned i = 0; i < worker->runner_count; i++)
         start_runner(worker, &worker->runners[i]);
 }
 
-/* Gives a runner the word that something was recorded. Returns whether it is stuck: it left the last one for long. */
-static int wake(struct runner *runner)
+/* Wakes up a runner, unless a wake-up is unread. Returns whether it takes wake-ups: it is not busy with a long batch.
+ */
+static bool wake_runner(struct runner_process *runner)
 {
-    const uint64_t once = 1;
-    struct pollfd fd = {.fd = runner->post.wake, .events = POLLIN};
+    const uint64_t one = 1;
+    struct pollfd fd = {.fd = runner->options.wake_fd, .events = POLLIN};
 
     if (poll(&fd, 1, 0) > 0)
-        return clock_monotonic_ms() - runner->told >= STUCK_MS;
-    runner->told = clock_monotonic_ms();
-    (void)!write(runner->post.wake, &once, sizeof once);
-    return 0;
+        return clock_monotonic_ms() - runner->woken_at < UNREAD_MS;
+    runner->woken_at = clock_monotonic_ms();
+    (void)!write(runner->options.wake_fd, &one, sizeof one);
+    return true;
 }
 
-/* Something was recorded: the first runner of sql that is not stuck looks, and the one for all other kinds. */
+/* After a recording: wakes up the first sql runner that is not busy with a long batch, and the dispatcher. */
 static void wake_runners(const struct worker *worker)
 {
-    atomic_store(worker->recorded, clock_monotonic_ms());
-    for (unsigned i = 0; i + 1 < worker->runner_count && wake(&worker->runners[i]); i++)
+    atomic_store(worker->recorded_at, clock_monotonic_ms());
+    for (unsigned i = 0; i + 1 < worker->runner_count && !wake_runner(&worker->runners[i]); i++)
         ;
     if (worker->runner_count > 0)
-        (void)wake(&worker->runners[worker->runner_count - 1]);
+        wake_runner(&worker->runners[worker->runner_count - 1]);
 }
 
-/* Tells the runners to end, and waits until they finished their batches. */
+/* Tells the runners to end, and waits until they have finished their batches. */
 static void end_runners(struct worker *worker)
 {
     for (unsigned i = 0; i < worker->runner_count; i++)
@@ -196,15 +211,15 @@ static void end_runners(struct worker *worker)
     for (unsigned i = 0; i < worker->runner_count; i++) {
         while (worker->runners[i].pid > 0 && waitpid(worker->runners[i].pid, NULL, 0) < 0 && errno == EINTR)
             ;
-        close(worker->runners[i].post.wake);
+        close(worker->runners[i].options.wake_fd);
     }
     free(worker->runners);
-    munmap(worker->recorded, sizeof *worker->recorded);
+    munmap(worker->recorded_at, sizeof *worker->recorded_at);
     worker->runners = NULL;
     worker->runner_count = 0;
 }
 
-/* ---- looking around ---- */
+/* ---- what ends or changes a worker ---- */
 
 static void remember_executable(struct worker *worker)
 {
@@ -215,67 +230,67 @@ static void remember_executable(struct worker *worker)
         worker->executable_path[0] = '\0';
 }
 
-static int executable_changed(const struct worker *worker)
+static bool executable_changed(const struct worker *worker)
 {
     struct stat now;
 
     if (worker->executable_path[0] == '\0')
-        return 0;
+        return false;
     return stat(worker->executable_path, &now) != 0 || now.st_ino != worker->executable.st_ino ||
            now.st_dev != worker->executable.st_dev || now.st_mtim.tv_sec != worker->executable.st_mtim.tv_sec ||
            now.st_mtim.tv_nsec != worker->executable.st_mtim.tv_nsec;
 }
 
-static void say_maintained(const char *text)
+static void log_maintained(const char *text)
 {
     log_info("maintained=%s", text);
 }
 
-/* Keeps the schema's house and asks whether it still is the one that we know. */
-static enum result tend_schema(struct worker *worker, struct err *err)
+/* Checks the version of the schema and maintains it, each when its time has come. */
+static enum result check_schema(struct worker *worker, struct err *err)
 {
-    int64_t now = clock_monotonic_ms() / 1000;
+    int64_t now = monotonic_seconds();
     enum result result = RESULT_OK;
 
-    if (worker->version_checked == 0 || now - worker->version_checked >= VERSION_SECONDS) {
+    if (worker->version_checked_at == 0 || now - worker->version_checked_at >= VERSION_SECONDS) {
         result = store_check_version(worker->store, err);
         worker->schema_changed = result == RESULT_FAIL;
-        worker->version_checked = now;
+        worker->version_checked_at = now;
     }
-    if (result == RESULT_OK && (worker->maintained == 0 || now - worker->maintained >= MAINTAIN_SECONDS)) {
-        result = store_maintain(worker->store, say_maintained, err);
-        worker->maintained = now;
+    if (result == RESULT_OK && (worker->maintained_at == 0 || now - worker->maintained_at >= MAINTAIN_SECONDS)) {
+        result = store_maintain(worker->store, log_maintained, err);
+        worker->maintained_at = now;
     }
     return result;
 }
 
-/* Once a second: what may end or change a worker. Returns 0 when it is time to end. */
-static int look_around(struct worker *worker)
+/* Once a second, checks the runners and the executable. Returns false when the worker has to end. */
+static bool check_processes(struct worker *worker)
 {
-    if (clock_monotonic_ms() / 1000 == worker->looked)
-        return 1;
-    worker->looked = clock_monotonic_ms() / 1000;
-    mind_runners(worker);
+    if (monotonic_seconds() == worker->processes_checked_at)
+        return true;
+    worker->processes_checked_at = monotonic_seconds();
+    restart_runners(worker);
     if (!executable_changed(worker))
-        return 1;
+        return true;
     log_info("worker=ending reason=\"its program changed\" program=%s", worker->executable_path);
-    unlinkat(worker->folder, SPOOL_WORKER_START, 0); /* no failure: the new one may start at once */
-    return 0;
+    unlinkat(worker->folder, SPOOL_WORKER_START, 0); /* this is no failure: no back-off for the next worker */
+    return false;
 }
 
 /* ---- the two ways to work ---- */
 
-/* One step of the recorder, on a connection that is known to be good. */
-static enum result record_step(struct worker *worker, size_t *recorded, struct err *err)
+/* Connects, does what a new connection and the time ask for, and records a batch. */
+static enum result step_recorder(struct worker *worker, size_t *recorded, struct err *err)
 {
-    enum result result = store_connect(worker->store, 1, err);
+    enum result result = store_connect(worker->store, true, err);
 
-    if (result == RESULT_FAIL && worker->version_checked != 0)
-        worker->schema_changed = 1; /* while we were not connected */
+    if (result == RESULT_FAIL && worker->version_checked_at != 0)
+        worker->schema_changed = true; /* while the worker was not connected */
     if (result == RESULT_OK)
-        result = tend_schema(worker, err);
+        result = check_schema(worker, err);
     if (result == RESULT_OK && !worker->released) {
-        result = release_former(worker, err);
+        result = release_dead_leases(worker, err);
         worker->released = result == RESULT_OK;
     }
     if (result == RESULT_OK)
@@ -283,14 +298,14 @@ static enum result record_step(struct worker *worker, size_t *recorded, struct e
     return result;
 }
 
-static void work(struct worker *worker)
+static void work_until_end(struct worker *worker)
 {
     start_runners(worker);
-    while (look_around(worker) && !signals_stop_asked()) {
+    while (check_processes(worker) && !signals_stop_asked()) {
         struct err err;
         size_t recorded = 0;
 
-        if (record_step(worker, &recorded, &err) != RESULT_OK) {
+        if (step_recorder(worker, &recorded, &err) != RESULT_OK) {
             if (worker->schema_changed) {
                 log_info("worker=ending reason=%s", err.text);
                 break;
@@ -308,8 +323,10 @@ static void work(struct worker *worker)
     end_runners(worker);
 }
 
-/* One step of the handlers, all in this process. *RAN is how many sql deliveries, *WORK whether others run. */
-static enum result handle_step(struct kind_sql *sql, struct dispatch *dispatch, size_t *ran, int *work, struct err *err)
+/* Runs handlers, all in this process. *RAN is the number of sql deliveries, *WORK whether attempts of other kinds run.
+ */
+static enum result step_handlers(struct kind_sql *sql, struct dispatch *dispatch, size_t *ran, bool *work,
+                                 struct err *err)
 {
     char *handler;
     enum result result = kind_sql_step(sql, NULL, 0, ran, &handler, err);
@@ -321,29 +338,29 @@ static enum result handle_step(struct kind_sql *sql, struct dispatch *dispatch, 
 }
 
 /*
- * Records all that the spool holds and runs all that is due, or leaves that to others where no runners are to be. Under
- * steady traffic, for ONCE_SECONDS.
+ * Records everything that the spool holds and runs everything that is due, for ONCE_SECONDS at most. With the setting
+ * runners = 0, nothing is run here.
  */
 static enum result work_once(struct worker *worker, struct err *err)
 {
     char name[128];
     size_t recorded = 0, ran = 0;
-    int work = 0;
+    bool work = false;
     struct kind_sql sql = {.store = worker->store, .worker = name};
     int64_t until = clock_monotonic_ms() + ONCE_SECONDS * 1000;
     struct dispatch *dispatch;
     enum result result;
 
-    name_worker(worker, name, sizeof name, 0);
+    make_name(worker, name, sizeof name, 0);
     dispatch = dispatch_new(worker->conf, worker->store, name);
     do {
         if (signals_stop_asked() || clock_monotonic_ms() >= until)
             dispatch_stop(dispatch);
-        result = record_step(worker, &recorded, err);
+        result = step_recorder(worker, &recorded, err);
         if (result == RESULT_OK && recorded > 0)
             dispatch_claim_now(dispatch);
         if (result == RESULT_OK && worker->conf->runners > 0)
-            result = handle_step(&sql, dispatch, &ran, &work, err);
+            result = step_handlers(&sql, dispatch, &ran, &work, err);
         if (result == RESULT_OK && work && recorded == 0 && ran == 0)
             dispatch_wait(dispatch, NULL, 0, TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in */
@@ -351,7 +368,7 @@ static enum result work_once(struct worker *worker, struct err *err)
              (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
     dispatch_free(dispatch);
     if (result == RESULT_OK &&
-        recorder_trouble(worker->recorder) != NULL) { /* there is more, which cannot be had now */
+        recorder_trouble(worker->recorder) != NULL) { /* a part of the spool cannot be read now */
         *err = *recorder_trouble(worker->recorder);
         result = RESULT_RETRY;
     }
@@ -360,7 +377,7 @@ static enum result work_once(struct worker *worker, struct err *err)
 
 /* ---- life ---- */
 
-static enum result take_lock(struct worker *worker, struct err *err)
+static enum result take_worker_lock(struct worker *worker, struct err *err)
 {
     pid_t holder;
 
@@ -377,15 +394,16 @@ static enum result take_lock(struct worker *worker, struct err *err)
     return RESULT_RETRY;
 }
 
-static int is_stopped(const struct worker *worker)
+static bool is_stopped(const struct worker *worker)
 {
     return faccessat(worker->folder, SPOOL_STOPPED, F_OK, 0) == 0;
 }
 
-/* Works while holding the lock, unless a person's stop is still in force. */
+/* Works, with the lock held, unless a person's stop is in force. */
 static enum result work_locked(struct worker *worker, const struct worker_options *options, struct err *err)
 {
     enum result result = RESULT_OK;
+
     if (!options->unless_stopped)
         unlinkat(worker->folder, SPOOL_STOPPED, 0);
     else if (is_stopped(worker))
@@ -394,25 +412,25 @@ static enum result work_locked(struct worker *worker, const struct worker_option
     if (options->once)
         result = work_once(worker, err);
     else
-        work(worker);
+        work_until_end(worker);
     if (result != RESULT_OK)
         log_warning("worker=failing reason=%s", err->text);
     log_info("worker=ended");
     return result;
 }
 
-/* Takes the lock, works, and, if once, does so again while something came in before the lock was free. */
-static enum result work_in_turn(struct worker *worker, const struct worker_options *options, struct err *err)
+/* Takes the lock and works. With `once`, repeats that if something came in before the lock was released. */
+static enum result lock_and_work(struct worker *worker, const struct worker_options *options, struct err *err)
 {
-    enum result result = take_lock(worker, err);
+    enum result result = take_worker_lock(worker, err);
 
     while (result == RESULT_OK) {
         result = work_locked(worker, options, err);
-        close(worker->lock_file); /* lets go of the lock */
+        close(worker->lock_file); /* releases the lock */
         if (result != RESULT_OK || !options->once || signals_stop_asked() || !recorder_has_more(worker->recorder))
             return result;
-        if (take_lock(worker, err) != RESULT_OK)
-            return RESULT_OK; /* somebody took over meanwhile: it is theirs now */
+        if (take_worker_lock(worker, err) != RESULT_OK)
+            return RESULT_OK; /* another worker has it by now */
     }
     return result;
 }
@@ -429,7 +447,7 @@ enum result worker_run(const struct conf *conf, const struct worker_options *opt
         return result;
     worker.store = store_new(conf->database);
     worker.recorder = recorder_new(conf, worker.folder, worker.store);
-    result = work_in_turn(&worker, options, err);
+    result = lock_and_work(&worker, options, err);
     recorder_free(worker.recorder);
     store_free(worker.store);
     close(worker.folder);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The worker of a spool: one process that records, and the runner processes that it starts and minds.
+ * The worker of a spool: one process that records, and the runner processes that it starts and restarts.
  */
 #ifndef CANDHOOK_WORKER_H
 #define CANDHOOK_WORKER_H
@@ -9,14 +9,16 @@
 #include "base/err.h"
 #include "conf/conf.h"
 
+#include <stdbool.h>
+
 struct worker_options {
-    int once;           /* record all, run all that is due, end */
-    int unless_stopped; /* end at once when a person stopped the worker; else such a stop is over now */
+    bool once;           /* record everything, run everything that is due, and end */
+    bool unless_stopped; /* end at once while `candhook stop` is in force; without this, it no longer is */
 };
 
 /*
- * Works until told to end, until the executable or the schema changed, or, with `once`, until nothing is left. Returns
- * RESULT_RETRY when another worker holds the spool, with its pid in the description.
+ * Works until it is told to end, the executable or the schema's version changes, or, with `once`, nothing is left.
+ * Returns RESULT_RETRY, with the pid in the description, when another worker has the spool's lock.
  */
 MUST_CHECK enum result worker_run(const struct conf *conf, const struct worker_options *options, struct err *err);
 
