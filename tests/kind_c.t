@@ -122,7 +122,7 @@ $rig->sql("insert into candhook.bot_token (origin_community_id, token) values ('
 is_deeply settled('token', 1), ['ok|the token is [token]'], 'with one it runs, and its detail does not show it';
 send_event('tell');
 is_deeply settled('tell', 1), ['failed|[token], again [token]'], 'nor does that of a failure';
-$rig->wait_until(sub { $rig->read_file('log/candhook.log') =~ /handler="tell" outcome=failed/ }, 'the log tells of it');
+$rig->wait_until(sub { $rig->read_file('log/candhook.log') =~ /handler=tell outcome=failed/ }, 'the log tells of it');
 unlike $rig->read_file('log/candhook.log'), qr/bot-secret/, 'nor the log';
 
 # ---- what a handler answers ----

@@ -17,13 +17,13 @@
  *
  *     cc -shared -fPIC $(pkg-config --cflags candhook) -o welcome.so welcome.c
  *
- * Each call runs in a child process of candhook's that serves one batch of deliveries, so a handler that crashes or
- * runs past its deadline (column `timeout`) loses this attempt and nothing else. A handler may be called again for the
- * same event: when an attempt was lost, when it asked for it, or when a person replays it. Make its effect depend on
- * event_id; see candhook-handlers(7).
+ * Handlers run in a child process that serves one batch of deliveries. A handler that crashes or exceeds its timeout
+ * (column `timeout`) loses this attempt and nothing else. A handler may be called again for the same event: when an
+ * attempt was lost, when the handler returned CANDHOOK_RETRY, or when a person replays the event. Use event_id to make
+ * its effect happen once; see candhook-handlers(7).
  *
- * The structures begin with their size and only ever grow at their end: a handler compiled against this header works
- * with every later candhook. One that uses a member added later checks `size` first.
+ * The structures begin with their size and only grow at their end: a handler compiled against this header works with
+ * every later candhook. A handler that uses a member added later checks `size` first.
  */
 #ifndef CANDHOOK_HANDLER_H
 #define CANDHOOK_HANDLER_H
@@ -34,12 +34,12 @@
 extern "C" {
 #endif
 
-#define CANDHOOK_HANDLER_VERSION 1 /* grows with each member that is added below */
+#define CANDHOOK_HANDLER_VERSION 1 /* increases when members are added below */
 
 enum candhook_result {
     CANDHOOK_OK = 0,    /* done */
-    CANDHOOK_RETRY = 1, /* not now: try again later, up to max_attempts */
-    CANDHOOK_FAILED = 2 /* no use trying again */
+    CANDHOOK_RETRY = 1, /* failed; try again later, up to max_attempts */
+    CANDHOOK_FAILED = 2 /* failed; trying again would not help */
 };
 
 struct candhook_call;
@@ -48,28 +48,28 @@ struct candhook_call;
 struct candhook_request {
     size_t size;              /* of this structure, in bytes */
     const char *method;       /* "GET", "POST", "PUT", ... */
-    const char *path;         /* "/products/CP:AK290DKFJD"; may hold a query */
+    const char *path;         /* "/products/CP:AK290DKFJD"; may contain a query */
     const char *body;         /* JSON; NULL: none */
     const char *community_id; /* NULL: the event's origin community */
-    const char *profile_id;   /* on whose behalf; NULL: nobody's */
+    const char *profile_id;   /* on behalf of this profile; NULL: of none */
 };
 
-/* What came of it. */
+/* The answer to it. */
 struct candhook_response {
     size_t size;       /* of this structure, in bytes */
-    int status;        /* of HTTP, 200 and so on; 0: there was no answer */
-    const char *body;  /* JSON, as it came; "" when there is none */
-    const char *error; /* what is wrong, in words, when the status is not 2xx or the answer is too large; else NULL */
-    long retry_after;  /* seconds, as the API wishes; -1: it did not say */
+    int status;        /* of HTTP; 0: there was no answer */
+    const char *body;  /* JSON, unchanged; "" when there is none */
+    const char *error; /* a message when the status is not 2xx or the answer is too large; else NULL */
+    long retry_after;  /* the header Retry-After, in seconds; -1: there was none */
 };
 
-/* What candhook offers to a handler. Texts are UTF-8 and live until the handler returns. */
+/* The functions that a handler can call. Texts are UTF-8 and valid until the handler returns. */
 struct candhook_functions {
     size_t size; /* of this structure, in bytes */
 
     /*
-     * Sets the outcome's detail (printf's format, not NULL; at most 4,000 bytes are kept, what is no UTF-8 becomes `?`,
-     * the bot token becomes [token]) and returns RESULT. Without it the detail is empty.
+     * Sets the outcome's detail, formatted as by printf, and returns RESULT. At most 4,000 bytes are stored; bytes that
+     * are not UTF-8 become `?`, and the bot token becomes [token]. Without this call the detail is empty.
      */
     enum candhook_result (*answer)(const struct candhook_call *call, enum candhook_result result, const char *format,
                                    ...)
@@ -79,18 +79,18 @@ struct candhook_functions {
         ;
 
     /*
-     * A value of the payload by its path, names joined by dots and indexes of arrays as numbers ("purchases.0.id"): a
-     * string's text, or the JSON of anything else ("true", "12", "[1,2]"). NULL when it is missing or null.
+     * Returns a value of the payload: the text of a string, or the JSON of anything else ("true", "12", "[1,2]"). PATH
+     * is names joined by dots, with indexes of arrays as numbers ("purchases.0.id"). NULL when it is missing or null.
      */
     const char *(*payload)(const struct candhook_call *call, const char *path);
 
-    /* The same of any JSON object, as of an answer of the canD API. */
+    /* The same for any JSON object, for example an answer of the canD API. */
     const char *(*value)(const struct candhook_call *call, const char *json, const char *path);
 
     /*
-     * Calls the canD API (setting api_url) with the bot token, and waits for the answer, at most as long as the handler
-     * may run. Never NULL. When the API refuses the token (401), candhook marks it as invalid, and unless the handler
-     * answers CANDHOOK_OK the delivery is held until a new token is stored, and this attempt does not count.
+     * Calls the canD API (setting api_url) with the bot token and waits for the answer, for the handler's timeout at
+     * most. Never returns NULL. When the API refuses the token (401), candhook marks it as invalid. Then, unless the
+     * handler returns CANDHOOK_OK, the delivery is held until a new token is stored, and this attempt does not count.
      */
     const struct candhook_response *(*api)(const struct candhook_call *call, const struct candhook_request *request);
 };
@@ -99,7 +99,7 @@ struct candhook_functions {
 struct candhook_call {
     size_t size; /* of this structure, in bytes */
     const struct candhook_functions *functions;
-    const char *handler;     /* its name, as stored */
+    const char *handler;     /* its name */
     int attempt;             /* 1 for the first */
     const char *event_id;    /* UUID; the same for every attempt */
     const char *received_at; /* RFC 3339, UTC, milliseconds: 2026-11-23T20:15:00.123Z */
@@ -115,7 +115,7 @@ struct candhook_call {
 };
 
 /*
- * The usual ways to say it, in C:
+ * Short forms, in C:
  *
  *     const struct candhook_response *answer = candhook_api(call, "GET", "/products/CP:1", NULL);
  *

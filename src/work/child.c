@@ -83,7 +83,7 @@ void child_close(struct child *child)
 /* ---- trust ---- */
 
 /* Checks that PATH is of TYPE, and that only root and this user can have written it. */
-static enum result check_owner(const char *path, mode_t type, struct err *err)
+static enum result check_path_trust(const char *path, mode_t type, struct err *err)
 {
     struct stat status;
 
@@ -100,15 +100,15 @@ static enum result check_owner(const char *path, mode_t type, struct err *err)
 }
 
 /* Checks the file at PATH and the folder that it lies in. */
-static enum result check_file(char *path, struct err *err)
+static enum result check_handler_trust(char *path, struct err *err)
 {
     char *slash = strrchr(path, '/');
-    enum result result = check_owner(path, S_IFREG, err);
+    enum result result = check_path_trust(path, S_IFREG, err);
 
     if (result != RESULT_OK)
         return result;
     *slash = '\0';
-    result = check_owner(path, S_IFDIR, err);
+    result = check_path_trust(path, S_IFDIR, err);
     *slash = '/';
     return result;
 }
@@ -143,7 +143,7 @@ enum result child_find(const char *handler_dir, const char *name, char **path, s
     }
     result = resolve_inside(folder, name, path, err);
     if (result == RESULT_OK)
-        result = check_file(*path, err);
+        result = check_handler_trust(*path, err);
     if (result != RESULT_OK) {
         free(*path);
         *path = NULL;

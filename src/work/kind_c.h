@@ -20,8 +20,7 @@ struct c_process;
  */
 struct c_process *kind_c_start(struct attempt *attempts, size_t count, const struct conf *conf);
 
-/* Returns the descriptor that is readable when kind_c_step has something to do. The attempt's deadline is the other
- * reason. */
+/* Returns the descriptor that is readable when kind_c_step has something to do before the attempt's deadline. */
 int kind_c_descriptor(const struct c_process *process);
 
 /*
@@ -30,7 +29,7 @@ int kind_c_descriptor(const struct c_process *process);
  */
 bool kind_c_step(struct c_process *process);
 
-/* Lets the process end after the attempt that runs. */
+/* Makes kind_c_step end the process with the attempt that runs. */
 void kind_c_finish(struct c_process *process);
 
 /* Kills the process and frees it. The caller ends the attempt that ran. */

@@ -15,8 +15,7 @@
  */
 void kind_exec_begin(struct attempt *attempt, const struct conf *conf);
 
-/* Returns the descriptor that is readable when kind_exec_step has something to do; -1 once the program closed its
- * output. */
+/* Returns the descriptor that is readable when kind_exec_step has something to do; -1 after the output was closed. */
 int kind_exec_descriptor(const struct attempt *attempt);
 
 /* Reads output and checks the deadline. Ends the attempt when the program has ended. */

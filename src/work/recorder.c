@@ -27,8 +27,8 @@
 #define BATCH_BYTES (8 * 1024 * 1024)
 #define GROUP 1024 /* most records in one transaction */
 #define GROUP_BYTES (1024 * 1024)
-/* Events that arrive within this window share a transaction, which cuts PostgreSQL's CPU per event by a factor of 2 to
-   4. */
+/* Events that arrive within this window share a transaction, which cuts PostgreSQL's CPU time per event by a factor of
+   2 to 4. */
 #define QUIET_LINGER_MS 10
 #define BUSY_LINGER_MS 40 /* when more than BUSY_EVENTS come in that time, at the pace of the last batch */
 #define BUSY_EVENTS 2

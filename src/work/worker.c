@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 #define TICK_MS 1000             /* longest wait of an idle worker */
-#define MAINTAIN_SECONDS 3600    /* how often candhook.maintain is called */
+#define MAINTAIN_SECONDS 3600    /* how often store_maintain is called */
 #define VERSION_SECONDS 5        /* how often the schema's version is checked */
 #define UNREAD_MS 500            /* a runner that leaves its wake-up unread for this long is busy with a long batch */
 #define RUNNER_RESTART_SECONDS 1 /* at least this long between two starts of one runner */
@@ -74,8 +74,8 @@ static int64_t monotonic_seconds(void)
     return clock_monotonic_ms() / 1000;
 }
 
-/* Lease names begin with HOST/INODE/. One worker runs per spool, so at start every lease with our prefix belongs to a
- * dead one. */
+/* Lease names begin with HOST/INODE/. One worker runs per spool, so at start every lease with our prefix is of a dead
+ * one. */
 static void make_name_prefix(const struct worker *worker, char *name, size_t size)
 {
     char host[64] = "";
@@ -178,8 +178,7 @@ static void start_runners(struct worker *worker)
         start_runner(worker, &worker->runners[i]);
 }
 
-/* Wakes up a runner, unless a wake-up is unread. Returns whether it takes wake-ups: it is not busy with a long batch.
- */
+/* Wakes up a runner, unless a wake-up is unread. Returns whether it is free: not busy with a long batch. */
 static bool wake_runner(struct runner_process *runner)
 {
     const uint64_t one = 1;
@@ -246,8 +245,8 @@ static void log_maintained(const char *text)
     log_info("maintained=%s", text);
 }
 
-/* Checks the version of the schema and maintains it, each when its time has come. */
-static enum result check_schema(struct worker *worker, struct err *err)
+/* Checks the version of the schema and maintains it, each at its interval. */
+static enum result maintain_schema(struct worker *worker, struct err *err)
 {
     int64_t now = monotonic_seconds();
     enum result result = RESULT_OK;
@@ -280,7 +279,7 @@ static bool check_processes(struct worker *worker)
 
 /* ---- the two ways to work ---- */
 
-/* Connects, does what a new connection and the time ask for, and records a batch. */
+/* Records a batch, after connecting, maintaining the schema and releasing the leases of dead workers if needed. */
 static enum result step_recorder(struct worker *worker, size_t *recorded, struct err *err)
 {
     enum result result = store_connect(worker->store, true, err);
@@ -288,7 +287,7 @@ static enum result step_recorder(struct worker *worker, size_t *recorded, struct
     if (result == RESULT_FAIL && worker->version_checked_at != 0)
         worker->schema_changed = true; /* while the worker was not connected */
     if (result == RESULT_OK)
-        result = check_schema(worker, err);
+        result = maintain_schema(worker, err);
     if (result == RESULT_OK && !worker->released) {
         result = release_dead_leases(worker, err);
         worker->released = result == RESULT_OK;
@@ -323,8 +322,7 @@ static void work_until_end(struct worker *worker)
     end_runners(worker);
 }
 
-/* Runs handlers, all in this process. *RAN is the number of sql deliveries, *WORK whether attempts of other kinds run.
- */
+/* Runs handlers in this process. *RAN is the number of sql deliveries, *WORK whether attempts of other kinds run. */
 static enum result step_handlers(struct kind_sql *sql, struct dispatch *dispatch, size_t *ran, bool *work,
                                  struct err *err)
 {
@@ -367,9 +365,8 @@ static enum result work_once(struct worker *worker, struct err *err)
     } while (result == RESULT_OK &&
              (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
     dispatch_free(dispatch);
-    if (result == RESULT_OK &&
-        recorder_trouble(worker->recorder) != NULL) { /* a part of the spool cannot be read now */
-        *err = *recorder_trouble(worker->recorder);
+    if (result == RESULT_OK && recorder_trouble(worker->recorder) != NULL) {
+        *err = *recorder_trouble(worker->recorder); /* a part of the spool cannot be read now */
         result = RESULT_RETRY;
     }
     return result;

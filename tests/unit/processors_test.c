@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Whether the processors are busy, by what /proc/stat said twice.
+ * Whether the processors are busy, by two readings of /proc/stat.
  */
 #include <config.h>
 
@@ -14,7 +14,7 @@ static void test_judgement(void)
     struct processors processors = {0};
 
     ok(!processors_busy_by(&processors, "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n", 2),
-       "at the first look nobody can tell");
+       "the first reading tells nothing");
     ok(processors_busy_by(&processors, "cpu  150 5 123 819 0 1 1 1 0 0\n", 2), "of two, 0.38 were idle: busy");
     ok(processors_busy_by(&processors, "cpu  150 5 123 828 0 1 1 1 0 0\n", 2), "9 ticks later they still are");
     ok(!processors_busy_by(&processors, "cpu  230 5 123 839 0 1 1 1 0 0\n", 2), "0.4 were idle: not busy");
@@ -43,7 +43,7 @@ static void test_what_cannot_be_told(void)
 
     ok(!processors_busy_by(&processors, "cpu  900 0 100 0 0 0 0 0\n", 2) &&
            processors_busy_by(&processors, "cpu  1000 0 100 0 0 0 0 0\n", 2),
-       "no first look finds them busy");
+       "a first reading never finds them busy");
     ok(!processors_busy_by(&processors, "", 2) && !processors_busy_by(&processors, "cpu  1 2 3\n", 2),
        "nothing that can be read is no reason to rest");
     ok(processors_busy_by(&processors, "cpu  1100 0 100 0 0 0 0 0\n", 2), "and is forgotten");
