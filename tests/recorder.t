@@ -99,4 +99,12 @@ is log_count('recording=failing'), $failing, 'and goes on with the others';
 $rig->stop($worker) or fail 'TERM ends the worker';
 rmdir "$rig->{dir}/spool/$segment" or die;
 $rig->candhook_ok('work', '--once');
+
+# ---- what no handler matches is one line of the log a group, and rows of a view ----
+post($rig->event(module => 'OTHER', type => "type.$_", payload => { id => "unhandled $_" })) for 1, 2, 2;
+$rig->candhook_ok('work', '--once');
+my @lines = $rig->read_file('log/candhook.log') =~ /^.* info: (event=\S+ outcome=unhandled .*)$/mg;
+is scalar @lines, 1, 'a group with events that no handler matches is logged once';
+like $lines[0], qr/ module=OTHER type=type\.[12] context=\S.* events=3 types=2$/, 'with one of them and their number';
+is $rig->sql('select type, events from candhook.unhandled_types order by 1'), "type.1|1\ntype.2|2", 'the view counts them';
 done_testing;

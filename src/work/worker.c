@@ -74,8 +74,10 @@ static int64_t monotonic_seconds(void)
     return clock_monotonic_ms() / 1000;
 }
 
-/* Lease names begin with HOST/INODE/. One worker runs per spool, so at start every lease with our prefix is of a dead
- * one. */
+/*
+ * Lease names begin with HOST/INODE/ (of the spool). One worker runs per spool, so when one starts, every lease with
+ * this prefix belongs to a dead one.
+ */
 static void make_name_prefix(const struct worker *worker, char *name, size_t size)
 {
     char host[64] = "";
