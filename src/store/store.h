@@ -62,8 +62,8 @@ MUST_CHECK enum result store_maintain(struct store *store, void (*done)(const ch
 
 /* ---- recording: store_record.c ---- */
 
-/* Gives in *POSITION the offset of the segment's first byte that is not recorded; 0 for an unknown segment. */
-MUST_CHECK enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
+/* Gives the offset of the segment's first byte that is not recorded; 0 for an unknown segment. */
+MUST_CHECK enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *offset,
                                             struct err *err);
 
 /* A record of the spool, as it is to be recorded: an event, or a malformed body. Everything is borrowed. */

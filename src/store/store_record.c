@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *position,
+enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *offset,
                                  struct err *err)
 {
     struct sql_params params = {0};
@@ -23,7 +23,7 @@ enum result store_spool_position(struct store *store, const uint8_t segment[UUID
     sql_params_uuid(&params, segment);
     result = database_call(store->database, "select candhook.spool_position($1)", &params, &rows, err);
     if (result == RESULT_OK) {
-        *position = strtoull(rows_text(rows, 0, 0), NULL, 10);
+        *offset = strtoull(rows_text(rows, 0, 0), NULL, 10);
         rows_free(rows);
     }
     return result;

@@ -54,9 +54,9 @@ struct recorder {
     int64_t trouble_logged_at;    /* monotonic ms; 0: never */
 };
 
-static enum result get_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *position, struct err *err)
+static enum result get_position(void *context, const uint8_t segment[UUID_BYTES], uint64_t *offset, struct err *err)
 {
-    return store_spool_position(context, segment, position, err);
+    return store_spool_position(context, segment, offset, err);
 }
 
 struct recorder *recorder_new(const struct conf *conf, int folder, struct store *store)
