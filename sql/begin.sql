@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: ISC
 --
--- The schema candhook, version 1: begin. The build joins the files of this folder, in the order that README tells,
--- into install.sql: one transaction, for `psql -f` and for `candhook init`. It may be run again at any time: nothing
--- that is stored is touched.
+-- Begin of install.sql, version 1 of the schema. The build joins the files of this folder in the order of sources.am. The
+-- result is one transaction, for `psql -f` and for `candhook init`. It may be run again at any time and keeps all rows.
 
 begin;
 
@@ -27,7 +26,7 @@ begin
                          'lc_collate ''C'' lc_ctype ''C''';
     end if;
 
-    -- One installation at a time; the second finds everything there.
+    -- One installation at a time: the second one finds everything in place.
     perform pg_advisory_xact_lock(hashtext('candhook.install'));
 
     if to_regprocedure('candhook.version()') is not null then
@@ -44,4 +43,8 @@ $$;
 
 create schema if not exists candhook;
 comment on schema candhook is
-    'canD webhook events, their handlers and what came of them. Look at candhook.recent first.';
+    'canD webhook events, their handlers and the outcomes: what people use. Begin with: select * from candhook.recent limit 20';
+
+create schema if not exists candhook_internal;
+comment on schema candhook_internal is
+    'What the programs of candhook call, and the partitions of its tables. People use the schema candhook.';

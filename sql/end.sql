@@ -1,8 +1,8 @@
--- The schema candhook: end. The partitions of today and of the months ahead; then workers look again.
+-- End of install.sql: makes the partitions of this month and of the months ahead, and wakes the workers at the commit.
 
 do $$
 begin
-    perform candhook.maintain();
+    perform candhook_internal.maintain();
 end
 $$;
 

@@ -1,9 +1,9 @@
--- Roles and grants. The four roles are optional: where whoever installs this may not make them, as on most shared
--- hosting, they are left out with a warning, all is done as the owner, and running this again once somebody has made them
--- gives them their rights.
+-- Roles and grants. The four roles are optional. An installer that may not make roles, as on most shared hosting, leaves them
+-- out with a warning, and the owner of the schema does everything. Running this again once somebody has made them grants them
+-- their rights.
 --
---      candhook_worker     what `candhook work` does, and nothing else: it calls functions and touches no table
---      candhook_handler    sql handlers run under it: give it what your functions need
+--      candhook_worker     what `candhook work` does: calls functions, and reads and writes no table
+--      candhook_handler    sql handlers run under it: grant it what your functions need
 --      candhook_admin      stores tokens and handlers, replays, retries, gives up, and reads
 --      candhook_reader     reads all but tokens
 --
@@ -43,51 +43,60 @@ begin
 end
 $$;
 
--- Harmless ones stay with everybody: functions of users call them, and run_sql does under their role.
-revoke execute on all functions in schema candhook from public;
-grant execute on function candhook.version(), candhook.received_at(uuid), candhook.body(candhook.event),
-    candhook.masked(text, text) to public;
+-- Functions that only compute stay with everybody who may use the schema: handlers call them, too.
+revoke execute on all functions in schema candhook, candhook_internal from public;
+grant execute on function candhook.version(), candhook.received_at(uuid), candhook.body(candhook.event) to public;
 
 do $$
 declare
+    reading constant text := 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, candhook.delivery, '
+                             'candhook.recent, candhook.held, candhook.failed, candhook.due, candhook.unhandled_types, '
+                             'candhook.handler_health, candhook.bot_token_masked';
+    -- For the programs' verbs that read: status, doctor, forward, scopes. The view unhandled_types calls matches.
+    looking constant text := 'execute on function candhook_internal.status(), candhook_internal.diagnose(), '
+                             'candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '
+                             'candhook_internal.events(timestamptz, uuid, text, text, integer)';
+    tokens constant text := 'execute on function candhook_internal.bot_token(text), '
+                            'candhook_internal.refuse_bot_token(text, timestamptz)';
     grants constant text[] := array[
-        'candhook_worker', 'usage on schema candhook',
-        'candhook_worker', 'execute on function candhook.spool_position(uuid), candhook.forget(uuid[]), '
-                           'candhook.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], text[], text[], '
-                           'text[], uuid[], bytea[], text[], boolean), '
-                           'candhook.claim(text, integer, text[], text[], boolean), candhook.run_sql(bigint, uuid[], text, integer), '
-                           'candhook.leased(bigint, uuid[], text, integer), candhook.leased_events(uuid[], text[]), '
-                           'candhook.settle_missing(uuid[], tid[]), candhook.place(bigint), candhook.handler_role(), '
-                           'candhook.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text, tid[]), '
-                           'candhook.renew(bigint), candhook.give_back(bigint, uuid[]), candhook.release(text), '
-                           'candhook.due_in(text[], text[]), candhook.maintain()',
-        'candhook_worker', 'execute on function candhook.bot_token(text), candhook.refuse_bot_token(text, timestamptz), '
-                           'candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
-        'candhook_worker', 'execute on function candhook.status(), candhook.diagnose(), candhook.probe(timestamptz, text)',
-        'candhook_reader', 'execute on function candhook.status(), candhook.diagnose(), candhook.probe(timestamptz, text)',
-        'candhook_admin', 'execute on function candhook.status(), candhook.diagnose(), candhook.probe(timestamptz, text)',
+        'candhook_worker', 'usage on schema candhook, candhook_internal',
+        'candhook_worker', 'execute on function candhook_internal.spool_position(uuid), candhook_internal.forget(uuid[]), '
+                           'candhook_internal.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], '
+                           'text[], text[], text[], uuid[], bytea[], text[], boolean), candhook_internal.maintain()',
+        'candhook_worker', 'execute on function candhook_internal.claim(text, integer, text[], text[], boolean), '
+                           'candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], '
+                           'text, tid[]), candhook_internal.renew(bigint), candhook_internal.give_back(bigint, uuid[]), '
+                           'candhook_internal.release(text), candhook_internal.due_in(text[], text[])',
+        -- run_sql has the caller's rights, so the worker calls its parts, too.
+        'candhook_worker', 'execute on function candhook_internal.run_sql(bigint, uuid[], text, integer, text), '
+                           'candhook_internal.leased(bigint, uuid[], text, integer), '
+                           'candhook_internal.leased_events(uuid[], text[]), candhook_internal.settle_missing(uuid[], tid[]), '
+                           'candhook_internal.take_lease_slot(bigint), candhook_internal.handler_role(), '
+                           'candhook_internal.masked(text, text)',
+        'candhook_worker', tokens,
+        'candhook_worker', looking,
         'candhook_handler', 'usage on schema candhook',
-        'candhook_reader', 'usage on schema candhook',
-        'candhook_reader', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
-                           'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.failed, '
-                           'candhook.due, candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked',
-        'candhook_reader', 'execute on function candhook.matches(text, text)', -- for unhandled_types
-        'candhook_reader', 'execute on function candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
-        'candhook_admin', 'usage on schema candhook',
-        'candhook_admin', 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
-                          'candhook.delivery, candhook.spool_position, candhook.recent, candhook.held, candhook.failed, '
-                          'candhook.due, candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked',
+        'candhook_reader', 'usage on schema candhook, candhook_internal',
+        'candhook_reader', reading,
+        'candhook_reader', looking,
+        'candhook_reader', 'execute on function candhook_internal.matches(text, text)',
+        'candhook_admin', 'usage on schema candhook, candhook_internal',
+        'candhook_admin', reading,
+        'candhook_admin', looking,
+        'candhook_admin', tokens,
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
-        'candhook_admin', 'insert on candhook.bot_token_entry',
-        'candhook_admin', 'execute on function candhook.bot_token(text), candhook.refuse_bot_token(text, timestamptz), '
-                          'candhook.events(timestamptz, uuid, text, text, integer), candhook.wanted()',
-        'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.matches(text, text), '
-                          'candhook.handler_known(text), candhook.enable_handler(text), candhook.disable_handler(text), '
-                          'candhook.remove_handler(text), candhook.replay(uuid, text[]), '
-                          'candhook.replay(timestamptz, timestamptz, text, text), '
-                          'candhook.retry_failed(text, timestamptz), candhook.give_up(uuid, text, timestamptz), '
+        'candhook_admin', 'insert on candhook_internal.bot_token_entry',
+        'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.enable_handler(text), '
+                          'candhook.disable_handler(text), candhook.remove_handler(text), candhook.replay(uuid, text[]), '
+                          'candhook.replay(timestamptz, timestamptz, text, text), candhook.retry_failed(text, timestamptz), '
+                          'candhook.give_up(uuid, text, timestamptz), '
                           'candhook.add_handler(text, text, text, text, text, boolean, interval, integer, interval, '
-                          'double precision, interval, double precision, integer, text, boolean)'];
+                          'double precision, interval, double precision, integer, text, boolean)',
+        -- What add_handler and the trigger handler_check call with the caller's rights.
+        'candhook_admin', 'execute on function candhook_internal.matches(text, text), candhook_internal.handler_known(text), '
+                          'candhook_internal.refuse_handler(text, text, text, jsonb), '
+                          'candhook_internal.handler_signature(candhook.handler, candhook.handler), '
+                          'candhook_internal.handler_checked(candhook.handler, candhook.handler, regprocedure)'];
 begin
     for n in 1 .. cardinality(grants) by 2 loop
         if to_regrole(grants[n]) is not null then

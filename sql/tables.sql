@@ -1,6 +1,6 @@
--- Tables. Times of receipt are the times in the ids (UUIDv7), so one body has one key for ever, however often it is
--- recorded. event, outcome and malformed are partitioned by month of receipt (UTC), so that old months can be dropped
--- whole; for the same reason nothing refers to them by foreign key. candhook.maintain makes the partitions.
+-- Tables. received_at is the time in the id (UUIDv7), so a body has the same key however often it is recorded.
+-- event, outcome and malformed are partitioned by month of receipt (UTC), so that an old month can be dropped whole. For the
+-- same reason no foreign key refers to them. candhook_internal.maintain makes the partitions, in candhook_internal.
 
 create table if not exists candhook.event (
     id uuid not null,
@@ -42,9 +42,8 @@ comment on column candhook.event.profile_id is
     'context.profileId: the user in that community who caused the event; null when missing or null';
 comment on column candhook.event.payload is 'the object payload; numbers keep every digit';
 comment on column candhook.event.extra is
-    'members beyond the documented ones, those of the context under the name context (there also ids that were '
-    'sent as '
-    'null); null when there are none, which is nearly always';
+    'members beyond the documented ones, and those of the context under the name context, with the ids that were sent as null; '
+    'null when there are none, which is nearly always';
 
 create table if not exists candhook.malformed (
     id uuid not null,
@@ -79,26 +78,24 @@ create table if not exists candhook.outcome (
     constraint outcome_detail_length check (char_length(detail) <= 4000)
 ) partition by range (received_at);
 
--- For people's questions. Outcomes are added all day, so what is not a failure is in no index but the key, and a summary of
--- its time for each stretch of blocks.
+-- For people's queries. Outcomes are inserted all day, so those that are no failure have only the key and a BRIN index.
 create index if not exists outcome_finished on candhook.outcome using brin (finished_at)
     with (pages_per_range = 32, autosummarize = on);
 create index if not exists outcome_failed on candhook.outcome (finished_at) where result = 'failed';
 create index if not exists outcome_failed_handler on candhook.outcome (handler, finished_at) where result = 'failed';
 
 comment on table candhook.outcome is
-    'What came of every attempt of a handler at an event; rows are only ever added. Partitioned by month of '
-    'received_at (UTC).';
+    'The outcome of each attempt: what a handler made of an event. Rows are never changed. Partitioned by month of received_at (UTC).';
 comment on column candhook.outcome.event_id is 'event.id';
 comment on column candhook.outcome.received_at is 'event.received_at: with event_id the key of the event';
 comment on column candhook.outcome.handler is 'handler.name at that time; empty for result unhandled';
 comment on column candhook.outcome.attempt is '1 for the first; 0 for result unhandled, since nothing was tried';
 comment on column candhook.outcome.result is
-    'ok: done. retry: will be tried again. failed: will not. unhandled: no handler''s module and type match';
+    'ok: done. retry: will be tried again. failed: will not be tried again. unhandled: no handler matches the event';
 comment on column candhook.outcome.detail is
     'what the handler said, or the error; at most 4000 characters; the bot token is replaced by [token]';
-comment on column candhook.outcome.started_at is 'when the attempt began; null when nobody knows, since it was lost';
-comment on column candhook.outcome.finished_at is 'when it ended, or was found to be lost';
+comment on column candhook.outcome.started_at is 'when the attempt began; null when the attempt was lost';
+comment on column candhook.outcome.finished_at is 'when the attempt ended, or was found to be lost';
 
 create table if not exists candhook.handler (
     name text not null,
@@ -143,10 +140,9 @@ create table if not exists candhook.handler (
 );
 
 comment on table candhook.handler is
-    'What is done with events. Managed in psql; a change takes effect at the next event. Deleting a handler '
-    'settles what '
-    'waits for it as failed; setting enabled to false lets it wait.';
-comment on column candhook.handler.name is 'chosen by you; stands in outcome and in the log';
+    'What is done with events. People change it in psql; a change takes effect at the next event. Deleting a handler settles its '
+    'deliveries as failed; while enabled is false they wait.';
+comment on column candhook.handler.name is 'any name; it appears in outcome and in the log';
 comment on column candhook.handler.module is 'events of this module: its exact name, or *; case-sensitive';
 comment on column candhook.handler.type is
     'events of this type: exact (product.created), a beginning (product.*), or *; case-sensitive';
@@ -154,31 +150,30 @@ comment on column candhook.handler.kind is
     'sql: a function in this database. c: a function in a shared object in handler_dir. exec: a program in handler_dir. '
     'http: a POST to a URL';
 comment on column candhook.handler.target is
-    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and '
-    'kept as '
-    'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle. exec: welcome or folder/welcome. '
-    'http: https://example.org/webhook, without user and password';
+    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and stored as '
+    'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle. '
+    'exec: welcome or folder/welcome. http: https://example.org/webhook, without user and password';
 comment on column candhook.handler.needs_token is
-    'the handler gets the bot token of the event''s origin community; while there is no valid one, the delivery '
-    'is held';
-comment on column candhook.handler.timeout is 'how long one attempt may take; 10 ms to 1 day';
-comment on column candhook.handler.max_attempts is 'how often it is tried before it counts as failed; 1 to 1000';
+    'whether the handler needs the bot token of the event''s origin community; without a valid one the delivery is held';
+comment on column candhook.handler.timeout is 'time limit of one attempt; 10 ms to 1 day';
+comment on column candhook.handler.max_attempts is 'number of attempts until the delivery has failed; 1 to 1000';
 comment on column candhook.handler.first_delay is
-    'about how long after the first attempt the second one comes; up to 30 days';
+    'delay between the first attempt and the second, before jitter; up to 30 days';
 comment on column candhook.handler.backoff_factor is
-    'each further delay is about so many times as long as the one before; 1 to 100';
-comment on column candhook.handler.max_delay is 'no delay is longer; up to 30 days';
+    'factor by which each further delay grows; 1 to 100';
+comment on column candhook.handler.max_delay is 'upper limit of a delay; up to 30 days';
 comment on column candhook.handler.jitter is
-    'each delay is made up to so much longer or shorter, so that what failed together does not come back together; 0 to 1';
+    'random spread: a delay is multiplied by 1-jitter to 1+jitter, so that deliveries that failed together are not retried together; '
+    '0 to 1';
 comment on column candhook.handler.concurrency is
-    'how many of its attempts one worker runs at a time; of kind sql: how many of its batches run at a time. null: '
-    '16 of http, 4 of exec and c, as many as there are runners of sql';
+    'concurrency limit: attempts that one worker runs at a time; for kind sql, batches that run at a time. null: 16 for http, 4 for '
+    'exec and c, as many as there are runners for sql';
 comment on column candhook.handler.ordered_by is
     'none: in any order. community, payload id: events of one origin community, or with one payload.id, strictly in the '
     'order of receipt: the next one begins when the one before is settled, ok or failed';
-comment on column candhook.handler.enabled is 'false: deliveries are still recorded for it, and wait';
+comment on column candhook.handler.enabled is 'false: its deliveries are recorded and wait';
 comment on column candhook.handler.created_at is 'when the row was made';
-comment on column candhook.handler.changed_at is 'when the row was changed last';
+comment on column candhook.handler.changed_at is 'when the row was last changed';
 
 create table if not exists candhook.delivery (
     event_id uuid not null,
@@ -186,7 +181,7 @@ create table if not exists candhook.delivery (
     handler text not null,
     origin_community_id text,
     attempt integer not null default 0,
-    forgiven integer not null default 0,
+    failures integer not null default 0,
     order_key text,
     due_at timestamptz not null default now(),
     held boolean not null default false,
@@ -194,7 +189,7 @@ create table if not exists candhook.delivery (
     worker text,
     constraint delivery_pkey primary key (received_at, event_id, handler),
     constraint delivery_attempt_count check (attempt >= 0),
-    constraint delivery_forgiven_count check (forgiven between 0 and attempt),
+    constraint delivery_failures_count check (failures between 0 and attempt),
     constraint delivery_order_key_length check (octet_length(order_key) <= 1020),
     constraint delivery_leased check ((lease is null) = (worker is null)),
     constraint delivery_held check (not (held and lease is not null))
@@ -208,27 +203,26 @@ create index if not exists delivery_order on candhook.delivery (handler, order_k
 create index if not exists delivery_held on candhook.delivery (origin_community_id) where held;
 
 comment on table candhook.delivery is
-    'Unfinished work and nothing else: an event and a handler that it still waits for. Not partitioned, since it '
-    'stays small.';
+    'Work left to do: an event and a handler that has not settled it. Not partitioned, since it stays small.';
 comment on column candhook.delivery.event_id is 'event.id';
 comment on column candhook.delivery.received_at is 'event.received_at: with event_id the key of the event';
 comment on column candhook.delivery.handler is 'handler.name';
 comment on column candhook.delivery.origin_community_id is 'event.origin_community_id: whose bot token it may need';
 comment on column candhook.delivery.attempt is
-    'number of the running attempt, else of the last one; 0 before the first';
-comment on column candhook.delivery.forgiven is
-    'how many of the attempts do not count against max_attempts: those before a replay, and those whose token was refused';
+    'number of the running attempt, else of the last one; 0 before the first. A replay continues the numbers';
+comment on column candhook.delivery.failures is
+    'attempts that failed or were lost and count against max_attempts: none of those before a replay, none whose token was refused';
 comment on column candhook.delivery.order_key is
-    'deliveries of a handler with the same one are run one after the other, in the order of the key; null: in any order';
+    'deliveries of a handler with the same order_key run one after the other, in the order of receipt; null: in any order';
 comment on column candhook.delivery.due_at is 'when it may be claimed; while it is leased, when the lease ends';
 comment on column candhook.delivery.held is
-    'parked because its handler needs a bot token that the community does not have';
+    'whether it waits because its handler needs a bot token and the community has no valid one';
 comment on column candhook.delivery.lease is
-    'number of the claim that holds it: only who knows it may finish it; null when nobody does';
+    'number of the claim that holds it: only a caller that gives this number can finish it; null when it is not leased';
 comment on column candhook.delivery.worker is 'name of the process that holds the lease';
 
-create sequence if not exists candhook.lease as bigint;
-comment on sequence candhook.lease is 'numbers of claims (delivery.lease)';
+create sequence if not exists candhook_internal.lease as bigint;
+comment on sequence candhook_internal.lease is 'numbers of claims (candhook.delivery.lease)';
 
 create table if not exists candhook.bot_token (
     origin_community_id text not null,
@@ -241,17 +235,15 @@ create table if not exists candhook.bot_token (
 );
 
 comment on table candhook.bot_token is
-    'The bot token of each origin community. Store one with insert ... on conflict (origin_community_id) do '
-    'update set '
-    'token = excluded.token, or with candhook.set_bot_token; it takes effect at once. The view bot_token_masked '
-    'shows no token.';
+    'The bot token of each origin community. Store one with candhook.set_bot_token, or with insert ... on conflict '
+    '(origin_community_id) do update set token = excluded.token; it takes effect at once. The view bot_token_masked shows no token.';
 comment on column candhook.bot_token.origin_community_id is 'id of the origin (hub) community';
 comment on column candhook.bot_token.token is 'the bot access token: a secret; no white space';
 comment on column candhook.bot_token.valid is
     'false once the API has refused it; true again when another one is stored';
 comment on column candhook.bot_token.stored_at is 'when this token was stored';
 
-create table if not exists candhook.spool_position (
+create table if not exists candhook_internal.spool_position (
     segment uuid not null,
     position bigint not null,
     touched_at timestamptz not null default now(),
@@ -259,20 +251,19 @@ create table if not exists candhook.spool_position (
     constraint spool_position_position_range check (position >= 0)
 ) with (fillfactor = 50);
 
-comment on table candhook.spool_position is
-    'How far each file of the spool is recorded; stored in the transaction that records, so that a restart goes '
-    'on there.';
-comment on column candhook.spool_position.segment is 'id of the file: its name';
-comment on column candhook.spool_position.position is 'offset in bytes of the first byte that is not recorded yet';
-comment on column candhook.spool_position.touched_at is 'when it was stored last';
+comment on table candhook_internal.spool_position is
+    'How far each segment of the spool is recorded. Stored in the transaction that records, so a restart continues there.';
+comment on column candhook_internal.spool_position.segment is 'id of the segment: the name of its file';
+comment on column candhook_internal.spool_position.position is 'offset in bytes behind the last record that is recorded';
+comment on column candhook_internal.spool_position.touched_at is 'when the position was stored last';
 
--- What lies in no month that has a partition: candhook.maintain moves it on.
-create table if not exists candhook.event_default partition of candhook.event default;
-create table if not exists candhook.outcome_default partition of candhook.outcome default;
-create table if not exists candhook.malformed_default partition of candhook.malformed default;
-comment on table candhook.event_default is
-    'Events of months without a partition; candhook.maintain makes one and moves them there.';
-comment on table candhook.outcome_default is
-    'Outcomes of months without a partition; candhook.maintain makes one and moves them there.';
-comment on table candhook.malformed_default is
-    'Malformed bodies of months without a partition; candhook.maintain makes one and moves them there.';
+-- Default partitions: rows of months that have no partition. candhook_internal.maintain makes one and moves them there.
+create table if not exists candhook_internal.event_default partition of candhook.event default;
+create table if not exists candhook_internal.outcome_default partition of candhook.outcome default;
+create table if not exists candhook_internal.malformed_default partition of candhook.malformed default;
+comment on table candhook_internal.event_default is
+    'Events of months that have no partition; candhook_internal.maintain makes one and moves them there.';
+comment on table candhook_internal.outcome_default is
+    'Outcomes of months that have no partition; candhook_internal.maintain makes one and moves them there.';
+comment on table candhook_internal.malformed_default is
+    'Malformed bodies of months that have no partition; candhook_internal.maintain makes one and moves them there.';

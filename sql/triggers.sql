@@ -1,21 +1,21 @@
--- Triggers: what must hold however a row is changed, since people change these tables in psql.
+-- Triggers on handler and bot_token. They hold for every change of a row, since people change these tables in psql.
 
 create or replace trigger handler_check
     before insert or update on candhook.handler
-    for each row execute function candhook.handler_check();
+    for each row execute function candhook_internal.handler_check();
 comment on trigger handler_check on candhook.handler is 'looks up the target of an sql handler, and keeps changed_at';
 
 create or replace trigger handler_changed
     after insert or update or delete on candhook.handler
-    for each row execute function candhook.handler_changed();
-comment on trigger handler_changed on candhook.handler is 'lets deliveries follow, and wakes the workers';
+    for each row execute function candhook_internal.handler_changed();
+comment on trigger handler_changed on candhook.handler is 'updates the handler''s deliveries, and wakes the workers';
 
 create or replace trigger bot_token_check
     before update on candhook.bot_token
-    for each row execute function candhook.bot_token_check();
+    for each row execute function candhook_internal.bot_token_check();
 comment on trigger bot_token_check on candhook.bot_token is 'another token is valid again';
 
--- A constraint trigger, because only these can be deferred to the commit; for these there is no `or replace`.
+-- Only a constraint trigger can be deferred to the commit. `create constraint trigger` has no `or replace`.
 do $$
 begin
     if not exists (select from pg_trigger t
@@ -23,7 +23,7 @@ begin
         create constraint trigger bot_token_stored
             after insert or update on candhook.bot_token
             deferrable initially deferred
-            for each row execute function candhook.bot_token_stored();
+            for each row execute function candhook_internal.bot_token_stored();
     end if;
 end
 $$;

@@ -37,7 +37,7 @@ select e.received_at,
  order by e.received_at desc, e.id desc, r.since desc, r.handler, r.attempt desc;
 
 comment on view candhook.recent is
-    'What came of events, newest first: a row for each outcome, and one for each delivery that is not finished. '
+    'Events and their outcomes, newest first: a row for each outcome and for each unfinished delivery. '
     'Try: select * from candhook.recent limit 20';
 comment on column candhook.recent.received_at is 'when the event arrived';
 comment on column candhook.recent.event is 'module:type';
@@ -48,14 +48,13 @@ comment on column candhook.recent.user_id is 'the user in the origin community';
 comment on column candhook.recent.profile_id is 'the user in the community who caused it';
 comment on column candhook.recent.handler is 'handler.name; empty for result unhandled';
 comment on column candhook.recent.result is
-    'ok, retry, failed, unhandled: an outcome. waiting, running, held (for a bot token): a delivery that is not '
-    'finished';
+    'ok, retry, failed, unhandled: an outcome. waiting, running, held (for a bot token): an unfinished delivery';
 comment on column candhook.recent.attempt is '1 for the first';
 comment on column candhook.recent.took is 'how long the attempt took';
 comment on column candhook.recent.detail is 'what the handler said, the error, or what a delivery waits for';
 
 create or replace view candhook.held as
-select d.received_at, d.event_id, d.handler, d.origin_community_id, d.attempt, d.due_at as looked_at_again
+select d.received_at, d.event_id, d.handler, d.origin_community_id, d.attempt, d.due_at as checked_again_at
   from candhook.delivery d
  where d.held
  order by d.received_at, d.event_id;
@@ -66,10 +65,10 @@ comment on column candhook.held.received_at is 'when the event arrived';
 comment on column candhook.held.event_id is 'event.id';
 comment on column candhook.held.handler is 'handler.name';
 comment on column candhook.held.origin_community_id is
-    'whose token is missing; null: the event names no origin community, so none can come';
+    'community whose token is missing; null: the event names no origin community, so it can have none';
 comment on column candhook.held.attempt is 'attempts so far';
-comment on column candhook.held.looked_at_again is
-    'when it is looked at in any case; a stored token does not wait for that';
+comment on column candhook.held.checked_again_at is
+    'when the token is looked for again; a token that is stored releases the delivery at once';
 
 create or replace view candhook.bot_token_masked as
 select t.origin_community_id,
@@ -85,19 +84,20 @@ comment on column candhook.bot_token_masked.token is 'the first four characters 
 comment on column candhook.bot_token_masked.valid is 'false once the API has refused it';
 comment on column candhook.bot_token_masked.stored_at is 'when it was stored';
 
--- A statement's parameters may stand in the server's log; what is copied does not.
-create or replace view candhook.bot_token_entry as
+-- The server may log a statement with its parameters, but never the data of a copy.
+create or replace view candhook_internal.bot_token_entry as
 select t.origin_community_id, t.token from candhook.bot_token t where false;
 
-comment on view candhook.bot_token_entry is
-    'Always empty; what is inserted is stored as bot token. `candhook token set` copies into it, since the server logs no copied data.';
-comment on column candhook.bot_token_entry.origin_community_id is 'the origin community';
-comment on column candhook.bot_token_entry.token is 'its bot token';
+comment on view candhook_internal.bot_token_entry is
+    'Always empty. A row that is inserted is stored as bot token. `candhook token set` copies into it, since the server does not '
+    'log copied data.';
+comment on column candhook_internal.bot_token_entry.origin_community_id is 'the origin community';
+comment on column candhook_internal.bot_token_entry.token is 'its bot token';
 
 create or replace trigger bot_token_entered
-    instead of insert on candhook.bot_token_entry
-    for each row execute function candhook.bot_token_entered();
-comment on trigger bot_token_entered on candhook.bot_token_entry is 'stores the token';
+    instead of insert on candhook_internal.bot_token_entry
+    for each row execute function candhook_internal.bot_token_entered();
+comment on trigger bot_token_entered on candhook_internal.bot_token_entry is 'stores the token';
 
 create or replace view candhook.failed as
 select o.finished_at,
@@ -119,16 +119,16 @@ select o.finished_at,
  order by o.finished_at desc;
 
 comment on view candhook.failed is
-    'What has failed for good, newest first, and has neither been tried again nor done since. candhook.retry_failed tries '
-    'it again, candhook.replay one event.';
+    'Deliveries that failed for good and were not retried since, newest first. candhook.retry_failed() retries them, '
+    'candhook.replay(EVENT) one event.';
 comment on column candhook.failed.finished_at is 'when the last attempt ended';
 comment on column candhook.failed.handler is 'the handler''s name at that time';
 comment on column candhook.failed.event is 'module:type; null when the event''s month has been dropped';
 comment on column candhook.failed.event_id is 'event.id';
 comment on column candhook.failed.received_at is 'when the event arrived';
 comment on column candhook.failed.origin_community_id is 'the origin (hub) community';
-comment on column candhook.failed.attempts is 'how many attempts there have been, all replays together';
-comment on column candhook.failed.detail is 'what the handler said last, the error, or who gave up';
+comment on column candhook.failed.attempts is 'number of attempts, those of all replays together';
+comment on column candhook.failed.detail is 'what the handler said last, the error, or who gave it up';
 
 create or replace view candhook.due as
 select d.handler,
@@ -148,18 +148,18 @@ select d.handler,
  order by d.due_at, d.received_at, d.event_id;
 
 comment on view candhook.due is
-    'What runs, and what could: deliveries whose time has come, of enabled handlers. What stays here for long waits for a '
-    'worker, for a place (handler.concurrency), or for the delivery before it (handler.ordered_by).';
+    'Deliveries of enabled handlers that run or are due. One that stays here for long waits for a worker, for a slot '
+    '(handler.concurrency), or for the delivery before it (handler.ordered_by).';
 comment on column candhook.due.handler is 'handler.name';
 comment on column candhook.due.event is 'module:type';
 comment on column candhook.due.event_id is 'event.id';
 comment on column candhook.due.received_at is 'when the event arrived';
 comment on column candhook.due.origin_community_id is 'the origin (hub) community';
 comment on column candhook.due.attempt is 'number of the running attempt, else of the last one; 0 before the first';
-comment on column candhook.due.running is 'whether a worker has it';
-comment on column candhook.due.due_since is 'since when it could run; null while it runs';
+comment on column candhook.due.running is 'whether a worker has leased it';
+comment on column candhook.due.due_since is 'since when it is due; null while it runs';
 comment on column candhook.due.worker is
-    'the worker that has it, or that lost it when its lease ran out; null when nobody has it';
+    'the worker that holds the lease, or held it when it ran out; null without a lease';
 
 create or replace view candhook.unhandled_types as
 select e.module, e.type, count(*) as events, min(o.received_at) as first_at, max(o.received_at) as last_at
@@ -168,21 +168,21 @@ select e.module, e.type, count(*) as events, min(o.received_at) as first_at, max
  where o.result = 'unhandled'
  group by e.module, e.type
 having not exists (select from candhook.handler h
-                    where h.enabled and candhook.matches(h.module, e.module) and candhook.matches(h.type, e.type))
+                    where h.enabled and candhook_internal.matches(h.module, e.module) and candhook_internal.matches(h.type, e.type))
  order by count(*) desc, e.module, e.type;
 
 comment on view candhook.unhandled_types is
-    'Which events arrive that nobody handles, most frequent first; without those for which there is an enabled handler by '
-    'now (candhook.replay gives it the earlier ones). Reads all outcomes.';
+    'Types of events that no handler matched, most frequent first, without those that an enabled handler matches by now '
+    '(candhook.replay gives it the earlier ones). Reads all outcomes.';
 comment on column candhook.unhandled_types.module is 'event.module';
 comment on column candhook.unhandled_types.type is 'event.type';
-comment on column candhook.unhandled_types.events is 'how many have arrived without a handler';
+comment on column candhook.unhandled_types.events is 'number of events that had no handler';
 comment on column candhook.unhandled_types.first_at is 'when the first of them arrived';
 comment on column candhook.unhandled_types.last_at is 'when the last of them arrived';
 
--- The day is counted in one pass. A success before that is looked for in steps, each twice as far back, and only for
--- handlers that have none in the day; the search ends where the handler was made, or after 32 days. Outcomes of a time are
--- found by the block ranges of the index outcome_finished, so what is older is not read.
+-- The last day is counted in one pass. For a handler without a success in it, an earlier one is searched in steps, each twice
+-- as far back; the search ends where the handler was made, or after 32 days. The BRIN index outcome_finished finds the
+-- outcomes of a time, so older blocks are not read.
 create or replace view candhook.handler_health as
 with day as materialized (
     select o.handler,
@@ -237,18 +237,18 @@ select h.name as handler,
         limit 1) before on true
  order by h.name;
 
-comment on view candhook.handler_health is 'How each handler does.';
+comment on view candhook.handler_health is 'Counts, last success and backlog of each handler.';
 comment on column candhook.handler_health.handler is 'handler.name';
-comment on column candhook.handler_health.enabled is 'whether it works, or is paused';
+comment on column candhook.handler_health.enabled is 'false: paused';
 comment on column candhook.handler_health.last_ok is 'when an attempt last ended ok; null: not in the last 32 days';
 comment on column candhook.handler_health.last_failed is 'when a delivery last failed for good';
 comment on column candhook.handler_health.ok_1h is 'attempts of the last hour that ended ok';
 comment on column candhook.handler_health.failed_1h is 'deliveries that failed for good in the last hour';
-comment on column candhook.handler_health.retry_1h is 'attempts of the last hour that are, or were, to be tried again';
+comment on column candhook.handler_health.retry_1h is 'attempts of the last hour that a retry followed or will follow';
 comment on column candhook.handler_health.ok_24h is 'attempts of the last day that ended ok';
 comment on column candhook.handler_health.failed_24h is 'deliveries that failed for good in the last day';
-comment on column candhook.handler_health.retry_24h is 'attempts of the last day that are, or were, to be tried again';
-comment on column candhook.handler_health.unfinished is 'deliveries that wait, are held, or run';
-comment on column candhook.handler_health.held is 'of these, those that wait for a bot token';
+comment on column candhook.handler_health.retry_24h is 'attempts of the last day that a retry followed or will follow';
+comment on column candhook.handler_health.unfinished is 'unfinished deliveries: waiting, held or running';
+comment on column candhook.handler_health.held is 'of these, the ones that wait for a bot token';
 comment on column candhook.handler_health.oldest_unfinished_age is
-    'how long ago the oldest event arrived of those that are unfinished';
+    'age of the oldest event that is unfinished';

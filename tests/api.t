@@ -52,7 +52,7 @@ is $rig->sql("select valid from candhook.bot_token where origin_community_id = '
 is call('GET', '/me', '-c', 'G1'), 65, 'it is not used again';
 $rig->token('another', 'G1');
 is call('GET', '/me', '-c', 'G1'), 0, 'a new one is';
-is $rig->sql(q{select candhook.refuse_bot_token('G1', '2001-01-01')}), 'f', 'a refusal of an older token does not hit the new one';
+is $rig->sql(q{select candhook_internal.refuse_bot_token('G1', '2001-01-01')}), 'f', 'a refusal of an older token does not hit the new one';
 $rig->conf(api_url => $api->url, database => 'host=/nowhere dbname=x');
 is call('GET', '/me', '-c', 'G1'), 69, 'no database';
 

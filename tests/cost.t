@@ -79,7 +79,7 @@ sub body ($size) {
 
 sub clear {
     File::Path::remove_tree("$dir/spool");
-    $rig->sql('truncate candhook.event, candhook.outcome, candhook.delivery, candhook.spool_position');
+    $rig->sql('truncate candhook.event, candhook.outcome, candhook.delivery, candhook_internal.spool_position');
 }
 
 # The state of a process, as ps shows it.

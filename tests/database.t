@@ -59,7 +59,7 @@ $rig->candhook_ok('stop');
 $rig->conf(database => "host=$dir dbname=candhook user=postgres options='-c log_statement=all'");
 is +($rig->candhook('token', 'set', 'G2', { stdin => "token-for-no-log\n" }))[0], 0, 'a token is stored';
 is $rig->sql("select token from candhook.bot_token where origin_community_id = 'G2'"), 'token-for-no-log', 'it is there';
-like $rig->read_file('log/postgres.log'), qr/copy candhook\.bot_token_entry/, 'a server that logs every statement';
+like $rig->read_file('log/postgres.log'), qr/copy candhook_internal\.bot_token_entry/, 'a server that logs every statement';
 unlike $rig->read_file('log/postgres.log'), qr/token-for-no-log/, 'does not log it';
 is +($rig->candhook('token', 'set', 'G2', { stdin => "two words\n" }))[0], 70, 'what cannot be a token is refused';
 unlike $rig->read_file('log/postgres.log'), qr/two words/, 'and not logged either';

@@ -205,11 +205,11 @@ my ($partition) = $rig->sql(q{select inhrelid::regclass from pg_inherits where i
 ok $partition, 'there is a partition of the next month';
 $rig->sql("drop table $partition");
 wrong 'no partition of the next month', qr/partitions\s+table event: \d{4}-\d\d has none/;
-$rig->sql('select candhook.maintain()');
+$rig->sql('select candhook_internal.maintain()');
 well;
 
 # ---- the clocks: the server's is only a function of the schema to us ----
-my $diagnose = $rig->sql(q{select pg_get_functiondef('candhook.diagnose'::regproc)});
+my $diagnose = $rig->sql(q{select pg_get_functiondef('candhook_internal.diagnose'::regproc)});
 $rig->sql($diagnose =~ s/clock_timestamp\(\)\)/clock_timestamp() - interval '10 seconds')/r);
 noted 'clocks some seconds apart', qr/clock\s+.* are (?:9|10) s apart/;
 $rig->sql($diagnose =~ s/clock_timestamp\(\)\)/clock_timestamp() + interval '1 hour')/r);

@@ -65,7 +65,7 @@ $shop->stop;
 # ---- those to come ----
 $shop->start->clear->on;
 my $pid = $rig->spawn('forward', $rig->program('candhook'), 'forward', '--to', $to, '--follow', '--type', 'product.*');
-$rig->wait_until(sub { $rig->sql(q{select count(*) from pg_stat_activity where query like '%candhook.events%' and pid <> pg_backend_pid()}) }, 'it looks');
+$rig->wait_until(sub { $rig->sql(q{select count(*) from pg_stat_activity where query like '%candhook_internal.events%' and pid <> pg_backend_pid()}) }, 'it looks');
 # One that is recorded after later ones.
 my $late = HandlerRig::new_id();
 $rig->event_of('product.voted', payload => { id => 10 });

@@ -73,7 +73,7 @@ sub wait_outcome ($name, $result) { $rig->wait_until(sub { outcome($name) eq $re
     # The moment that matters is the one after the worker's last look at the spool. A claim that takes its time makes it long
     # enough to meet; which of the claims is the last one is not known, so the second event comes in each of them in turn.
     $rig->sql(q{do $do$ begin
-        execute regexp_replace(pg_get_functiondef('candhook.claim'::regproc), E'\\nbegin\\n', E'\\nbegin\\n perform pg_sleep(0.3);\\n');
+        execute regexp_replace(pg_get_functiondef('candhook_internal.claim'::regproc), E'\\nbegin\\n', E'\\nbegin\\n perform pg_sleep(0.3);\\n');
     end $do$});
     for my $claim (1 .. 4) {
         my %seen;
@@ -82,7 +82,7 @@ sub wait_outcome ($name, $result) { $rig->wait_until(sub { outcome($name) eq $re
         $rig->wait_until(
             sub {
                 $seen{ $rig->sql(q{select coalesce(max(query_start)::text, '')
-                    from pg_stat_activity where state = 'active' and query like '% candhook.claim(%' and pid <> pg_backend_pid()}) } = 1;
+                    from pg_stat_activity where state = 'active' and query like '% candhook_internal.claim(%' and pid <> pg_backend_pid()}) } = 1;
                 return grep({ $_ ne '' } keys %seen) >= $claim || !$rig->own_processes;
             },
             "claim $claim"

@@ -48,7 +48,7 @@ $rig->wait_until(sub { $rig->read_file('log/candhook.log') =~ /not now/ }, 'reco
 my ($first) = split /\|/, recorded();
 cmp_ok $first, '>', 0, 'the first group is recorded';
 cmp_ok $first, '<', 1600, 'and not the one that failed';
-is $rig->sql('select count(*) from candhook.spool_position'), 0, 'nor how far the spool is';
+is $rig->sql('select count(*) from candhook_internal.spool_position'), 0, 'nor how far the spool is';
 $rig->stop($worker) or fail 'TERM ends the worker';
 is recorded(), "$first|$first", 'what is recorded once is not recorded again';
 
@@ -60,7 +60,7 @@ is $rig->sql('select count(*), count(distinct event_id) from candhook.delivery')
 is $rig->sql('select count(*) from candhook.malformed'), 1, 'what the database refuses is malformed';
 like $rig->sql('select reason from candhook.malformed'), qr/overflow/, 'with the reason';
 # One, or none when the responder has sealed its idle segment meanwhile.
-is $rig->sql('select count(*) from candhook.spool_position'), scalar(() = glob "$rig->{dir}/spool/*.seg"), 'a position is stored for each segment';
+is $rig->sql('select count(*) from candhook_internal.spool_position'), scalar(() = glob "$rig->{dir}/spool/*.seg"), 'a position is stored for each segment';
 $rig->candhook_ok('work', '--once');
 is recorded(), "$events|$events", 'nothing comes twice';
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 #
-# Who gets which delivery when: candhook.claim, renew, release, due_in, finish, and deliveries held for a bot token.
+# Who gets which delivery when: candhook_internal.claim, renew, release, due_in, finish, and deliveries held for a bot token.
 use v5.36;
 use Test::More;
 use SqlRig;
@@ -13,24 +13,24 @@ sub delivery ($columns, $where = 'true') {
 }
 
 sub finish ($lease, $id, $result, $detail = 'said') {
-    return $rig->sql("select result from candhook.finish($lease, array['$id']::uuid[], array['$result'], array['$detail'], array[now()], array[now()])");
+    return $rig->sql("select result from candhook_internal.finish($lease, array['$id']::uuid[], array['$result'], array['$detail'], array[now()], array[now()])");
 }
 
 # ---- one claim, what it gives ----
-is $rig->sql('select count(*) from candhook.claim($$w$$, 10)'), 0, 'nothing to claim';
-is $rig->sql('select candhook.due_in() is null'), 't', 'nothing to wait for';
+is $rig->sql('select count(*) from candhook_internal.claim($$w$$, 10)'), 0, 'nothing to claim';
+is $rig->sql('select candhook_internal.due_in() is null'), 't', 'nothing to wait for';
 $rig->handler('hook', @c, target => 'x.so:hook', timeout => '1.5 s');
 my $id = $rig->sql(q{select t.put('{"module":"MOIM","type":"product.created","context":{"originCommunityId":"G1","userId":"U","communityId":"C","profileId":"P"},"payload":{"id":"CP:1"},"x":1}')});
-is $rig->sql('select candhook.due_in()'), 0, 'something is due';
+is $rig->sql('select candhook_internal.due_in()'), 0, 'something is due';
 is $rig->sql(q{select handler, kind, target, timeout_ms, event_id, attempt, bot_token is null, module, type, origin_community_id, user_id, community_id, profile_id, payload, body
-               from candhook.claim('w', 10)}),
+               from candhook_internal.claim('w', 10)}),
   "hook|c|x.so:hook|1500|$id|1|t|MOIM|product.created|G1|U|C|P|{\"id\": \"CP:1\"}|"
   . '{"x": 1, "type": "product.created", "module": "MOIM", "context": {"userId": "U", "profileId": "P", "communityId": "C", "originCommunityId": "G1"}, "payload": {"id": "CP:1"}}',
   'a claim gives all that a c handler needs';
 my $lease = delivery('lease');
 like delivery(q{attempt, worker, held, due_at - now() between interval '5 s' and interval '15 s'}), qr/^1\|w\|f\|t$/, 'leased for 15 seconds, the attempt counted';
 is $rig->claim, '', 'nobody else gets it';
-cmp_ok $rig->sql('select candhook.due_in()'), '>', 5, 'until the lease ends';
+cmp_ok $rig->sql('select candhook_internal.due_in()'), '>', 5, 'until the lease ends';
 is $rig->sql("select handler || result || attempt || (took is null) from candhook.recent"), 'hookrunning1true', 'recent shows that it runs';
 is finish($lease, $id, 'ok', 'fine'), 'ok', 'finished';
 is delivery('1'), '', 'the delivery is gone';
@@ -38,12 +38,12 @@ is $rig->sql("select attempt, result, detail from candhook.outcome where event_i
 is finish($lease, $id, 'ok'), '', 'and cannot be finished twice';
 
 $rig->sql('set timezone = $$America/St_Johns$$; select t.put(t.event(), $$019ab1c2-d3e4-7000-8000-000000000000$$)');
-is $rig->sql(q{set timezone = 'America/St_Johns'; select received_at from candhook.claim('w', 10)}), '2025-11-23T17:28:46.820Z', 'received_at is RFC 3339 in UTC';
+is $rig->sql(q{set timezone = 'America/St_Johns'; select received_at from candhook_internal.claim('w', 10)}), '2025-11-23T17:28:46.820Z', 'received_at is RFC 3339 in UTC';
 
 $rig->clear;
 $rig->handler('note');
 $id = $rig->sql('select t.put()');
-is $rig->sql(q{select handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body from candhook.claim('w', 10)}),
+is $rig->sql(q{select handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body from candhook_internal.claim('w', 10)}),
   "note|sql|t.note(candhook.event,text)|30000|$id|1||||||||||", 'for kind sql only what is needed to call run_sql';
 
 # ---- which handler, how many ----
@@ -54,12 +54,12 @@ $rig->handler('off', @c, enabled => 0);
 $rig->sql('select t.put() from generate_series(1, 5)');
 $rig->sql(q{update candhook.delivery set due_at = now() - interval '1 hour' where handler = 'off'; update candhook.delivery set due_at = now() - interval '1 minute'
             where event_id = (select max(event_id::text)::uuid from candhook.delivery) and handler = 'b'});
-is $rig->sql(q{select distinct handler, count(*) over () from candhook.claim('w', 3)}), 'b|3', 'the enabled handler with the oldest due delivery, a batch of it';
-is $rig->sql(q{select distinct handler, count(*) over () from candhook.claim('w', 100)}), 'a|5', 'then the next';
-is $rig->sql(q{select distinct handler, count(*) over () from candhook.claim('w', 100)}), 'b|2', 'then the rest';
+is $rig->sql(q{select distinct handler, count(*) over () from candhook_internal.claim('w', 3)}), 'b|3', 'the enabled handler with the oldest due delivery, a batch of it';
+is $rig->sql(q{select distinct handler, count(*) over () from candhook_internal.claim('w', 100)}), 'a|5', 'then the next';
+is $rig->sql(q{select distinct handler, count(*) over () from candhook_internal.claim('w', 100)}), 'b|2', 'then the rest';
 is $rig->claim, '', 'what is disabled waits';
 $rig->sql(q{update candhook.handler set enabled = true where name = 'off'});
-is $rig->sql(q{select distinct handler, count(*) over () from candhook.claim('w', 100)}), 'off|5', 'until it is enabled';
+is $rig->sql(q{select distinct handler, count(*) over () from candhook_internal.claim('w', 100)}), 'off|5', 'until it is enabled';
 
 # ---- two workers at once ----
 $rig->clear;
@@ -67,12 +67,12 @@ $rig->handler('a', @c);
 $rig->sql('select t.put() from generate_series(1, 20)');
 my ($one, $two) = map { $rig->psql_session } 1, 2;
 $one->query('begin;');
-my @first = split /\n/, $one->query(q{select event_id from candhook.claim('one', 12);});
-my @second = split /\n/, $two->query(q{select event_id from candhook.claim('two', 12);});
+my @first = split /\n/, $one->query(q{select event_id from candhook_internal.claim('one', 12);});
+my @second = split /\n/, $two->query(q{select event_id from candhook_internal.claim('two', 12);});
 is @first . ' ' . @second, '12 8', 'the second gets what the first has not locked, without waiting';
 my %seen;
 is scalar(grep { !$seen{$_}++ } @first, @second), 20, 'each event once';
-is $two->query('select candhook.due_in();'), 1, 'what is due but locked is no reason to spin';
+is $two->query('select candhook_internal.due_in();'), 1, 'what is due but locked is no reason to spin';
 $one->query('commit;');
 
 # ---- leases that run out, late finishers ----
@@ -80,20 +80,20 @@ $rig->clear;
 $rig->handler('a', @c, max_attempts => 3);
 $id = $rig->sql('select t.put()');
 my $old = $rig->claim('one');
-$rig->sql("select candhook.renew($old)");
-is $rig->sql("select candhook.renew($old)"), 1, 'renew tells how many it holds';
+$rig->sql("select candhook_internal.renew($old)");
+is $rig->sql("select candhook_internal.renew($old)"), 1, 'renew tells how many it holds';
 $rig->skip_time;
 my $new = $rig->claim('two');
 isnt $new, $old, 'a lease that ran out is taken by another';
 is $rig->outcomes($id), 'a/1 retry', 'the lost attempt has its outcome';
 like $rig->sql("select detail from candhook.outcome"), qr/^attempt lost/, 'with the reason';
-is $rig->sql("select candhook.renew($old)"), 0, 'the old lease holds nothing';
+is $rig->sql("select candhook_internal.renew($old)"), 0, 'the old lease holds nothing';
 is finish($old, $id, 'ok'), '', 'and can finish nothing';
-is $rig->sql("select count(*) from candhook.run_sql($old)"), 0, 'nor run anything';
+is $rig->sql("select count(*) from candhook_internal.run_sql($old)"), 0, 'nor run anything';
 is delivery('attempt, worker'), '2|two', 'the new one is untouched';
-is $rig->sql("select candhook.release('one')"), 0, 'the first worker has nothing to give back';
-is $rig->sql("select candhook.release('two')"), 1, 'the second has';
-is $rig->sql('select candhook.due_in()'), 0, 'at once';
+is $rig->sql("select candhook_internal.release('one')"), 0, 'the first worker has nothing to give back';
+is $rig->sql("select candhook_internal.release('two')"), 1, 'the second has';
+is $rig->sql('select candhook_internal.due_in()'), 0, 'at once';
 $rig->claim('three');
 is $rig->outcomes($id), "a/1 retry\na/2 retry", 'that attempt is lost, too';
 $rig->skip_time;
@@ -107,17 +107,17 @@ for my $ordered_by ('none', 'payload id') {
     $rig->handler('note', ordered_by => $ordered_by);
     my @lost = split /\n/, $rig->sql('select t.put() from generate_series(1, 3)');
     $rig->claim('killed');
-    $rig->sql(q{select candhook.release('killed')});
+    $rig->sql(q{select candhook_internal.release('killed')});
     my $fresh = $rig->sql('select t.put()');
-    is $rig->sql(q{select count(*) from candhook.claim('w', 10)}), 1, "ordered by $ordered_by: a lost one is taken alone" for @lost;
-    is $rig->sql(q{select event_id, attempt from candhook.claim('w', 10)}), "$fresh|1", 'others are not held up by them, nor taken along';
+    is $rig->sql(q{select count(*) from candhook_internal.claim('w', 10)}), 1, "ordered by $ordered_by: a lost one is taken alone" for @lost;
+    is $rig->sql(q{select event_id, attempt from candhook_internal.claim('w', 10)}), "$fresh|1", 'others are not held up by them, nor taken along';
 }
 $rig->clear;
 $rig->handler('a', @c);
 $rig->sql('select t.put() from generate_series(1, 3)');
 $rig->claim('killed');
-$rig->sql(q{select candhook.release('killed')});
-is $rig->sql(q{select count(*) from candhook.claim('w', 10)}), 3, 'of other kinds, which do not share a process, all are taken again';
+$rig->sql(q{select candhook_internal.release('killed')});
+is $rig->sql(q{select count(*) from candhook_internal.claim('w', 10)}), 3, 'of other kinds, which do not share a process, all are taken again';
 
 # A lease that lost some of what it held finishes the rest.
 $rig->clear;
@@ -126,7 +126,7 @@ my ($kept, $lost) = split /\n/, $rig->sql('select t.put() from generate_series(1
 $old = $rig->claim('one');
 $rig->sql("update candhook.delivery set due_at = now() where event_id = '$lost'");
 $rig->claim('two');
-is $rig->sql("select event_id from candhook.finish($old, array['$kept', '$lost']::uuid[], array['ok', 'ok'], array['', ''], array[now(), now()], array[now(), now()])"),
+is $rig->sql("select event_id from candhook_internal.finish($old, array['$kept', '$lost']::uuid[], array['ok', 'ok'], array['', ''], array[now(), now()], array[now(), now()])"),
   $kept, 'a lease finishes only what it still holds';
 is delivery('event_id, worker'), "$lost|two", 'the rest is untouched';
 
@@ -136,9 +136,9 @@ $rig->handler('a', @c);
 $rig->sql('select t.put()');
 $lease = $rig->claim('dead');
 $one->query("begin; select from candhook.delivery where lease = $lease for update;");
-is $rig->sql("select candhook.release('dead')"), 0, 'a locked delivery is not given back, and nobody waits';
+is $rig->sql("select candhook_internal.release('dead')"), 0, 'a locked delivery is not given back, and nobody waits';
 $one->query('commit;');
-is $rig->sql("select candhook.release('dead')"), 1, 'later it is';
+is $rig->sql("select candhook_internal.release('dead')"), 1, 'later it is';
 
 # ---- retry, back-off ----
 $rig->clear;
@@ -160,20 +160,20 @@ is $rig->outcomes($id), join("\n", map({ "a/$_ retry" } 1 .. 3), 'a/4 failed'), 
 $id = $rig->sql('select t.put()');
 is finish($rig->claim, $id, 'failed'), 'failed', 'a handler may give up at once';
 is $rig->sql(q{select bool_and(d between interval '50 s' and interval '150 s'), max(d) - min(d) > interval '50 s'
-               from (select candhook.backoff(1, h) as d from generate_series(1, 500), candhook.handler h where h.name = 'a') x}), 't|t', 'delays are spread';
-is $rig->sql(q{select candhook.backoff(1000, h) from candhook.handler h where h.name = 'a'}), '00:06:40', 'and bounded, whatever the numbers';
-like $rig->sql_error("select * from candhook.finish(1, array['$id']::uuid[], array['fine'], array[null], array[now()], array[now()])"), qr/a result is ok, retry or failed/, 'another word is refused';
+               from (select candhook_internal.backoff(1, h) as d from generate_series(1, 500), candhook.handler h where h.name = 'a') x}), 't|t', 'delays are spread';
+is $rig->sql(q{select candhook_internal.backoff(1000, h) from candhook.handler h where h.name = 'a'}), '00:06:40', 'and bounded, whatever the numbers';
+like $rig->sql_error("select * from candhook_internal.finish(1, array['$id']::uuid[], array['fine'], array[null], array[now()], array[now()])"), qr/a result is ok, retry or failed/, 'another word is refused';
 
 # ---- details: bounded, and without the token ----
 $rig->clear;
 $rig->sql(q{select candhook.set_bot_token('G1', 'secret-token')});
 $rig->handler('a', @c, needs_token => 1);
 $id = $rig->sql('select t.put()');
-is $rig->sql(q{select bot_token from candhook.claim('w', 10)}), 'secret-token', 'a handler that needs it gets the token';
+is $rig->sql(q{select bot_token from candhook_internal.claim('w', 10)}), 'secret-token', 'a handler that needs it gets the token';
 finish(delivery('lease'), $id, 'ok', 'GET x?t=secret-token: 200 secret-token' . 'x' x 5000);
 is $rig->sql('select left(detail, 29), length(detail) from candhook.outcome'), 'GET x?t=[token]: 200 [token]x|4000', 'the token is masked, the rest cut off';
 $rig->sql('update candhook.handler set needs_token = false; select t.put()');
-is $rig->sql(q{select bot_token is null from candhook.claim('w', 10)}), 't', 'one that does not need it does not get it';
+is $rig->sql(q{select bot_token is null from candhook_internal.claim('w', 10)}), 't', 'one that does not need it does not get it';
 
 # ---- held ----
 $rig->clear;
@@ -182,7 +182,7 @@ $rig->handler('free', @c);
 $rig->sql(q{select candhook.set_bot_token('G2', 'two')});
 $id = $rig->sql('select t.put()');
 $rig->sql(q{update candhook.delivery set due_at = now() - interval '1 minute' where handler = 'needs'});
-is $rig->sql(q{select handler from candhook.claim('w', 10)}), 'free', 'what lacks its token does not keep others from going on';
+is $rig->sql(q{select handler from candhook_internal.claim('w', 10)}), 'free', 'what lacks its token does not keep others from going on';
 is delivery('held, attempt, lease is null', q{handler = 'needs'}), 't|0|t', 'it is held, and no attempt';
 like $rig->sql(q{select due_at - now() from candhook.delivery where held}), qr/^00:00:(29|30)/, 'looked at again after 30 seconds';
 is $rig->outcomes($id), '', 'without an outcome row';
@@ -204,7 +204,7 @@ my $listener = $rig->psql_session;
 $listener->query('listen candhook;');
 $rig->sql(q{insert into candhook.bot_token values ('G1', 'one')});
 like $listener->query('select 1;') . $listener->query('select 1;'), qr/notification "candhook"/, 'a stored token wakes the workers';
-is $rig->sql(q{select handler, attempt, bot_token from candhook.claim('w', 10)}), 'needs|1|one', 'and releases what it was held for, at once';
+is $rig->sql(q{select handler, attempt, bot_token from candhook_internal.claim('w', 10)}), 'needs|1|one', 'and releases what it was held for, at once';
 
 # Not valid any more, then another one.
 $rig->clear;
@@ -215,7 +215,7 @@ is $rig->claim, '', 'a token that is not valid is none';
 $rig->sql(q{insert into candhook.bot_token values ('G1', 'one') on conflict (origin_community_id) do update set token = excluded.token});
 is $rig->claim, '', 'the same one again is no better';
 $rig->sql(q{insert into candhook.bot_token values ('G1', 'new') on conflict (origin_community_id) do update set token = excluded.token});
-is $rig->sql(q{select bot_token from candhook.claim('w', 10)}), 'new', 'another one is valid';
+is $rig->sql(q{select bot_token from candhook_internal.claim('w', 10)}), 'new', 'another one is valid';
 
 # Not needed any more.
 $rig->clear;
@@ -236,7 +236,7 @@ for my $order ('stored before the event', 'stored after the claim') {
     } else {
         $rig->sql('select t.put()');
         $two->query('begin;');
-        is $two->query(q{select count(*) from candhook.claim('two', 10);}), 0, "a token $order: held, not committed";
+        is $two->query(q{select count(*) from candhook_internal.claim('two', 10);}), 0, "a token $order: held, not committed";
         $one->async(q{begin; insert into candhook.bot_token values ('G1', 'one'); commit;});
         $rig->wait_until(sub { $rig->sql('select count(*) from pg_locks where not granted') }, 'the commit of the token waits for the claim');
         $two->query('commit;');
@@ -244,7 +244,7 @@ for my $order ('stored before the event', 'stored after the claim') {
         $one->query('begin;');
     }
     $one->query('commit;');
-    is $rig->sql(q{select bot_token from candhook.claim('w', 10)}), 'one', 'released by the commit';
+    is $rig->sql(q{select bot_token from candhook_internal.claim('w', 10)}), 'one', 'released by the commit';
 }
 
 # The moment between the trigger, which has seen no delivery yet, and the end of the commit.
@@ -256,7 +256,7 @@ is $rig->claim, '', 'an event that comes between the trigger and the end of the 
 like $rig->sql('select due_at - now() from candhook.delivery where held'), qr/^00:00:0[01]/, 'but looked at again in a second';
 $one->query('commit;');
 $rig->skip_time;
-is $rig->sql(q{select bot_token from candhook.claim('w', 10)}), 'one', 'and then given';
+is $rig->sql(q{select bot_token from candhook_internal.claim('w', 10)}), 'one', 'and then given';
 
 # ---- what is held or disabled in great number ----
 $rig->clear;
@@ -269,29 +269,29 @@ $rig->sql(q{do $$ begin for n in 1 .. 40 loop
 $rig->sql(q{select candhook.set_bot_token('G9', 'nine')});
 $rig->sql(q{select t.put(t.event('product.created', '{}', 'G9'))});
 $rig->sql(q{select t.put(t.event('product.voted'))});
-is $rig->sql(q{select handler from candhook.claim('w', 50)}), 'free', '10,000 that lack their token do not starve another handler';
+is $rig->sql(q{select handler from candhook_internal.claim('w', 50)}), 'free', '10,000 that lack their token do not starve another handler';
 my $calls = 0;
 my $got = '';
 until ($got || $calls++ > 20) {
-    $got = $rig->sql(q{select bot_token from candhook.claim('w', 50)});
+    $got = $rig->sql(q{select bot_token from candhook_internal.claim('w', 50)});
 }
 is $got, 'nine', "nor one of their own handler that has one ($calls calls)";
-$rig->sql(q{select count(*) from candhook.claim('w', 250)}) for 1 .. 3;
+$rig->sql(q{select count(*) from candhook_internal.claim('w', 250)}) for 1 .. 3;
 is $rig->sql(q{select count(*) from candhook.held}), 10000, 'all are held';
 is $rig->sql(q{select count(*) from candhook.delivery where handler = 'off' and attempt = 0 and lease is null}), 10001, 'the disabled are untouched';
 $rig->sql(q{delete from candhook.delivery where lease is not null});
 $rig->sql(q{analyze candhook.delivery});
-$two->query('select candhook.due_in();') for 1 .. 8;
-$two->query(q{select count(*) from candhook.claim('w', 50);}) for 1 .. 8;
-my $pages = $two->query(q{explain (analyze, buffers, timing off, summary off, costs off) select * from candhook.claim('w', 50);});
+$two->query('select candhook_internal.due_in();') for 1 .. 8;
+$two->query(q{select count(*) from candhook_internal.claim('w', 50);}) for 1 .. 8;
+my $pages = $two->query(q{explain (analyze, buffers, timing off, summary off, costs off) select * from candhook_internal.claim('w', 50);});
 my ($hit) = $pages =~ /shared hit=(\d+)/;
 cmp_ok $hit, '<', 60, 'and a claim does not look at them' or diag $pages;
 $rig->sql(q{select candhook.set_bot_token('G1', 'one')});
-is $rig->sql(q{select count(*) from candhook.claim('w', 50)}), 50, 'their token releases them';
+is $rig->sql(q{select count(*) from candhook_internal.claim('w', 50)}), 50, 'their token releases them';
 is $rig->sql('select count(*) from candhook.held'), 0, 'all of them';
 
 # ---- what does not fit ----
-like $rig->sql_error(q{begin isolation level repeatable read; select * from candhook.claim('w', 1)}), qr/needs the isolation level read committed/, 'another isolation level is refused';
+like $rig->sql_error(q{begin isolation level repeatable read; select * from candhook_internal.claim('w', 1)}), qr/needs the isolation level read committed/, 'another isolation level is refused';
 $rig->clear;
 $rig->handler('a', @c);
 $rig->sql('select t.put()');

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 #
-# candhook.claim with only_lock: deliveries of an unordered sql handler run in the transaction that claims them. They are
+# candhook_internal.claim with only_lock: deliveries of an unordered sql handler run in the transaction that claims them. They are
 # nobody else's meanwhile, and whatever ends that transaction early leaves them as they were.
 use v5.36;
 use Test::More;
@@ -8,7 +8,7 @@ use SqlRig;
 
 my $rig = SqlRig->new;
 my ($one, $two) = map { $rig->psql_session } 1, 2;
-my $claim = q{candhook.claim('w', 10, '{sql}', '{}', true)};
+my $claim = q{candhook_internal.claim('w', 10, '{sql}', '{}', true)};
 
 sub put ($payload = '{}', $community = 'G1') { return $rig->sql("select t.put(t.event('product.created', '$payload', '$community'))") }
 
@@ -17,7 +17,7 @@ sub claimed { return $one->query("begin; select event_id from $claim;") }
 
 # What came of running what is due from the one of this event on, a line each.
 sub run_from ($handler, $id, $batch = 10) {
-    return $one->query("select result, detail from candhook.run_sql(null, '{$id}', '$handler', $batch);");
+    return $one->query("select result, detail from candhook_internal.run_sql(null, '{$id}', '$handler', $batch);");
 }
 
 sub run_due ($handler) {
@@ -37,7 +37,7 @@ is $one->query("begin; select lease is null, handler, kind, target, timeout_ms, 
 is delivery('lease is null, attempt, due_at <= now()'), 't|0|t', 'and changes nothing';
 is $two->query("select count(*) from $claim;"), 0, 'but nobody else gets it';
 is $rig->claim, '', 'nor leases it';
-is $rig->sql('select candhook.due_in()'), 1, 'nor spins';
+is $rig->sql('select candhook_internal.due_in()'), 1, 'nor spins';
 is $rig->sql("select candhook.replay('$id')"), 0, 'nor replays it';
 $one->query('rollback;');
 is delivery('attempt'), 0, 'a rollback leaves it as it was';
@@ -52,12 +52,12 @@ $rig->clear;
 $rig->handler('fail', max_attempts => 3, first_delay => '10 s');
 $id = put();
 is run_due('fail'), 'retry|it is broken, said nobody (P0001)', 'one that fails is tried again';
-is delivery(q{attempt, forgiven, lease is null, held, due_at - now() between '5 s' and '20 s'}), '1|0|t|f|t', 'later, and the attempt is counted';
+is delivery(q{attempt, failures, lease is null, held, due_at - now() between '5 s' and '20 s'}), '1|1|t|f|t', 'later, and the attempt is counted';
 $rig->skip_time;
 is run_due('fail'), 'retry|it is broken, said nobody (P0001)', 'and again';
 cmp_ok delivery('extract(epoch from due_at - now())'), '>', 9, 'after a longer wait';
 $rig->skip_time;
-is $rig->sql('select result from candhook.run_sql(' . $rig->claim . ')'), 'failed', 'the last time, leased, it has failed';
+is $rig->sql('select result from candhook_internal.run_sql(' . $rig->claim . ')'), 'failed', 'the last time, leased, it has failed';
 is $rig->outcomes($id), "fail/1 retry\nfail/2 retry\nfail/3 failed", 'all are recorded';
 is $rig->sql('select count(*) from t.effect'), 0, 'nothing of them stays';
 
@@ -108,7 +108,7 @@ for my $case ([ 'an ordered handler', ordered_by => 'community' ], [ 'another ki
     $rig->clear;
     $rig->handler('note', %member);
     put();
-    is $rig->sql(q{select lease is not null, attempt from candhook.claim('w', 10, '{sql,exec}', '{}', true)}), 't|1', "$what is leased";
+    is $rig->sql(q{select lease is not null, attempt from candhook_internal.claim('w', 10, '{sql,exec}', '{}', true)}), 't|1', "$what is leased";
 }
 $rig->clear;
 $rig->handler('note');
@@ -138,13 +138,13 @@ $rig->clear;
 $rig->handler('slow');
 put() for 1, 2;
 is run_due('slow'), 'ok|slow', 'after half a second no other is begun';
-is delivery('attempt, lease is null, candhook.due_in()'), '0|t|0', 'the rest is due as before';
+is delivery('attempt, lease is null, candhook_internal.due_in()'), '0|t|0', 'the rest is due as before';
 
-# ---- places ----
+# ---- slots ----
 $rig->clear;
 $rig->handler('note', concurrency => 1);
 put() for 1 .. 3;
-is $one->query(q{begin; select count(*) from candhook.claim('w', 1, '{sql}', '{}', true);}), 1, 'who has the one place';
+is $one->query(q{begin; select count(*) from candhook_internal.claim('w', 1, '{sql}', '{}', true);}), 1, 'who has the one slot';
 is $two->query("select count(*) from $claim;"), 0, 'keeps others from beginning';
 $one->query('commit;');
 is $two->query("select count(*) from $claim;"), 1, 'until it ends';
@@ -154,7 +154,7 @@ $rig->clear;
 $rig->handler('note');
 put() for 1, 2;
 $id = claimed();
-is $two->query(q{select count(*) from candhook.claim('two', 10);}), 1, 'what is behind the one that is locked can still be leased';
+is $two->query(q{select count(*) from candhook_internal.claim('two', 10);}), 1, 'what is behind the one that is locked can still be leased';
 is run_from('note', $id), 'ok|noted', 'and is not run beside that';
 $one->query('commit;');
 is $rig->sql('select count(*) from t.effect'), 1, 'once';
@@ -177,7 +177,7 @@ is delivery('*'), '', 'and settled';
 # ---- killed between any two steps ----
 $rig->clear;
 $rig->handler('note', max_attempts => 1);
-my @steps = ('begin;', "select array_agg(event_id) as ids from $claim \\gset", q{select count(*) from candhook.run_sql(null, :'ids', 'note', 10);}, 'commit;');
+my @steps = ('begin;', "select array_agg(event_id) as ids from $claim \\gset", q{select count(*) from candhook_internal.run_sql(null, :'ids', 'note', 10);}, 'commit;');
 for my $n (0 .. @steps) {
     put();
     my $victim = $rig->psql_session;

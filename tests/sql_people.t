@@ -13,7 +13,7 @@ sub finish ($lease, $ids, $result, $detail = 'said', $delay = 'null') {
     my @ids = ref $ids ? @$ids : $ids;
     my $list = sub ($value) { 'array[' . join(', ', ($value) x @ids) . ']' };
     my $names = join ', ', map { "'$_'" } @ids;
-    return $rig->sql("select result from candhook.finish($lease, array[$names]::uuid[], " . $list->("'$result'") . ', ' . $list->("'$detail'") . ', '
+    return $rig->sql("select result from candhook_internal.finish($lease, array[$names]::uuid[], " . $list->("'$result'") . ', ' . $list->("'$detail'") . ', '
           . $list->('now()') . ', ' . $list->('now()') . ', ' . $list->($delay) . '::integer[])');
 }
 sub delivery ($columns, $where = 'true') { return $rig->sql("select $columns from candhook.delivery where $where order by received_at, event_id") }
@@ -41,7 +41,7 @@ due_now();
 is finish($rig->claim, $id, 'retry', 'the end'), 'failed', 'two attempts, then failed';
 is $rig->sql('select handler, event, event_id, attempts, detail from candhook.failed'), "a|MOIM:product.created|$id|2|the end", 'the view failed';
 is $rig->sql("select candhook.replay('$id')"), 1, 'replay';
-is delivery('attempt, forgiven, due_at <= clock_timestamp()'), '2|2|t', 'numbers on, with a fresh budget, now';
+is delivery('attempt, failures, due_at <= clock_timestamp()'), '2|0|t', 'numbers on, with a fresh budget, now';
 is $rig->sql('select count(*) from candhook.failed'), 0, 'it is not failed meanwhile';
 is finish($rig->claim, $id, 'retry'), 'retry', 'the third attempt may be retried';
 due_now();
@@ -108,11 +108,11 @@ $rig->handler('n', @c, needs_token => 'true', max_attempts => 2);
 $rig->sql(q{select candhook.set_bot_token('G1', 'one')});
 $id = $rig->sql('select t.put()');
 $lease = $rig->claim;
-my $stored = $rig->sql(q{select stored_at from candhook.bot_token('G1')});
-is $rig->sql("select candhook.refuse_bot_token('G1', '$stored')"), 't', 'the token is refused';
+my $stored = $rig->sql(q{select stored_at from candhook_internal.bot_token('G1')});
+is $rig->sql("select candhook_internal.refuse_bot_token('G1', '$stored')"), 't', 'the token is refused';
 is finish($lease, $id, 'failed', 'refused'), 'retry', 'failing then is no end';
-is delivery('held, attempt, forgiven, lease is null'), 't|1|1|t', 'held, and the attempt is forgiven';
-is $rig->sql('select count(*) from candhook.bot_token($$G1$$)'), 0, 'nobody is given it';
+is delivery('held, attempt, failures, lease is null'), 't|1|0|t', 'held, and the attempt does not count as a failure';
+is $rig->sql('select count(*) from candhook_internal.bot_token($$G1$$)'), 0, 'nobody is given it';
 $rig->sql(q{select candhook.set_bot_token('G1', 'two')});
 is finish($rig->claim, $id, 'retry'), 'retry', 'a new one releases it';
 due_now();
@@ -140,7 +140,7 @@ for my $by ('community', 'payload id') {
     $lease = $rig->claim;
     is_deeply [ sort(event_ids($lease)) ], [ sort map { $put{$_}[0] } qw(A B) ], "$by: the first of each";
     is $rig->claim // '', '', 'nothing else begins';
-    cmp_ok $rig->sql('select candhook.due_in()'), '>', 5, 'and nobody spins';
+    cmp_ok $rig->sql('select candhook_internal.due_in()'), '>', 5, 'and nobody spins';
     is finish($lease, $put{A}[0], 'ok'), 'ok', 'one is settled';
     is finish($lease, $put{B}[0], 'retry'), 'retry', 'one is put off';
     $lease = $rig->claim;
@@ -184,36 +184,36 @@ $rig->clear;
 $rig->handler('o', @c, ordered_by => 'community');
 $rig->sql('select t.put()') for 1 .. 4;
 my ($one, $two) = map { $rig->psql_session } 1 .. 2;
-my $got = $one->query(q{begin; select count(*) from candhook.claim('one', 10);});
-is $two->query(q{select count(*) from candhook.claim('two', 10);}), 0, 'the other gets nothing';
+my $got = $one->query(q{begin; select count(*) from candhook_internal.claim('one', 10);});
+is $two->query(q{select count(*) from candhook_internal.claim('two', 10);}), 0, 'the other gets nothing';
 $one->query('commit;');
-is $two->query(q{select count(*) from candhook.claim('two', 10);}), 0, 'then neither';
+is $two->query(q{select count(*) from candhook_internal.claim('two', 10);}), 0, 'then neither';
 
 # ---- concurrency of sql ----
 $rig->clear;
 $rig->handler('note', concurrency => 1);
 $rig->sql('select t.put()') for 1 .. 4;
-my @leases = map { $rig->sql("select distinct lease from candhook.claim('w$_', 2)") } 1 .. 2;
-$one->query("begin; select count(*) from candhook.run_sql($leases[0]);");
-is $two->query("select count(*) from candhook.run_sql($leases[1]);"), 0, 'a second batch does not run beside the first';
+my @leases = map { $rig->sql("select distinct lease from candhook_internal.claim('w$_', 2)") } 1 .. 2;
+$one->query("begin; select count(*) from candhook_internal.run_sql($leases[0]);");
+is $two->query("select count(*) from candhook_internal.run_sql($leases[1]);"), 0, 'a second batch does not run beside the first';
 is $rig->sql('select count(*), max(attempt) from candhook.delivery where lease is null'), '2|0', 'it is given back, and not counted';
-is $rig->sql("select count(*) from candhook.claim('x', 10)"), 0, 'nor is it claimed';
-is $rig->sql('select candhook.due_in()'), 1, 'and nobody spins';
+is $rig->sql("select count(*) from candhook_internal.claim('x', 10)"), 0, 'nor is it claimed';
+is $rig->sql('select candhook_internal.due_in()'), 1, 'and nobody spins';
 $one->query('commit;');
-is $rig->sql("select count(*) from candhook.claim('x', 10)"), 2, 'then it is';
+is $rig->sql("select count(*) from candhook_internal.claim('x', 10)"), 2, 'then it is';
 
 # ---- kinds, busy handlers, giving back some ----
 $rig->clear;
 $rig->handler('c', @c);
 $rig->handler('e', kind => 'exec', target => 'x');
 my $event = $rig->sql('select t.put()');
-is $rig->sql(q{select count(*) from candhook.claim('w', 10, array['sql', 'http'])}), 0, 'no kind of these';
-is $rig->sql(q{select candhook.due_in(array['sql']) is null}), 't', 'for them nothing waits';
-is $rig->sql(q{select handler from candhook.claim('w', 10, array['c', 'exec'], array['c'])}), 'e', 'one that is busy is left out';
+is $rig->sql(q{select count(*) from candhook_internal.claim('w', 10, array['sql', 'http'])}), 0, 'no kind of these';
+is $rig->sql(q{select candhook_internal.due_in(array['sql']) is null}), 't', 'for them nothing waits';
+is $rig->sql(q{select handler from candhook_internal.claim('w', 10, array['c', 'exec'], array['c'])}), 'e', 'one that is busy is left out';
 $rig->sql('select t.put()') for 1 .. 2;
-$lease = $rig->sql(q{select distinct lease from candhook.claim('w', 10, array['c'])});
+$lease = $rig->sql(q{select distinct lease from candhook_internal.claim('w', 10, array['c'])});
 my @mine = event_ids($lease);
-is $rig->sql("select candhook.give_back($lease, array['$mine[0]', '$mine[2]']::uuid[])"), 2, 'some are given back';
+is $rig->sql("select candhook_internal.give_back($lease, array['$mine[0]', '$mine[2]']::uuid[])"), 2, 'some are given back';
 is_deeply [ event_ids($lease) ], [ $mine[1] ], 'the rest is kept';
 
 # ---- ten thousand that fail, beside healthy ones ----
@@ -224,8 +224,8 @@ $rig->sql(q{select count(t.put(t.event('bad.event'))) from generate_series(1, 10
 $rig->sql(q{select count(t.put(t.event('good.event'))) from generate_series(1, 50)});
 my $claims = 0;
 while ($rig->sql(q{select count(*) from candhook.delivery where handler = 'note'}) > 0 && $claims++ < 400) {
-    $rig->sql(q{select distinct lease from candhook.claim('w', 64) \gset
-select count(*) from candhook.run_sql(:lease);});
+    $rig->sql(q{select distinct lease from candhook_internal.claim('w', 64) \gset
+select count(*) from candhook_internal.run_sql(:lease);});
 }
 is $rig->sql(q{select count(*) from candhook.outcome where handler = 'note' and result = 'ok'}), 50, 'the healthy are done';
 cmp_ok $claims, '<=', 10000 / 64 + 10, 'no later than those that came before them have had one attempt';

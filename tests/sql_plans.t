@@ -24,18 +24,18 @@ sub put ($session, $count) {
 # A claim, and all that follows it, for each handler; what could not be run is given back.
 my $round = <<"END";
 begin;
-select event_id as first from candhook.claim('w', $batch, '{sql}', '{}', true) \\gset
-select count(*) from candhook.run_sql(null, array[:'first']::uuid[], 'note', $batch);
+select event_id as first from candhook_internal.claim('w', $batch, '{sql}', '{}', true) \\gset
+select count(*) from candhook_internal.run_sql(null, array[:'first']::uuid[], 'note', $batch);
 commit;
-select distinct lease as lease from candhook.claim('w', $batch, '{sql}') \\gset
-select count(*) from candhook.run_sql(:lease);
-select distinct lease as lease, array_agg(event_id) as ids from candhook.claim('w', $batch, '{exec}', '{ordered}') group by 1 \\gset
-select count(candhook.finish(:lease, :'ids', array_fill('retry'::text, array[$batch]), array_fill('x'::text, array[$batch]),
+select distinct lease as lease from candhook_internal.claim('w', $batch, '{sql}') \\gset
+select count(*) from candhook_internal.run_sql(:lease);
+select distinct lease as lease, array_agg(event_id) as ids from candhook_internal.claim('w', $batch, '{exec}', '{ordered}') group by 1 \\gset
+select count(candhook_internal.finish(:lease, :'ids', array_fill('retry'::text, array[$batch]), array_fill('x'::text, array[$batch]),
                              array_fill(now(), array[$batch]), array_fill(now(), array[$batch])));
-select distinct lease as lease from candhook.claim('w', $batch, '{exec}', '{hook}') \\gset
-select candhook.renew(:lease);
-select candhook.give_back(:lease);
-select candhook.due_in();
+select distinct lease as lease from candhook_internal.claim('w', $batch, '{exec}', '{hook}') \\gset
+select candhook_internal.renew(:lease);
+select candhook_internal.give_back(:lease);
+select candhook_internal.due_in();
 END
 
 # The steps of the plans in a text that touched more rows than LIMIT, all passes together, or threw so many away.

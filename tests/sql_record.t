@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 #
-# candhook.record: events once, malformed bodies with every byte, deliveries, unhandled events, positions of the spool.
+# candhook_internal.record: events once, malformed bodies with every byte, deliveries, unhandled events, positions of the spool.
 use v5.36;
 use utf8;
 use Test::More;
@@ -60,7 +60,7 @@ sub record_payloads ($extra, @payloads) {
     return $rig->sql(qq{with given as (select array_agg(t.id()) as ids, array_agg('M'::text) as m, array_agg(payload) as payloads, array_agg(null::text) as none
                                          from unnest(array[$list]) as payload)
         select r.kind, array_position(ids, r.id), r.module, r.type, r.detail, r.events
-          from given, candhook.record(array['00000000-0000-7000-8000-000000000009'::uuid], array[9], ids, m, m, none, none, none, none, payloads,
+          from given, candhook_internal.record(array['00000000-0000-7000-8000-000000000009'::uuid], array[9], ids, m, m, none, none, none, none, payloads,
                                       array_fill('$extra'::text, array[cardinality(ids)]), '{}', '{}', '{}') r});
 }
 my $before = $rig->sql('select count(*) from candhook.event');
@@ -68,10 +68,10 @@ my $digits = '1' x 140_000;
 like record_payloads('{}', '{}', qq({"a":$digits}), '{}', '{"a":"\u0000"}'),
   qr/\Arefused\|2\|\|\|[^\n]*overflow[^\n]*\|1\nrefused\|4\|\|\|[^\n]*\\u0000[^\n]*\|1\z/, 'a number beyond all bounds: refused, with the reason, and nothing else is told';
 is $rig->sql('select count(*) from candhook.event'), $before, 'nothing of that batch is recorded';
-is $rig->sql(q{select candhook.spool_position('00000000-0000-7000-8000-000000000009')}), 0, 'nor how far the spool is';
+is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000009')}), 0, 'nor how far the spool is';
 like record_payloads(qq({"b":$digits}), '{}', '{}'), qr/\Arefused\|1\|[^\n]*\nrefused\|2\|[^\n]*\z/, 'in extra as well';
 like record_payloads('{}', '{}', '{}'), qr/\Aunhandled\|1\|M\|M\|\{\}\|2\z/, 'unhandled events are told once for each module and type';
-is $rig->sql(q{select candhook.spool_position('00000000-0000-7000-8000-000000000009')}), 9, 'then the spool is further';
+is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000009')}), 9, 'then the spool is further';
 
 # ---- given reasons ----
 my ($one, $two) = record($good, '{"module":');
@@ -119,22 +119,22 @@ is $rig->outcomes($id), '', 'what only a disabled handler matches is not unhandl
 is $rig->sql("select handler from candhook.delivery where event_id = '$id'"), 'off', 'it waits';
 
 # ---- positions ----
-is $rig->sql(q{select candhook.spool_position('00000000-0000-7000-8000-000000000001')}), 0, 'an unknown file is read from its beginning';
-$rig->sql(q{select count(*) from candhook.record(array['00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000001']::uuid[],
+is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000001')}), 0, 'an unknown file is read from its beginning';
+$rig->sql(q{select count(*) from candhook_internal.record(array['00000000-0000-7000-8000-000000000001', '00000000-0000-7000-8000-000000000002', '00000000-0000-7000-8000-000000000001']::uuid[],
               array[10, 20, 30], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')});
-is $rig->sql(q{select candhook.spool_position('00000000-0000-7000-8000-000000000001'), candhook.spool_position('00000000-0000-7000-8000-000000000002')}), '30|20', 'positions are stored';
-$rig->sql(q{select count(*) from candhook.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[5], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')});
-is $rig->sql(q{select candhook.spool_position('00000000-0000-7000-8000-000000000001')}), 30, 'and never go back';
-$rig->sql(q{select candhook.forget(array['00000000-0000-7000-8000-000000000001']::uuid[])});
-is $rig->sql(q{select candhook.spool_position('00000000-0000-7000-8000-000000000001'), candhook.spool_position('00000000-0000-7000-8000-000000000002')}), '0|20', 'until they are forgotten';
+is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000001'), candhook_internal.spool_position('00000000-0000-7000-8000-000000000002')}), '30|20', 'positions are stored';
+$rig->sql(q{select count(*) from candhook_internal.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[5], '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')});
+is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000001')}), 30, 'and never go back';
+$rig->sql(q{select candhook_internal.forget(array['00000000-0000-7000-8000-000000000001']::uuid[])});
+is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000001'), candhook_internal.spool_position('00000000-0000-7000-8000-000000000002')}), '0|20', 'until they are forgotten';
 is $rig->sql(q{begin; select count(*) from t.record(array[t.id()], array[t.event()], null, array['00000000-0000-7000-8000-000000000003']::uuid[], array[7]);
-               rollback; select candhook.spool_position('00000000-0000-7000-8000-000000000003')}), "1\n0", 'they belong to the transaction that records';
+               rollback; select candhook_internal.spool_position('00000000-0000-7000-8000-000000000003')}), "1\n0", 'they belong to the transaction that records';
 my @arrays = map { "'{}'" } 1 .. 14;
 for my $n (0 .. $#arrays) {
     my @odd = @arrays;
     $odd[$n] = $n =~ /^(?:0|2|11)$/ ? 'array[t.id()]' : $n == 1 ? 'array[1]' : "'{x}'";
     my $list = join ', ', @odd;
-    like $rig->sql_error("select * from candhook.record($list)"), qr/do not fit together/, "an array of another length is refused, be it number $n";
+    like $rig->sql_error("select * from candhook_internal.record($list)"), qr/do not fit together/, "an array of another length is refused, be it number $n";
 }
 
 # ---- durable, and told ----

@@ -10,7 +10,7 @@ my $rig = SqlRig->new;
 my @c = (kind => 'c', target => 'x.so');
 
 sub finish ($lease, $id, $result) {
-    return $rig->sql("select result from candhook.finish($lease, array['$id']::uuid[], array['$result'], array['said'], array[now()], array[now()])");
+    return $rig->sql("select result from candhook_internal.finish($lease, array['$id']::uuid[], array['$result'], array['said'], array[now()], array[now()])");
 }
 sub delivery ($columns, $where = 'true') { return $rig->sql("select $columns from candhook.delivery where $where order by handler, received_at, event_id") }
 sub leased ($lease) { return $rig->sql("select event_id from candhook.delivery where lease = $lease") }
@@ -20,7 +20,7 @@ $rig->sql(q{select candhook.add_handler('f', '*', '*', 'c', 'x.so'); insert into
 is $rig->sql(q{select count(distinct to_jsonb(h) - array['name', 'created_at', 'changed_at']) from candhook.handler h}), 1, 'the defaults of add_handler and of the table are the same';
 is $rig->sql(q{select array_agg(a.attname::text order by a.attnum) = (select p.proargnames from pg_proc p where p.proname = 'add_handler')
                from pg_attribute a where a.attrelid = 'candhook.handler'::regclass and a.attnum > 0 and a.attname not in ('created_at', 'changed_at')}), 't', 'and it takes every column';
-like $rig->sql_error(q{select candhook.add_handler(null, '*', '*', 'c', 'x.so')}), qr/handler null: name cannot be null.*HINT:  name: chosen by you/s, 'a name is needed';
+like $rig->sql_error(q{select candhook.add_handler(null, '*', '*', 'c', 'x.so')}), qr/handler null: name cannot be null.*HINT:  name: any name/s, 'a name is needed';
 like $rig->sql_error(q{select candhook.add_handler('x', '*', '*', 'http', 'ftp://x')}), qr/target cannot be 'ftp:\/\/x'.*HINT:  target: .*http:/s, 'a target that is none';
 like $rig->sql_error(q{select candhook.add_handler('x', '*', '*', 'c', 'x.so', ordered_by => 'user')}), qr/ordered_by cannot be 'user'.*HINT:  ordered_by: none:/s, 'an order that is none';
 $rig->sql(q{set search_path = t; select candhook.add_handler('s', '*', '*', 'sql', 'note')});
@@ -52,9 +52,9 @@ is $rig->outcomes($id), "/0 unhandled\non/1 ok", 'what was recorded before stays
 is $rig->sql("select candhook.replay('$id', '{}'::text[])"), 0, 'to none';
 is $rig->sql("select candhook.replay('$id', array['off', 'other', 'off'])"), 2, 'to those that are named';
 is $rig->sql(q{select string_agg(handler, ' ' order by handler) from candhook.delivery}), 'off other', 'and to no other';
-is $rig->sql(q{select handler from candhook.claim('w', 10)}), 'other', 'one that is disabled waits';
+is $rig->sql(q{select handler from candhook_internal.claim('w', 10)}), 'other', 'one that is disabled waits';
 $rig->sql(q{select candhook.enable_handler('off')});
-is $rig->sql(q{select handler from candhook.claim('w', 10)}), 'off', 'until it is enabled';
+is $rig->sql(q{select handler from candhook_internal.claim('w', 10)}), 'off', 'until it is enabled';
 like $rig->sql_error("select candhook.replay('$id', array['on', null])"), qr/there is no handler null/, 'a name that is null';
 like $rig->sql_error("select candhook.replay(null::uuid)"), qr/there is no event null/, 'an id that is null';
 my $bad = $rig->sql(q{select t.put('{}')});
@@ -92,7 +92,7 @@ $rig->clear;
 $rig->handler('note');
 $id = $rig->sql('select t.put()');
 my $lease = $rig->claim;
-$one->query("begin; select count(*) from candhook.run_sql($lease);");
+$one->query("begin; select count(*) from candhook_internal.run_sql($lease);");
 is $two->query("select candhook.replay('$id');"), 0, 'replay waits for nobody, and leaves alone what runs';
 $one->query('commit;');
 is $rig->sql("select candhook.replay('$id')"), 1, 'once it is settled, it is run again';
@@ -118,7 +118,7 @@ $rig->clear;
 $rig->handler('note');
 $id = $rig->sql('select t.put()');
 $lease = $rig->claim;
-$one->query("begin; select count(*) from candhook.run_sql($lease);");
+$one->query("begin; select count(*) from candhook_internal.run_sql($lease);");
 $two->async("select candhook.give_up('$id');");
 $rig->wait_until(sub { $rig->sql('select count(*) from pg_locks where not granted') == 1 }, 'giving up waits for the sql handler that runs');
 $one->query('commit;');
@@ -128,7 +128,7 @@ $rig->clear;
 $rig->handler('fail');
 $id = $rig->sql('select t.put()');
 $lease = $rig->claim;
-$one->query("begin; select count(*) from candhook.run_sql($lease);");
+$one->query("begin; select count(*) from candhook_internal.run_sql($lease);");
 $two->async("select candhook.give_up('$id');");
 $rig->wait_until(sub { $rig->sql('select count(*) from pg_locks where not granted') == 1 }, 'giving up waits again');
 $one->query('commit;');
@@ -146,7 +146,7 @@ is finish($rig->claim, $ids[0], 'ok'), 'ok', 'the first is done';
 is leased($lease = $rig->claim), $ids[1], 'the second runs';
 is $rig->sql("select candhook.replay('$ids[0]')"), 1, 'the first is replayed';
 is $rig->claim, '', 'it does not run beside the second';
-cmp_ok $rig->sql('select candhook.due_in()'), '>', 5, 'and nobody spins';
+cmp_ok $rig->sql('select candhook_internal.due_in()'), '>', 5, 'and nobody spins';
 $rig->sql("select candhook.give_up('$ids[1]')");
 is leased($lease = $rig->claim), $ids[0], 'given up is settled: it comes now';
 finish($lease, $ids[0], 'ok');
@@ -158,21 +158,21 @@ $rig->handler('note', ordered_by => 'community');
 $rig->sql('select t.put()');
 $lease = $rig->claim;
 # What run_sql begins with: it locks what it runs.
-$one->query("begin; select cardinality(events) from candhook.leased($lease, null);");
+$one->query("begin; select cardinality(events) from candhook_internal.leased($lease, null);");
 $rig->sql('select t.put(t.event(), t.id(-5000))');
 is $rig->claim, '', 'what runs keeps an earlier one from beginning';
 # Its lease runs out, as when a clock goes on.
 $one->query("update candhook.delivery set due_at = now() - interval '1 s' where lease = $lease;");
 $one->query('commit; begin;');
-$one->query("select cardinality(events) from candhook.leased($lease, null);");
+$one->query("select cardinality(events) from candhook_internal.leased($lease, null);");
 is $rig->claim, '', 'also when its lease has run out while it is locked';
-cmp_ok $rig->sql('select candhook.due_in()'), '>', 0, 'and nobody spins';
+cmp_ok $rig->sql('select candhook_internal.due_in()'), '>', 0, 'and nobody spins';
 $one->query('commit;');
-is $rig->sql(q{select count(*) from candhook.claim('w', 10)}), 1, 'when it is gone, the earlier one runs';
+is $rig->sql(q{select count(*) from candhook_internal.claim('w', 10)}), 1, 'when it is gone, the earlier one runs';
 
 # ---- jitter ----
 $rig->sql(q{update candhook.handler set jitter = 1});
-is $rig->sql(q{select min(d) < interval '2 s', max(d) > interval '18 s', max(d) <= interval '20 s' from (select candhook.backoff(1, h) as d from generate_series(1, 500), candhook.handler h) x}),
+is $rig->sql(q{select min(d) < interval '2 s', max(d) > interval '18 s', max(d) <= interval '20 s' from (select candhook_internal.backoff(1, h) as d from generate_series(1, 500), candhook.handler h) x}),
   't|t|t', 'with jitter 1 a delay is anything up to twice as long';
 
 # ---- a slow handler beside a healthy one ----
@@ -182,10 +182,10 @@ $rig->handler('slow', concurrency => 1);
 $rig->handler('note');
 $rig->sql('select count(t.put()) from generate_series(1, 300)');
 $rig->sql(q{update candhook.delivery set due_at = now() - interval '1 hour' where handler = 'slow'});
-$lease = $one->query(q{select distinct lease from candhook.claim('one', 20);});
-$one->query("begin; select count(*) from candhook.run_sql($lease);");
+$lease = $one->query(q{select distinct lease from candhook_internal.claim('one', 20);});
+$one->query("begin; select count(*) from candhook_internal.run_sql($lease);");
 my $claims = $rig->work;
-is $rig->sql(q{select count(*) from candhook.outcome where handler = 'note' and result = 'ok'}), 300, 'while the slow one has used up its places, the healthy one is done';
+is $rig->sql(q{select count(*) from candhook.outcome where handler = 'note' and result = 'ok'}), 300, 'while the slow one has used up its slots, the healthy one is done';
 cmp_ok $claims, '<=', 4, 'in as many claims as it has batches' or diag $claims;
 $one->query('commit;');
 
@@ -205,7 +205,7 @@ is $rig->sql(q{select candhook.remove_handler('note')}, @admin), 0, 'and remove'
 for my $call ("replay('$id')", 'retry_failed()', "give_up('$id')", q{enable_handler('x')}, q{deliver_again(now(), now(), null, '*', null, true)}, q{add_handler('x', '*', '*', 'c', 'x.so')}) {
     like $rig->sql_error("select candhook.$call", @reader), qr/permission denied/, "a reader may not $call";
 }
-like $rig->sql_error(q{select candhook.deliver_again(now(), now(), null, '*', null, true)}, @admin), qr/permission denied/, 'nor an admin what is inside';
+like $rig->sql_error(q{select candhook_internal.deliver_again(now(), now(), null, '*', null, true)}, @admin), qr/permission denied/, 'nor an admin what is inside';
 for my $view (qw(failed due held unhandled_types handler_health recent)) {
     is $rig->sql("select count(*) >= 0 from candhook.$view", @reader), 't', "a reader reads $view";
 }
@@ -250,7 +250,7 @@ my $others = q{select coalesce(sum(seq_tup_read + idx_tup_fetch), 0) from pg_sta
 is $rig->sql("begin; select candhook.replay(greatest(now() - interval '1 hour', date_trunc('month', now(), 'UTC')), 'infinity', '*') >= 0; $others; commit"), "t\n0", 'a replay reads the months that it names';
 $rig->sql('truncate candhook.delivery');
 is $rig->sql(q{select candhook.replay('-infinity', 'infinity', 'x')}), 100000, 'a hundred thousand are replayed by one call';
-is $rig->sql('select count(*), min(attempt), max(attempt), bool_and(forgiven = attempt) from candhook.delivery'), '100000|1|1|t', 'each with its number and a fresh budget';
+is $rig->sql('select count(*), min(attempt), max(attempt), bool_and(failures = 0) from candhook.delivery'), '100000|1|1|t', 'each with its number and a fresh budget';
 is $rig->sql('select count(*) from candhook.failed'), 0, 'nothing is failed meanwhile';
 is $rig->sql(q{select candhook.give_up(handler => 'a')}), 100000, 'and given up by one';
 

@@ -32,34 +32,34 @@ may admin => q{update candhook.handler set timeout = '5 s'};
 may admin => q{select count(*) from candhook.recent};
 may admin => q{select candhook.body(e) from candhook.event e};
 may_not admin => $_ for q{delete from candhook.event}, q{update candhook.delivery set attempt = 0}, q{insert into candhook.outcome select * from candhook.outcome},
-  q{select * from candhook.claim('x', 1)}, q{select candhook.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{alter table candhook.bot_token disable trigger all};
+  q{select * from candhook_internal.claim('x', 1)}, q{select candhook_internal.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{alter table candhook.bot_token disable trigger all};
 
 # ---- worker: from the body to the outcome, and nothing else ----
-my $record = q{select count(*) from candhook.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], %s)};
+my $record = q{select count(*) from candhook_internal.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], %s)};
 my $event = q{array['019ab1c2-d3e4-7000-8000-000000000001'::uuid], '{MOIM}', '{product.created}', '{G1}', '{U}', '{C}', '{P}', '{"{}"}', array[null], '{}', '{}', '{}'};
 my $malformed = q{'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', array['019ab1c2-d3e4-7000-8000-000000000002'::uuid], array['x'::bytea], '{no JSON}'};
 may worker => 'select candhook.version()', 1;
 may worker => sprintf($record, $event), 0;
 may worker => sprintf($record, $malformed), 1;
-may worker => q{select candhook.spool_position('00000000-0000-7000-8000-000000000001')}, 1;
-may worker => q{select candhook.forget(array['00000000-0000-7000-8000-000000000001']::uuid[])};
-may worker => 'select candhook.due_in()', 0;
-may worker => q{select handler from candhook.claim('w', 10)}, 'note';
+may worker => q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000001')}, 1;
+may worker => q{select candhook_internal.forget(array['00000000-0000-7000-8000-000000000001']::uuid[])};
+may worker => 'select candhook_internal.due_in()', 0;
+may worker => q{select handler from candhook_internal.claim('w', 10)}, 'note';
 my $lease = $rig->sql('select lease from candhook.delivery');
-may worker => "select candhook.renew($lease)", 1;
-may worker => "select result, detail from candhook.run_sql($lease)", 'ok|noted';
-may worker => q{select candhook.release('w')}, 0;
-may worker => 'select count(*) from candhook.maintain()';
-may worker => "select count(*) from candhook.finish($lease, '{}', '{}', '{}', '{}', '{}')", 0;
+may worker => "select candhook_internal.renew($lease)", 1;
+may worker => "select result, detail from candhook_internal.run_sql($lease)", 'ok|noted';
+may worker => q{select candhook_internal.release('w')}, 0;
+may worker => 'select count(*) from candhook_internal.maintain()';
+may worker => "select count(*) from candhook_internal.finish($lease, '{}', '{}', '{}', '{}', '{}')", 0;
 may worker => 'listen candhook; set role candhook_handler; select current_user', 'candhook_handler';
 is $rig->sql('select said from t.effect'), 'token-of-G1', 'the handler had its token';
 may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.handler}, q{select * from candhook.delivery}, q{delete from candhook.outcome},
   q{insert into candhook.bot_token values ('G1', 'x')}, q{select candhook.set_bot_token('G1', 'x')}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
-  q{drop table candhook.event}, q{drop function candhook.claim(text, integer, text[], text[], boolean)}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select nextval('candhook.lease')},
-  q{select candhook.make_partition('event', '2030-01-01')}, q{select candhook.park('note', '{}', '{}')}, q{select * from candhook.record_batch('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')}, q{set role candhook_admin};
+  q{drop table candhook.event}, q{drop function candhook_internal.claim(text, integer, text[], text[], boolean)}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select nextval('candhook_internal.lease')},
+  q{select candhook_internal.make_partition('event', '2030-01-01')}, q{select candhook_internal.hold('note', '{}', '{}')}, q{select * from candhook_internal.record_batch('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')}, q{set role candhook_admin};
 
 # ---- status and doctor: everybody but handlers and strangers ----
-for my $function ('candhook.status()', 'candhook.diagnose()', q{candhook.probe(now(), 'x')}) {
+for my $function ('candhook_internal.status()', 'candhook_internal.diagnose()', q{candhook_internal.probe(now(), 'x')}) {
     may $_ => "select count(*) >= 0 from $function", 't' for qw(worker reader admin);
     may_not $_ => "select * from $function" for qw(handler nobody);
 }
@@ -67,14 +67,14 @@ for my $function ('candhook.status()', 'candhook.diagnose()', q{candhook.probe(n
 # ---- handler: nothing of ours ----
 may handler => q{select candhook.received_at('019ab1c2-d3e4-7000-8000-000000000001') is null}, 'f';
 may handler => q{select candhook.body(row('019ab1c2-d3e4-7000-8000-000000000001', now(), 'M', 't', null, null, null, null, '{}', null)::candhook.event)->>'module'}, 'M';
-may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select * from candhook.claim('w', 1)}, q{select * from candhook.leased(1, null)}, q{select * from candhook.leased_events('{}', '{}')}, q{select candhook.settle_missing('{}', '{}')},
-  q{select * from candhook.run_sql(1)}, q{delete from candhook.delivery}, q{select candhook.set_bot_token('G1', 'x')}, q{set role candhook_worker};
+may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select * from candhook_internal.claim('w', 1)}, q{select * from candhook_internal.leased(1, null)}, q{select * from candhook_internal.leased_events('{}', '{}')}, q{select candhook_internal.settle_missing('{}', '{}')},
+  q{select * from candhook_internal.run_sql(1)}, q{delete from candhook.delivery}, q{select candhook.set_bot_token('G1', 'x')}, q{set role candhook_worker};
 
 # ---- reader: all but tokens ----
-may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery spool_position recent held bot_token_masked);
+may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery recent held failed due unhandled_types handler_health bot_token_masked);
 may reader => q{select candhook.body(e)->>'module' from candhook.event e}, 'MOIM';
 may_not reader => $_ for q{select * from candhook.bot_token}, q{select token from candhook.bot_token}, q{delete from candhook.event}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
-  q{select * from candhook.claim('w', 1)}, q{select candhook.set_bot_token('G1', 'x')}, q{copy candhook.bot_token to stdout};
+  q{select * from candhook_internal.claim('w', 1)}, q{select candhook.set_bot_token('G1', 'x')}, q{copy candhook.bot_token to stdout};
 
 # ---- everybody else: nothing ----
 may_not nobody => $_ for q{select * from candhook.recent}, q{select candhook.version()}, q{select * from candhook.bot_token_masked};
@@ -96,15 +96,15 @@ $bare->sql(q{create function welcome(event candhook.event, bot_token text) retur
              insert into candhook.handler (name, module, type, kind, target, needs_token) values ('welcome', '*', '*', 'sql', 'welcome', true);
              select candhook.set_bot_token('G1', 'one')}, @owner);
 $bare->sql(sprintf($record, $event), @owner);
-$lease = $bare->sql(q{select lease from candhook.claim('w', 10)}, @owner);
-is $bare->sql("select result, detail from candhook.run_sql($lease)", @owner), 'ok|owner [token]', 'and does all its work as the owner';
+$lease = $bare->sql(q{select lease from candhook_internal.claim('w', 10)}, @owner);
+is $bare->sql("select result, detail from candhook_internal.run_sql($lease)", @owner), 'ok|owner [token]', 'and does all its work as the owner';
 $bare->sql('create role candhook_worker; create role candhook_handler; create role candhook_admin; create role candhook_reader; grant candhook_handler to candhook_worker; '
       . 'create role later login; grant candhook_worker to later', dbname => 'postgres');
 ($status, $out, $err) = $bare->run_sql(do { local (@ARGV, $/) = Rig::build_path('install.sql'); <> }, @owner);
 is "$status|$err", '0|', 'installed again once somebody has made the roles';
 $bare->sql(q{grant usage on schema public to candhook_handler}, dbname => 'owned');
 $bare->sql(sprintf($record, $event =~ s/000000000001/000000000002/r), user => 'later', dbname => 'owned');
-$lease = $bare->sql(q{select lease from candhook.claim('w', 10)}, user => 'later', dbname => 'owned');
-is $bare->sql("select result, detail from candhook.run_sql($lease)", user => 'later', dbname => 'owned'), 'ok|candhook_handler [token]', 'they have their rights';
+$lease = $bare->sql(q{select lease from candhook_internal.claim('w', 10)}, user => 'later', dbname => 'owned');
+is $bare->sql("select result, detail from candhook_internal.run_sql($lease)", user => 'later', dbname => 'owned'), 'ok|candhook_handler [token]', 'they have their rights';
 
 done_testing;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 #
-# candhook.run_sql: handlers in the transaction that records their outcome, each event on its own, under the handler role.
+# candhook_internal.run_sql: handlers in the transaction that records their outcome, each event on its own, under the handler role.
 use v5.36;
 use Test::More;
 use SqlRig;
@@ -19,28 +19,28 @@ sub run ($function, @payloads) {
     $rig->handler($function);
     put($_) for @payloads;
     my $lease = $rig->claim;
-    return $rig->sql("select result, detail from candhook.run_sql($lease)");
+    return $rig->sql("select result, detail from candhook_internal.run_sql($lease)");
 }
 
 # ---- results ----
 $rig->handler('note');
 my $id = put();
 my $lease = $rig->claim;
-is $rig->sql("select event_id, result, detail from candhook.run_sql($lease)"), "$id|ok|noted", 'a handler runs, what it returns is the detail';
+is $rig->sql("select event_id, result, detail from candhook_internal.run_sql($lease)"), "$id|ok|noted", 'a handler runs, what it returns is the detail';
 is $rig->sql('select event_id, said from t.effect'), "$id|-", 'its effect is there';
 is $rig->sql(q{select handler, attempt, result, detail, finished_at >= started_at, started_at > received_at - interval '1 second' from candhook.outcome}), 'note|1|ok|noted|t|t', 'and its outcome';
 is $rig->sql('select count(*) from candhook.delivery'), 0, 'and no delivery';
-is $rig->sql("select count(*) from candhook.run_sql($lease)"), 0, 'it runs once';
+is $rig->sql("select count(*) from candhook_internal.run_sql($lease)"), 0, 'it runs once';
 $rig->sql('create function t.silent(event candhook.event, bot_token text) returns text language sql as $$ select null::text $$');
 is run('silent', '{}'), 'ok|', 'null is no detail';
 
 $rig->clear;
 $rig->handler('fail', max_attempts => 2);
 $id = put();
-is $rig->sql('select result, detail from candhook.run_sql(' . $rig->claim . ')'), 'retry|it is broken, said nobody (P0001)', 'an error is a reason to try again';
+is $rig->sql('select result, detail from candhook_internal.run_sql(' . $rig->claim . ')'), 'retry|it is broken, said nobody (P0001)', 'an error is a reason to try again';
 is effects(), 0, 'nothing of it stays';
 $rig->skip_time;
-is $rig->sql('select result, detail from candhook.run_sql(' . $rig->claim . ')'), 'failed|it is broken, said nobody (P0001)', 'the last time it has failed';
+is $rig->sql('select result, detail from candhook_internal.run_sql(' . $rig->claim . ')'), 'failed|it is broken, said nobody (P0001)', 'the last time it has failed';
 is $rig->outcomes($id), "fail/1 retry\nfail/2 failed", 'both are recorded';
 is $rig->sql('select count(*) from candhook.delivery'), 0, 'and it is settled';
 
@@ -70,7 +70,7 @@ for my $failing ('1', '20', '1 2 3', '3 4 9 11 20', join(' ', 1 .. 20)) {
     $lease = $rig->claim;
     $rig->sql(q{delete from candhook.event where payload ->> 'n' = '10'});
     my @expected = map { $_ == 10 ? () : $fails{$_} ? 'retry|raised (P0001)' : 'ok|well' } 1 .. 20;
-    is $rig->sql("select result, detail from candhook.run_sql($lease)"), join("\n", @expected), "$failing of 20 fail: each has its own outcome";
+    is $rig->sql("select result, detail from candhook_internal.run_sql($lease)"), join("\n", @expected), "$failing of 20 fail: each has its own outcome";
     is effects(), scalar(grep { /ok/ } @expected), 'and effect';
     is $rig->sql('select count(*) from candhook.delivery where lease is not null'), 0, 'and nothing is left of the one that is gone';
 }
@@ -82,9 +82,9 @@ $rig->clear;
 $rig->handler('note');
 my ($one, $two) = map { put() } 1, 2;
 $lease = $rig->claim;
-is $rig->sql("select event_id from candhook.run_sql($lease, '{$two}')"), $two, 'only the event that is asked for';
+is $rig->sql("select event_id from candhook_internal.run_sql($lease, '{$two}')"), $two, 'only the event that is asked for';
 is $rig->sql('select event_id from candhook.delivery'), $one, 'the other stays leased';
-is $rig->sql("select event_id from candhook.run_sql($lease)"), $one, 'and runs later';
+is $rig->sql("select event_id from candhook_internal.run_sql($lease)"), $one, 'and runs later';
 
 # ---- deferred constraints ----
 $rig->sql(q{create table t.parent (id text primary key);
@@ -142,7 +142,7 @@ for my $do ('path', 'local path', 'role', 'reset role', 'another role', 'time') 
     put($_) for qq({"do":"$do"}), '{}', qq({"do":"$do"});
     $lease = $rig->claim;
     $session->query("set search_path = public; set statement_timeout = 30000;");
-    my (undef, $second) = split /\n/, $session->query("select detail from candhook.run_sql($lease);");
+    my (undef, $second) = split /\n/, $session->query("select detail from candhook_internal.run_sql($lease);");
     is $second, 'candhook_handler public 30s', "$do: the next event does not notice";
     is $session->query('select current_user, current_setting($$search_path$$), current_setting($$statement_timeout$$);'), 'postgres|public|30s', "$do: nor does the session";
 }
@@ -152,7 +152,7 @@ $rig->sql(q{create function t.found() returns text language sql as $$ select 'in
 $rig->clear;
 $rig->handler('path');
 put();
-is $session->query('select detail from candhook.run_sql(' . $rig->claim . ');'), 'in the path', q{the session's search_path holds};
+is $session->query('select detail from candhook_internal.run_sql(' . $rig->claim . ');'), 'in the path', q{the session's search_path holds};
 
 # ---- tokens ----
 $rig->clear;
@@ -172,13 +172,13 @@ $rig->sql(q{select candhook.set_bot_token('G1', 'secret-token')});
 $rig->handler('rotate', needs_token => 1);
 put();
 $lease = $rig->claim;
-$session->query("begin; set transaction isolation level read committed; select detail from candhook.run_sql($lease);");
+$session->query("begin; set transaction isolation level read committed; select detail from candhook_internal.run_sql($lease);");
 $session->query('rollback;');
 $rig->sql(q{delete from candhook.bot_token});
-is $rig->sql("select count(*) from candhook.run_sql($lease)"), 0, 'a token that went after the claim: the handler does not run';
+is $rig->sql("select count(*) from candhook_internal.run_sql($lease)"), 0, 'a token that went after the claim: the handler does not run';
 is $rig->sql('select held, attempt from candhook.delivery'), 't|0', 'it is held, and no attempt';
 $rig->sql(q{select candhook.set_bot_token('G1', 'secret-token')});
-is $rig->sql('select detail from candhook.run_sql(' . $rig->claim . ')'), 'used [token]', 'until there is one again';
+is $rig->sql('select detail from candhook_internal.run_sql(' . $rig->claim . ')'), 'used [token]', 'until there is one again';
 
 # ---- functions and handlers that go ----
 $rig->sql('create function t.gone(event candhook.event, bot_token text) returns text language sql as $$ select null::text $$');
@@ -186,12 +186,12 @@ $rig->clear;
 $rig->handler('gone');
 put();
 $rig->sql('drop function t.gone(candhook.event, text)');
-is $rig->sql('select result, detail from candhook.run_sql(' . $rig->claim . ')'), 'retry|there is no function t.gone(candhook.event,text) any more (42883)', 'a function that was dropped';
+is $rig->sql('select result, detail from candhook_internal.run_sql(' . $rig->claim . ')'), 'retry|there is no function t.gone(candhook.event,text) any more (42883)', 'a function that was dropped';
 $rig->clear;
 $rig->handler('note');
 put();
 $lease = $rig->claim;
-$session->query("begin; select result from candhook.run_sql($lease);");
+$session->query("begin; select result from candhook_internal.run_sql($lease);");
 my $admin = $rig->psql_session;
 $admin->async('delete from candhook.handler;');
 $rig->wait_until(sub { $rig->sql('select count(*) from pg_locks where not granted') }, 'the removal waits for the run');
@@ -205,10 +205,10 @@ $rig->handler('note');
 $id = put();
 $lease = $rig->claim('slow');
 $rig->skip_time;
-$session->query("begin; select result from candhook.run_sql($lease);");
+$session->query("begin; select result from candhook_internal.run_sql($lease);");
 is $rig->claim('quick'), '', 'nobody gets what still runs';
-is $rig->sql('select candhook.due_in()'), 1, 'nor spins';
-is $rig->sql("select candhook.release('slow')"), 0, 'nor is it given back';
+is $rig->sql('select candhook_internal.due_in()'), 1, 'nor spins';
+is $rig->sql("select candhook_internal.release('slow')"), 0, 'nor is it given back';
 $session->query('commit;');
 is $rig->outcomes($id), 'note/1 ok', 'it ends as it should';
 
@@ -222,8 +222,8 @@ for my $oldest (qw(lost new)) {
     my ($locked, $behind) = $oldest eq 'lost' ? @one{qw(lost new)} : @one{qw(new lost)};
     $rig->sql("update candhook.delivery set due_at = now() - case event_id when '$locked' then 2 else 1 end * interval '1 s'");
     $session->query("begin; select from candhook.delivery where event_id = '$locked' for update;");
-    is $rig->sql('select candhook.due_in()'), 0, "oldest is a $oldest one that is locked: the other is due";
-    is $rig->sql(q{begin; select event_id from candhook.claim('w', 100, '{sql}', '{}', true); rollback}), $behind, 'a claim that only locks finds it';
+    is $rig->sql('select candhook_internal.due_in()'), 0, "oldest is a $oldest one that is locked: the other is due";
+    is $rig->sql(q{begin; select event_id from candhook_internal.claim('w', 100, '{sql}', '{}', true); rollback}), $behind, 'a claim that only locks finds it';
     is $rig->work, 1, 'and one that leases';
     $session->query('commit;');
     is $rig->outcomes($behind), $oldest eq 'lost' ? 'note/1 ok' : "note/1 retry\nnote/2 ok", 'it runs';
@@ -240,11 +240,11 @@ $rig->clear;
 $rig->handler('sleep');
 my @ids = map { put($_) } '{}', '{"slow":1}', '{}';
 $lease = $rig->claim;
-like $rig->sql_error("set statement_timeout = '200ms'; select * from candhook.run_sql($lease)"), qr/canceling statement due to statement timeout/, 'a timeout hits the whole call';
+like $rig->sql_error("set statement_timeout = '200ms'; select * from candhook_internal.run_sql($lease)"), qr/canceling statement due to statement timeout/, 'a timeout hits the whole call';
 is effects(), 0, 'which leaves nothing behind';
 for my $one (@ids) {
-    my $error = $rig->sql_error("set statement_timeout = '200ms'; select result from candhook.run_sql($lease, '{$one}')");
-    $rig->sql("select * from candhook.finish($lease, array['$one']::uuid[], array['retry'], array['timeout'], array[now()], array[now()])") if $error;
+    my $error = $rig->sql_error("set statement_timeout = '200ms'; select result from candhook_internal.run_sql($lease, '{$one}')");
+    $rig->sql("select * from candhook_internal.finish($lease, array['$one']::uuid[], array['retry'], array['timeout'], array[now()], array[now()])") if $error;
 }
 is $rig->sql(q{select string_agg(result, ' ' order by event_id) from candhook.outcome}), 'ok retry ok', 'one by one, only the slow one has to be tried again';
 
@@ -257,15 +257,15 @@ $rig->sql(q{create function t.slow(event candhook.event, bot_token text) returns
 $rig->clear;
 $rig->handler('slow');
 my ($first, $rest) = map { put('{"seconds":0.6}') } 1, 2;
-is $rig->sql('select event_id from candhook.run_sql(' . $rig->claim . ')'), $first, 'after half a second no other is begun';
-is $rig->sql('select event_id, attempt, lease is null, candhook.due_in() from candhook.delivery'), "$rest|0|t|0", 'the rest is given back at once, uncounted';
+is $rig->sql('select event_id from candhook_internal.run_sql(' . $rig->claim . ')'), $first, 'after half a second no other is begun';
+is $rig->sql('select event_id, attempt, lease is null, candhook_internal.due_in() from candhook.delivery'), "$rest|0|t|0", 'the rest is given back at once, uncounted';
 
 # A time limit counts from the start of a statement, so this one hits nobody, but is known to the batch.
 $rig->clear;
 $rig->handler('slow');
 put('{"seconds":0.06}') for 1 .. 3;
 $lease = $rig->claim;
-$rig->sql("do \$\$ begin perform set_config('statement_timeout', '100ms', true); perform from candhook.run_sql($lease); end \$\$");
+$rig->sql("do \$\$ begin perform set_config('statement_timeout', '100ms', true); perform from candhook_internal.run_sql($lease); end \$\$");
 is $rig->sql('select (select count(*) from candhook.outcome), (select count(*) from candhook.delivery where lease is null)'), '1|2',
   'nor after half of the time that one may take';
 
@@ -277,10 +277,10 @@ my @steps = (
     q{select t.put(t.event(), '%s') is null;},
     'commit;',
     'begin;',
-    q{select max(lease) as lease from candhook.claim('killed', 10) \gset},
+    q{select max(lease) as lease from candhook_internal.claim('killed', 10) \gset},
     'commit;',
     'begin;',
-    q{select count(*) from candhook.run_sql(:lease);},
+    q{select count(*) from candhook_internal.run_sql(:lease);},
     'commit;'
 );
 @ids = map { $rig->sql('select t.id()') } 0 .. @steps;
@@ -294,7 +294,7 @@ for my $n (0 .. @steps) {
     $victim->close;
     # What the program does afterwards: record what is still in its spool, give back what the dead one had, run it.
     $rig->sql("select t.put(t.event(), '$ids[$n]')");
-    $rig->sql(q{select candhook.release('killed')});
+    $rig->sql(q{select candhook_internal.release('killed')});
     $rig->skip_time;
     $rig->work;
 }

@@ -77,7 +77,7 @@ sub pg_stop ($self) {
 
 # Everything as before the first event: call it while nothing runs but the database.
 sub clear ($self) {
-    $self->sql('truncate candhook.event, candhook.outcome, candhook.delivery, candhook.malformed, candhook.spool_position, '
+    $self->sql('truncate candhook.event, candhook.outcome, candhook.delivery, candhook.malformed, candhook_internal.spool_position, '
           . 'peer.event, peer.outcome');
     $self->sql('checkpoint');
     File::Path::remove_tree("$self->{dir}/spool");

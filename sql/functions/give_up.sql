@@ -5,12 +5,12 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Settles unfinished deliveries as failed, of an event or of a handler or of both, or only those received before a time:
--- what waits, what is held, and what runs, which will find its lease gone and can finish nothing. An sql handler that runs
--- right now is waited for, since its effect and its outcome are committed together: what it settles is not given up.
--- Returns how many.
+-- Settles unfinished deliveries as failed: those of an event, of a handler, or of both; with received_before only those of
+-- older events. Includes deliveries that wait, are held, or run: a running attempt loses its lease and can finish nothing.
+-- Waits for an sql handler that runs right now, since its effect and its outcome are committed together: a delivery that it
+-- settles is not given up. Returns the number of deliveries.
 --
--- Locked in the order in which run_sql locks, so that the two do not wait for each other.
+-- Deliveries are locked in the same order as in run_sql, so that the two cannot deadlock.
 declare
     given bigint;
 begin
@@ -21,7 +21,7 @@ begin
                          'for older ones only.';
     end if;
     if give_up.handler is not null then
-        perform candhook.handler_known(give_up.handler);
+        perform candhook_internal.handler_known(give_up.handler);
     end if;
 
     with chosen as materialized (
@@ -38,16 +38,16 @@ begin
          using chosen c
          where d.received_at = c.received_at and d.event_id = c.event_id and d.handler = c.handler
         returning d.*
-    ), told as (
+    ), recorded as (
         insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
         select s.event_id, s.received_at, s.handler, case when s.lease is null then s.attempt + 1 else s.attempt end,
                'failed', 'given up by ' || session_user, clock_timestamp()
           from settled s
         returning 1
     )
-    select count(*) into given from told;
+    select count(*) into given from recorded;
 
-    -- What is ordered behind one of them may begin.
+    -- Deliveries that are ordered behind one of these may begin.
     if given > 0 then
         perform pg_notify('candhook', '');
     end if;
@@ -55,5 +55,6 @@ begin
 end
 $$;
 comment on function candhook.give_up(uuid, text, timestamptz) is
-    'settles the unfinished deliveries of an event, or of a handler, or of both, as failed (given up by ...), also those that '
-    'run; with received_before only those of older events; returns how many';
+    'Settles unfinished deliveries as failed, also those that run: of an event, of a handler, or of both; with received_before only '
+    'those of older events. Returns how many. Type: select candhook.give_up(''EVENT ID''); or: '
+    'select candhook.give_up(handler => ''greet'', received_before => now() - interval ''1 day'');';

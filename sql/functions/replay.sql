@@ -4,8 +4,8 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Runs handlers at one event again: those named, whether they match it or not, or all enabled ones that match. What came
--- of it before stays recorded. A delivery that runs right now is left alone. Returns how many will run.
+-- Runs handlers at one event again: those named, whether they match it or not, or all enabled ones that match. Earlier
+-- outcomes stay recorded. A delivery that runs right now is left alone. Returns the number of deliveries that will run.
 declare
     found_event candhook.event;
     one text;
@@ -20,19 +20,19 @@ begin
                   hint = case when exists (select from candhook.malformed m
                                             where m.received_at = candhook.received_at(replay.event_id)
                                               and m.id = replay.event_id)
-                              then 'It was no event: select * from candhook.malformed.'
+                              then 'The body was no event: select * from candhook.malformed.'
                               else 'The view candhook.recent shows the ids of events.' end;
     end if;
     foreach one in array coalesce(handlers, '{}') loop
-        perform candhook.handler_known(one);
+        perform candhook_internal.handler_known(one);
     end loop;
 
-    again := candhook.deliver_again(found_event.received_at, found_event.received_at + interval '1 millisecond',
+    again := candhook_internal.deliver_again(found_event.received_at, found_event.received_at + interval '1 millisecond',
                                     found_event.id, '*', handlers, handlers is null);
     if handlers is null and again = 0
        and not exists (select from candhook.handler h
-                        where h.enabled and candhook.matches(h.module, found_event.module)
-                          and candhook.matches(h.type, found_event.type)) then
+                        where h.enabled and candhook_internal.matches(h.module, found_event.module)
+                          and candhook_internal.matches(h.type, found_event.type)) then
         raise notice 'no enabled handler matches %:%', found_event.module, found_event.type
             using hint = 'Name the handlers that shall run: candhook.replay(EVENT, array[''HANDLER''])';
     end if;
@@ -40,5 +40,5 @@ begin
 end
 $$;
 comment on function candhook.replay(uuid, text[]) is
-    'runs handlers at an event again, with max_attempts anew: those named, or all enabled ones that match; returns how '
-    'many';
+    'Runs handlers at an event again, with max_attempts anew: the ones named, or all enabled ones that match. Returns how many. '
+    'Type: select candhook.replay(''EVENT ID''); or: select candhook.replay(''EVENT ID'', array[''greet'']);';

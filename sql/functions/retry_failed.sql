@@ -4,9 +4,9 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- What the view failed shows is tried again, with max_attempts anew: all of it, or of one handler, or what has failed at
--- `since` or later. What failed of a handler that was removed stays. Returns how many deliveries. The comment in
--- deliver_again tells why the lock, and why no number of an attempt comes twice.
+-- Retries the deliveries that the view failed shows, with max_attempts anew: all, those of one handler, or those that failed
+-- at `since` or later. Failed deliveries of a removed handler stay. Returns the number of deliveries. The comment in
+-- deliver_again tells why the lock is needed and why no attempt's number comes twice.
 declare
     again bigint;
 begin
@@ -15,7 +15,7 @@ begin
             using errcode = 'invalid_transaction_state', hint = 'Begin the transaction without an isolation level.';
     end if;
     if retry_failed.handler is not null then
-        perform candhook.handler_known(retry_failed.handler);
+        perform candhook_internal.handler_known(retry_failed.handler);
     end if;
     perform pg_advisory_xact_lock(hashtext('candhook.replay'));
 
@@ -25,9 +25,9 @@ begin
          where retry_failed.handler is null or h.name = retry_failed.handler
            for key share of h
     ), made as (
-        insert into candhook.delivery (event_id, received_at, handler, origin_community_id, order_key, attempt, forgiven)
+        insert into candhook.delivery (event_id, received_at, handler, origin_community_id, order_key, attempt)
         select f.event_id, f.received_at, f.handler, e.origin_community_id,
-               candhook.order_key(w.ordered_by, e.id, e.origin_community_id, e.payload ->> 'id'), f.attempts, f.attempts
+               candhook_internal.order_key(w.ordered_by, e.id, e.origin_community_id, e.payload ->> 'id'), f.attempts
           from candhook.failed f
           join wanted w on w.name = f.handler
           join candhook.event e on e.received_at = f.received_at and e.id = f.event_id
@@ -44,5 +44,5 @@ begin
 end
 $$;
 comment on function candhook.retry_failed(text, timestamptz) is
-    'tries again, with max_attempts anew, what the view failed shows: all, or of one handler, or what has failed since a '
-    'time; returns how many deliveries';
+    'Retries what the view candhook.failed shows, with max_attempts anew: all, of one handler, or what has failed since a time. '
+    'Returns how many deliveries. Type: select candhook.retry_failed(); or: select candhook.retry_failed(''greet'', now() - interval ''1 hour'');';

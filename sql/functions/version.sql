@@ -1,8 +1,8 @@
+-- The version of this schema. A program that does not know it refuses to work. `return` bodies as this one are parsed when
+-- they are created: no search_path can change what they call, and they can be inlined.
 create or replace function candhook.version()
 returns integer
 language sql immutable parallel safe
-as $$
--- The version of this schema. A program that does not know it refuses to work.
-select 1
-$$;
-comment on function candhook.version() is 'version of this schema: 1';
+return 1;
+comment on function candhook.version() is
+    'The version of this schema. Type: select candhook.version();';

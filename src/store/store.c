@@ -99,7 +99,7 @@ enum result store_maintain(struct store *store, void (*done)(const char *text), 
 {
     struct sql_params params = {0};
     struct rows *rows;
-    enum result result = database_call(store->database, "select candhook.maintain()", &params, &rows, err);
+    enum result result = database_call(store->database, "select candhook_internal.maintain()", &params, &rows, err);
 
     if (result != RESULT_OK)
         return result;

@@ -254,10 +254,11 @@ struct store_facts {
     struct rows *rows;
 };
 
-/* Gives what candhook.status returns; values are JSON. Freed by store_free_facts. */
+/* Gives what candhook_internal.status returns; values are JSON. Freed by store_free_facts. */
 MUST_CHECK enum result store_status(struct store *store, struct store_facts *facts, struct err *err);
 
-/* Gives what candhook.diagnose returns: area is its item, value its detail, key is "". Freed by store_free_facts. */
+/* Gives what candhook_internal.diagnose returns: area is its item, value its detail, key is "". Freed by
+ * store_free_facts. */
 MUST_CHECK enum result store_diagnose(struct store *store, struct store_facts *facts, struct err *err);
 void store_free_facts(struct store_facts *facts);
 

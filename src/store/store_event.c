@@ -24,7 +24,8 @@ enum result store_events(struct store *store, const struct store_event_query *qu
     sql_params_text(&params, OID_TEXT, query->type);
     sql_params_integer(&params, query->batch);
     result = database_call(
-        store->database, "select id, received_at, module, type, body from candhook.events($1, $2, $3, $4, $5::integer)",
+        store->database,
+        "select id, received_at, module, type, body from candhook_internal.events($1, $2, $3, $4, $5::integer)",
         &params, &rows, err);
     if (result != RESULT_OK)
         return result;
@@ -53,7 +54,7 @@ enum result store_wanted(struct store *store, void (*seen)(void *context, const 
     struct sql_params params = {0};
     struct rows *rows;
     enum result result =
-        database_call(store->database, "select module, type from candhook.wanted()", &params, &rows, err);
+        database_call(store->database, "select module, type from candhook_internal.wanted()", &params, &rows, err);
 
     if (result != RESULT_OK)
         return result;

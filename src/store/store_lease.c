@@ -31,12 +31,12 @@ static enum result claim_rows(struct store *store, const struct store_claim *cla
     sql_params_text(&params, OID_TEXT, claim->worker);
     sql_params_integer(&params, claim->batch);
     add_share(&params, &claim->share);
-    sql_params_integer(&params, claim->only_lock);
+    sql_params_text(&params, OID_BOOL, claim->only_lock ? "true" : "false");
     return database_call(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
         " received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body"
-        " from candhook.claim($1, $2::integer, $3, $4, $5 <> 0)",
+        " from candhook_internal.claim($1, $2::integer, $3, $4, $5)",
         &params, rows, err);
 }
 
@@ -126,12 +126,15 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
 
     snprintf(milliseconds, sizeof milliseconds, "%d", lease->timeout_ms);
     sql_params_text(&limit, OID_TEXT, milliseconds);
-    result = database_run(store->database, "select set_config('statement_timeout', $1, true)", &limit, err);
+    result = database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, true)", &limit, err);
     if (result != RESULT_OK)
         return result;
-    sql_params_integer(&params, lease->number);
-    if (lease->number == 0)
+    if (lease->number != 0) {
+        sql_params_integer(&params, lease->number);
+    } else {
+        sql_params_text(&params, OID_INT8, NULL);
         event_id = lease->deliveries[0].event_id;
+    }
     if (event_id != NULL)
         sql_params_texts(&params, &event_id, 1);
     else
@@ -140,8 +143,8 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
     sql_params_integer(&params, lease->batch);
     return database_call(
         store->database,
-        "select event_id, result, detail from candhook.run_sql(nullif($1, 0), $2::uuid[], $3, $4::integer)", &params,
-        rows, err);
+        "select event_id, result, detail from candhook_internal.run_sql($1, $2::pg_catalog.uuid[], $3, $4::integer)",
+        &params, rows, err);
 }
 
 /* Passes on the outcomes that were recorded. */
@@ -232,8 +235,8 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
     result = database_call(
         store->database,
-        "select event_id, result, detail from candhook.finish($1, $2::uuid[], $3, $4, $5, $6, $7::integer[])", &params,
-        &rows, err);
+        "select event_id, result, detail from candhook_internal.finish($1, $2::pg_catalog.uuid[], $3, $4, $5, $6, $7::integer[])",
+        &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     pass_outcomes(rows, listener);
@@ -246,7 +249,7 @@ enum result store_renew(struct store *store, int64_t lease, struct err *err)
     struct sql_params params = {0};
 
     sql_params_integer(&params, lease);
-    return database_run(store->database, "select candhook.renew($1)", &params, err);
+    return database_run(store->database, "select candhook_internal.renew($1)", &params, err);
 }
 
 enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
@@ -259,7 +262,7 @@ enum result store_give_back(struct store *store, int64_t lease, const char *cons
         sql_params_texts(&params, event_ids, count);
     else
         sql_params_text(&params, OID_TEXT_ARRAY, NULL);
-    return database_run(store->database, "select candhook.give_back($1, $2::uuid[])", &params, err);
+    return database_run(store->database, "select candhook_internal.give_back($1, $2::pg_catalog.uuid[])", &params, err);
 }
 
 enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err)
@@ -269,7 +272,7 @@ enum result store_due_in(struct store *store, const struct store_share *share, i
     enum result result;
 
     add_share(&params, share);
-    result = database_call(store->database, "select candhook.due_in($1, $2)", &params, &rows, err);
+    result = database_call(store->database, "select candhook_internal.due_in($1, $2)", &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     *ms = -1;
@@ -287,5 +290,5 @@ enum result store_release(struct store *store, const char *worker, struct err *e
     struct sql_params params = {0};
 
     sql_params_text(&params, OID_TEXT, worker);
-    return database_run(store->database, "select candhook.release($1)", &params, err);
+    return database_run(store->database, "select candhook_internal.release($1)", &params, err);
 }

@@ -21,7 +21,7 @@ enum result store_spool_position(struct store *store, const uint8_t segment[UUID
     enum result result;
 
     sql_params_uuid(&params, segment);
-    result = database_call(store->database, "select candhook.spool_position($1)", &params, &rows, err);
+    result = database_call(store->database, "select candhook_internal.spool_position($1)", &params, &rows, err);
     if (result == RESULT_OK) {
         *offset = strtoull(rows_text(rows, 0, 0), NULL, 10);
         rows_free(rows);
@@ -154,7 +154,7 @@ enum result store_record_begin(struct store *store, const struct store_group *gr
     add_records(&params, group);
     sql_params_text(&params, OID_BOOL, group->notify ? "true" : "false");
     return database_send(store->database,
-                         "select kind, id, module, type, detail, events from candhook.record"
+                         "select kind, id, module, type, detail, events from candhook_internal.record"
                          "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
                          &params, err);
 }
@@ -197,5 +197,5 @@ enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYT
     if (count == 0)
         return RESULT_OK;
     sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, segments, count, segment_id);
-    return database_run(store->database, "select candhook.forget($1)", &params, err);
+    return database_run(store->database, "select candhook_internal.forget($1)", &params, err);
 }

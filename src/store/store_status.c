@@ -55,8 +55,8 @@ enum result store_status(struct store *store, struct store_facts *facts, struct 
 {
     struct sql_params params = {0};
     struct rows *rows;
-    enum result result =
-        database_call(store->database, "select area, name, key, value from candhook.status()", &params, &rows, err);
+    enum result result = database_call(store->database, "select area, name, key, value from candhook_internal.status()",
+                                       &params, &rows, err);
 
     *facts = (struct store_facts){0};
     if (result == RESULT_OK)
@@ -68,8 +68,8 @@ enum result store_diagnose(struct store *store, struct store_facts *facts, struc
 {
     struct sql_params params = {0};
     struct rows *rows;
-    enum result result =
-        database_call(store->database, "select item, name, detail from candhook.diagnose()", &params, &rows, err);
+    enum result result = database_call(store->database, "select item, name, detail from candhook_internal.diagnose()",
+                                       &params, &rows, err);
 
     *facts = (struct store_facts){0};
     if (result == RESULT_OK)
@@ -88,8 +88,8 @@ enum result store_probe(struct store *store, int64_t since_ms, const char *id, s
     *probe = (struct store_probe){0};
     sql_params_text(&params, OID_TIMESTAMPTZ, clock_text_seconds(since_ms, since));
     sql_params_text(&params, OID_TEXT, id);
-    result = database_call(store->database, "select outcomes, failed, unfinished from candhook.probe($1, $2)", &params,
-                           &rows, err);
+    result = database_call(store->database, "select outcomes, failed, unfinished from candhook_internal.probe($1, $2)",
+                           &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     if (rows_count(rows) > 0) {

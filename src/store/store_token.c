@@ -47,9 +47,10 @@ enum result store_set_bot_token(struct store *store, const char *community, cons
 {
     size_t size;
     char *row = make_copy_row(community, token, &size);
-    enum result result = database_copy(
-        store->database, "copy candhook.bot_token_entry (origin_community_id, token) from stdin (format binary)", row,
-        size, err);
+    enum result result =
+        database_copy(store->database,
+                      "copy candhook_internal.bot_token_entry (origin_community_id, token) from stdin (format binary)",
+                      row, size, err);
 
     explicit_bzero(row, size);
     free(row);
@@ -64,7 +65,8 @@ enum result store_bot_token(struct store *store, const char *community, char **t
 
     *token = *stored_at = NULL;
     sql_params_text(&params, OID_TEXT, community);
-    result = database_call(store->database, "select token, stored_at from candhook.bot_token($1)", &params, &rows, err);
+    result = database_call(store->database, "select token, stored_at from candhook_internal.bot_token($1)", &params,
+                           &rows, err);
     if (result != RESULT_OK)
         return result;
     if (rows_count(rows) > 0) {
@@ -84,7 +86,8 @@ enum result store_refuse_bot_token(struct store *store, const char *community, c
 
     sql_params_text(&params, OID_TEXT, community);
     sql_params_text(&params, OID_TIMESTAMPTZ, stored_at);
-    result = database_call(store->database, "select candhook.refuse_bot_token($1, $2)::integer", &params, &rows, err);
+    result = database_call(store->database, "select candhook_internal.refuse_bot_token($1, $2)::integer", &params,
+                           &rows, err);
     if (result != RESULT_OK)
         return result;
     *refused = atoi(rows_text(rows, 0, 0)) != 0;

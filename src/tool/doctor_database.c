@@ -89,7 +89,7 @@ static void check_partition_facts(struct doctor *doctor)
         if (fact_is(fact, "partition"))
             doctor_wrong(doctor, "partitions",
                          "table %s: %s. The worker mends it within the hour; at once: select "
-                         "candhook.maintain()",
+                         "candhook_internal.maintain()",
                          fact->name, fact->value);
     }
 }

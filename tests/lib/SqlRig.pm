@@ -43,7 +43,7 @@ our $record = <<~'SQL';
                   from given g where g.doc is null
             )
             select r.*
-              from event e, malformed m, candhook.record(segments, positions, e.ids, e.modules, e.types, e.origins, e.users, e.communities, e.profiles,
+              from event e, malformed m, candhook_internal.record(segments, positions, e.ids, e.modules, e.types, e.origins, e.users, e.communities, e.profiles,
                                                          e.payloads, e.extras, m.ids, m.bodies, m.reasons, notify) r;
         end $$;
     SQL
@@ -99,14 +99,14 @@ sub handler ($rig, $function, %member) {
 
 # Claims in one transaction; returns the lease, '' when there was nothing.
 sub claim ($rig, $worker = 'w', $batch = 100) {
-    return $rig->sql("select distinct lease from candhook.claim('$worker', $batch)");
+    return $rig->sql("select distinct lease from candhook_internal.claim('$worker', $batch)");
 }
 
 # A worker's loop: claims and runs until nothing is due. Returns how many batches there were.
 sub work ($rig) {
     my $batches = 0;
     while (my $lease = $rig->claim) {
-        $rig->sql("select count(*) from candhook.run_sql($lease)");
+        $rig->sql("select count(*) from candhook_internal.run_sql($lease)");
         $batches++;
     }
     return $batches;
@@ -125,7 +125,7 @@ sub skip_time ($rig) {
 # Empties all but the schema.
 sub clear ($rig) {
     $rig->sql('truncate candhook.event, candhook.outcome, candhook.malformed, candhook.delivery, candhook.handler, candhook.bot_token, '
-          . 'candhook.spool_position, t.effect');
+          . 'candhook_internal.spool_position, t.effect');
 }
 
 1;

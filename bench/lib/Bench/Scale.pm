@@ -62,11 +62,11 @@ sub make_rows ($bench, $dbname, $rows, $before, $first) {
     $bench->sql("create database $dbname template $before", dbname => 'postgres');
     my ($status, undef, $err) = $bench->run({ stdin => <<"END", seconds => 1800 }, $bench->psql_command(dbname => $dbname), '-v', 'ON_ERROR_STOP=1');
 set synchronous_commit = off;
-select candhook.make_partition(t, m::timestamp)
+select candhook_internal.make_partition(t, m::timestamp)
   from generate_series(date_trunc('month', now() at time zone 'UTC') - interval '3 months',
                        date_trunc('month', now() at time zone 'UTC') - interval '1 month', interval '1 month') m,
        unnest(array['event', 'outcome']) t
- where to_regclass('candhook.' || t || '_' || to_char(m, 'YYYY_MM')) is null;
+ where to_regclass('candhook_internal.' || t || '_' || to_char(m, 'YYYY_MM')) is null;
 create temporary table fill as
 select (lpad(to_hex((extract(epoch from t) * 1000)::bigint), 12, '0') || '7' || substr(md5(i::text), 1, 3) || '8'
         || substr(md5(i::text), 4, 15))::uuid as id, t, i
@@ -154,7 +154,7 @@ sub measure ($bench, $setting, $default) {
     my $events = int(($setting->{events} // $default) * ($setting->{hosts} // 1));
     my $dbname = $setting->{dbname} // 'candhook';
     File::Path::remove_tree(spools($bench));
-    my $tables = $setting->{rows} ? 'candhook.delivery, candhook.spool_position' : 'candhook.event, candhook.outcome, candhook.delivery, candhook.malformed, candhook.spool_position';
+    my $tables = $setting->{rows} ? 'candhook.delivery, candhook_internal.spool_position' : 'candhook.event, candhook.outcome, candhook.delivery, candhook.malformed, candhook_internal.spool_position';
     $bench->sql("truncate $tables", dbname => $dbname) if !$setting->{keep};
     $bench->sql('checkpoint', dbname => $dbname);
     configure($bench, $setting);

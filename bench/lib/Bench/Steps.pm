@@ -198,10 +198,10 @@ sub make_large ($bench, $rows) {
     my ($status, undef, $err) =
       $bench->run({ stdin => <<"END", seconds => 900 }, $bench->psql_command(dbname => 'large'), '-v', 'ON_ERROR_STOP=1');
 set synchronous_commit = off;
-select candhook.make_partition('event', m::timestamp)
+select candhook_internal.make_partition('event', m::timestamp)
   from generate_series(date_trunc('month', now() at time zone 'UTC') - interval '3 months',
                        date_trunc('month', now() at time zone 'UTC') - interval '1 month', interval '1 month') m
- where to_regclass('candhook.event_' || to_char(m, 'YYYY_MM')) is null;
+ where to_regclass('candhook_internal.event_' || to_char(m, 'YYYY_MM')) is null;
 insert into candhook.event (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload)
 select (lpad(to_hex((extract(epoch from t) * 1000)::bigint), 12, '0') || '7' || substr(md5(i::text), 1, 3) || '8'
         || substr(md5(i::text), 4, 15))::uuid,
@@ -223,7 +223,7 @@ sub backlog_in ($bench, $database, $events) {
         fill_spool($bench, $events);
         return record_backlog($bench, $events)->{rate};
     }
-    $bench->sql('truncate candhook.delivery, candhook.spool_position', dbname => $database);
+    $bench->sql('truncate candhook.delivery, candhook_internal.spool_position', dbname => $database);
     fill_spool($bench, $events);
     local $bench->{dbname} = $database;
     $bench->conf(%{ $bench->{conf} }, database => $bench->conninfo(dbname => $database));
