@@ -58,7 +58,7 @@ is $rig->sql(q{select handler from candhook_internal.claim('w', 10)}), 'off', 'u
 like $rig->sql_error("select candhook.replay('$id', array['on', null])"), qr/there is no handler null/, 'a name that is null';
 like $rig->sql_error("select candhook.replay(null::uuid)"), qr/there is no event null/, 'an id that is null';
 my $bad = $rig->sql(q{select t.put('{}')});
-like $rig->sql_error("select candhook.replay('$bad')"), qr/there is no event $bad.*HINT:  It was no event: select \* from candhook.malformed/s, 'what was malformed';
+like $rig->sql_error("select candhook.replay('$bad')"), qr/there is no event $bad.*HINT:  The body was no event: select \* from candhook.malformed/s, 'what was malformed';
 like $rig->sql_error("select candhook.replay(null, now(), '*')"), qr/no time from null/, 'a time that is null';
 like $rig->sql_error("select candhook.replay('2025-01-01', '2025-02-01', '*', 'nobody')"), qr/there is no handler 'nobody'/, 'literals need no cast';
 for my $call ("replay('$id')", q{replay('-infinity', 'infinity', '*')}, 'retry_failed()') {
@@ -202,7 +202,7 @@ is $rig->sql("select candhook.disable_handler('note'), candhook.enable_handler('
 is $rig->sql("select candhook.give_up('$id')", @admin), 1, 'and give up';
 is $rig->sql(q{select detail from candhook.outcome order by attempt desc limit 1}), 'given up by my_admin', 'by name';
 is $rig->sql(q{select candhook.remove_handler('note')}, @admin), 0, 'and remove';
-for my $call ("replay('$id')", 'retry_failed()', "give_up('$id')", q{enable_handler('x')}, q{deliver_again(now(), now(), null, '*', null, true)}, q{add_handler('x', '*', '*', 'c', 'x.so')}) {
+for my $call ("replay('$id')", 'retry_failed()', "give_up('$id')", q{enable_handler('x')}, q{add_handler('x', '*', '*', 'c', 'x.so')}) {
     like $rig->sql_error("select candhook.$call", @reader), qr/permission denied/, "a reader may not $call";
 }
 like $rig->sql_error(q{select candhook_internal.deliver_again(now(), now(), null, '*', null, true)}, @admin), qr/permission denied/, 'nor an admin what is inside';

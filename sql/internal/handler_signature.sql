@@ -6,6 +6,6 @@ language sql immutable parallel safe
 return case when (after).kind = 'sql'
                  and ((before).kind is distinct from (after).kind or (before).target is distinct from (after).target)
             then case when (after).target like '%)' then (after).target
-                      else (after).target || '(candhook.event,text)' end end;
+                      else (after).target || '(candhook.event,pg_catalog.text)' end end;
 comment on function candhook_internal.handler_signature(candhook.handler, candhook.handler) is
     'the signature by which the target of an sql handler is looked up; null: nothing to look up; a part of the trigger handler_check';
