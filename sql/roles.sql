@@ -71,8 +71,7 @@ declare
         'candhook_worker', 'execute on function candhook_internal.run_sql(bigint, uuid[], text, integer, text), '
                            'candhook_internal.leased(bigint, uuid[], text, integer), '
                            'candhook_internal.leased_events(uuid[], text[]), candhook_internal.settle_missing(uuid[], tid[]), '
-                           'candhook_internal.take_lease_slot(bigint), candhook_internal.handler_role(), '
-                           'candhook_internal.masked(text, text)',
+                           'candhook_internal.take_lease_slot(bigint), candhook_internal.handler_role()',
         'candhook_worker', tokens,
         'candhook_worker', looking,
         'candhook_handler', 'usage on schema candhook',

@@ -21,10 +21,10 @@ as $$
 -- a handler takes, others wait, and the limit of one attempt must not end a batch of quick ones. Deliveries without a lease
 -- need not be given back.
 --
--- The handler runs under handler_role() and with `path`, the caller's search_path. Both are in force for the call only, else a
--- function or an operator of schema public could be called in place of one of pg_catalog. `path` is a default, since the caller
--- evaluates it before this function's own search_path is set. What a handler sets for the session (role, search_path, time
--- limits) is restored.
+-- The handler runs under handler_role(), which then stays in force until the end or the next cursor (a change of role costs an
+-- event 2 us), and with `path`, the caller's search_path. That is in force for the call only: else a function or an operator of
+-- schema public could be called in place of one of pg_catalog. `path` is a default, since the caller evaluates it before this
+-- function's own search_path is set. What a handler sets for the session (role, search_path, time limits) is restored.
 declare
     old_role constant text := current_setting('role');
     old_statement_timeout constant text := current_setting('statement_timeout');
@@ -105,6 +105,9 @@ begin
                 raise exception 'permission denied for function %', target using errcode = 'insufficient_privilege';
             end if;
             if opening then
+                if current_setting('role') <> old_role then
+                    perform set_config('role', old_role, true);
+                end if;
                 if calls is not null then
                     close calls;
                 end if;
@@ -118,8 +121,10 @@ begin
                 ignored := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
             end if;
 
+            if current_setting('role') <> new_role then
+                perform set_config('role', new_role, true);
+            end if;
             -- From here to the next call of set_config every name is qualified.
-            ignored := set_config('role', new_role, true);
             ignored := set_config('search_path', path, true);
             fetch calls into there, said;
             if deferrable_exist then
@@ -127,7 +132,6 @@ begin
             end if;
             path_now := pg_catalog.current_setting('search_path');
             ignored := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-            ignored := set_config('role', old_role, true);
             if not found then
                 raise exception 'leased_events returned too few events';
             end if;
@@ -168,7 +172,11 @@ begin
         ran[n] := events[done];
         rows[n] := ctids[done];
         results[n] := verdict;
-        details[n] := case when said is not null then left(candhook_internal.masked(said, tokens[done]), 4000) end;
+        -- As candhook_internal.masked does, which the handler's role may not call.
+        if tokens[done] <> '' then
+            said := replace(said, tokens[done], '[token]');
+        end if;
+        details[n] := left(said, 4000);
         starts[n] := began;
         began := clock_timestamp();
         ends[n] := began;
