@@ -43,7 +43,7 @@ struct dispatch {
     const struct conf *conf;
     struct store *store;
     const char *worker;
-    struct http *pool;
+    struct http *http;
     struct lease_run *runs; /* in the order in which they were leased */
     size_t running;         /* attempts, of all runs */
     int64_t claim_at;       /* monotonic ms: when to claim again */
@@ -57,7 +57,7 @@ struct dispatch *dispatch_new(const struct conf *conf, struct store *store, cons
     dispatch->conf = conf;
     dispatch->store = store;
     dispatch->worker = worker;
-    dispatch->pool = http_new();
+    dispatch->http = http_new();
     return dispatch;
 }
 
@@ -79,7 +79,7 @@ static void kill_attempts(struct dispatch *dispatch, struct lease_run *run)
         if (is_of_kind(run, "exec"))
             kind_exec_kill(&run->attempts[i]);
         else if (is_of_kind(run, "http"))
-            kind_http_cancel(&run->attempts[i], dispatch->pool);
+            kind_http_cancel(&run->attempts[i], dispatch->http);
         attempt_end_with(&run->attempts[i], "retry", "broken off: the worker was told to end");
     }
 }
@@ -125,7 +125,7 @@ static size_t count_running_of(const struct dispatch *dispatch, const char *hand
 
 static void step_all_attempts(struct dispatch *dispatch)
 {
-    kind_http_collect(dispatch->pool);
+    kind_http_collect(dispatch->http);
     dispatch->running = 0;
     for (struct lease_run *run = dispatch->runs; run != NULL; run = run->next) {
         step_attempts(run);
@@ -152,7 +152,7 @@ static void begin_attempt(struct dispatch *dispatch, struct lease_run *run)
     else if (is_of_kind(run, "exec"))
         kind_exec_begin(attempt, dispatch->conf);
     else
-        kind_http_begin(attempt, dispatch->pool);
+        kind_http_begin(attempt, dispatch->http);
     run->begun++;
     dispatch->running += attempt->state == ATTEMPT_RUNS;
 }
@@ -409,7 +409,7 @@ void dispatch_free(struct dispatch *dispatch)
         kill_attempts(dispatch, run);
         free_run(run);
     }
-    http_free(dispatch->pool);
+    http_free(dispatch->http);
     free(dispatch);
 }
 
@@ -486,8 +486,8 @@ void dispatch_wait(struct dispatch *dispatch, struct pollfd *fds, size_t count, 
         memcpy(polled, fds, count * sizeof *fds);
     if (left < 0)
         left = 0;
-    http_wait(dispatch->pool, polled, list_descriptors(dispatch, polled, count),
-                   timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
+    http_wait(dispatch->http, polled, list_descriptors(dispatch, polled, count),
+              timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left);
     if (count > 0)
         memcpy(fds, polled, count * sizeof *fds);
     free(polled);

@@ -42,7 +42,7 @@ static struct post_headers *new_headers(const struct store_delivery *delivery)
     return headers;
 }
 
-void kind_http_begin(struct attempt *attempt, struct http *pool)
+void kind_http_begin(struct attempt *attempt, struct http *http)
 {
     const struct store_delivery *delivery = attempt->delivery;
     struct post_headers *headers = new_headers(delivery);
@@ -59,7 +59,7 @@ void kind_http_begin(struct attempt *attempt, struct http *pool)
 
     attempt_begin(attempt);
     attempt->kind_data = headers;
-    if (http_start(pool, &request, attempt, &err) == RESULT_OK)
+    if (http_start(http, &request, attempt, &err) == RESULT_OK)
         return;
     free_headers(attempt);
     attempt_end_with(attempt, "failed", "%s", err.text);
@@ -89,14 +89,14 @@ static void end_by_response(struct attempt *attempt, const struct http_answer *a
                      answer->body);
 }
 
-void kind_http_collect(struct http *pool)
+void kind_http_collect(struct http *http)
 {
     struct http_answer answer;
     struct attempt *attempt;
     enum result result;
     struct err err;
 
-    while ((attempt = http_next(pool, &result, &answer, &err)) != NULL) {
+    while ((attempt = http_next(http, &result, &answer, &err)) != NULL) {
         free_headers(attempt);
         if (result == RESULT_OK) {
             end_by_response(attempt, &answer);
@@ -107,8 +107,8 @@ void kind_http_collect(struct http *pool)
     }
 }
 
-void kind_http_cancel(struct attempt *attempt, struct http *pool)
+void kind_http_cancel(struct attempt *attempt, struct http *http)
 {
-    http_stop(pool, attempt);
+    http_stop(http, attempt);
     free_headers(attempt);
 }

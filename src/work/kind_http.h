@@ -9,13 +9,13 @@
 #include "http/http.h"
 #include "work/attempt.h"
 
-/* Begins an attempt; it is the request's context in POOL. When it cannot be sent, it has ended when this returns. */
-void kind_http_begin(struct attempt *attempt, struct http *pool);
+/* Begins an attempt; it is the request's context in HTTP. When it cannot be sent, it has ended when this returns. */
+void kind_http_begin(struct attempt *attempt, struct http *http);
 
 /* Ends the attempts whose requests are done. */
-void kind_http_collect(struct http *pool);
+void kind_http_collect(struct http *http);
 
 /* Cancels the request of an attempt that runs. The caller ends the attempt. */
-void kind_http_cancel(struct attempt *attempt, struct http *pool);
+void kind_http_cancel(struct attempt *attempt, struct http *http);
 
 #endif
