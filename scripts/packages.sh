@@ -15,6 +15,7 @@ libfcgi-dev
 libcjson-dev
 libpq-dev
 libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev
+libbsd-dev
 libxxhash-dev
 nettle-dev
 '

@@ -1,15 +1,15 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook: the tool. It finds the verb and hands over.
+ * candhook: finds the verb of the first argument and runs it.
  */
 #include <config.h>
 
+#include "base/memory.h"
 #include "base/std_fds.h"
 #include "tool/verb.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -20,34 +20,35 @@ static const struct verb {
 } verbs[] = {
     {"api", verb_api, "call the canD API with the bot token of a community"},
     {"authorize-url", verb_authorize_url, "print the URL at which a community authorizes the App"},
-    {"check-config", verb_check_config, "read the configuration and say what is in force"},
-    {"doctor", verb_doctor, "look at this installation and say what is wrong"},
-    {"forward", verb_forward, "POST recorded events to a local server, as canD would"},
+    {"check-config", verb_check_config, "check the configuration and print the settings in force"},
+    {"doctor", verb_doctor, "examine this installation and say what is wrong"},
+    {"forward", verb_forward, "POST recorded events to a server, as canD would"},
     {"init", verb_init, "install the schema candhook into the database"},
     {"scopes", verb_scopes, "print the webhook scopes that the handlers need"},
     {"send", verb_send, "POST a sample event to a URL"},
-    {"status", verb_status, "show how it goes: worker, spool, answers, handlers"},
-    {"stop", verb_stop, "end the worker of the spool, and start no other"},
+    {"status", verb_status, "show the worker, the spool, the answers, the handlers"},
+    {"stop", verb_stop, "end the worker of the spool and keep others from starting"},
     {"token", verb_token, "store the bot token of a community"},
-    {"url", verb_url, "make, list and retire the secrets of the webhook URL"},
+    {"url", verb_url, "make, list and retire secrets of the webhook URL"},
     {"work", verb_work, "record spooled events and run their handlers"},
 };
 
 static const size_t verb_count = sizeof verbs / sizeof *verbs;
 
-static void help(FILE *to)
+static void print_help(FILE *to)
 {
     fputs("Usage: candhook VERB [ARGUMENT...]\n\n"
           "Records the webhook events of canD Apps and runs their handlers.\n\n",
           to);
     for (size_t i = 0; i < verb_count; i++)
         fprintf(to, "  %-14s %s\n", verbs[i].name, verbs[i].summary);
-    fputs("\ncandhook VERB --help tells more, and so do candhook(1), candhook.conf(5) and candhook-handlers(7).\n"
-          "The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR "/candhook.conf.\n",
-          to);
+    fputs(
+        "\ncandhook VERB --help describes a verb. Manual pages: candhook(1), candhook.conf(5), candhook-handlers(7).\n"
+        "The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR "/candhook.conf.\n",
+        to);
 }
 
-static const struct verb *find(const char *name)
+static const struct verb *find_verb(const char *name)
 {
     for (size_t i = 0; i < verb_count; i++)
         if (strcmp(verbs[i].name, name) == 0)
@@ -58,28 +59,25 @@ static const struct verb *find(const char *name)
 int main(int argc, char **argv)
 {
     const struct verb *verb;
-    char *full_name;
 
     std_fds_reserve();
     if (argc < 2) {
-        help(stderr);
+        print_help(stderr);
         return EX_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        help(stdout);
+        print_help(stdout);
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         puts("candhook " PACKAGE_VERSION);
         return 0;
     }
-    verb = find(argv[1]);
+    verb = find_verb(argv[1]);
     if (verb == NULL) {
-        fprintf(stderr, "candhook: %s is no verb; candhook --help lists them\n", argv[1]);
+        fprintf(stderr, "candhook: there is no verb %s; candhook --help lists the verbs\n", argv[1]);
         return EX_USAGE;
     }
-    if (asprintf(&full_name, "candhook %s", verb->name) < 0)
-        abort();
-    argv[1] = full_name;
+    argv[1] = memory_format("candhook %s", verb->name); /* as which argp and messages name the program */
     return verb->run(argc - 1, argv + 1);
 }

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The verbs of candhook: one file a verb, one line in candhook.c's table. Each takes its own arguments (argv[0] is
- * "candhook verb"), and returns the exit status: 0, or a word of sysexits.h.
+ * The verbs of candhook: a file verb_*.c each, and a line in the table of candhook.c. Each parses its own arguments;
+ * argv[0] is "candhook VERB". It returns the exit status: 0, a status of <sysexits.h>, or 1 where its manual says so.
  */
 #ifndef CANDHOOK_VERB_H
 #define CANDHOOK_VERB_H

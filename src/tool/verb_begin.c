@@ -13,36 +13,35 @@
 
 const char *argp_program_version = "candhook " PACKAGE_VERSION;
 
-int verb_fail(const char *verb, enum result result, const struct err *err)
+int verb_fail_with(const char *verb, int status, const struct err *err)
 {
     fprintf(stderr, "%s: %s\n", verb, err->text);
-    return result == RESULT_RETRY ? EX_TEMPFAIL : EX_SOFTWARE;
+    return status;
+}
+
+int verb_fail(const char *verb, enum result result, const struct err *err)
+{
+    return verb_fail_with(verb, result == RESULT_RETRY ? EX_TEMPFAIL : EX_SOFTWARE, err);
 }
 
 int verb_begin_conf(const char *verb, struct conf **conf)
 {
     struct err err;
 
-    if (conf_load(conf, &err) == RESULT_OK)
-        return 0;
-    fprintf(stderr, "%s: %s\n", verb, err.text);
-    return EX_CONFIG;
+    return conf_load(conf, &err) == RESULT_OK ? EX_OK : verb_fail_with(verb, EX_CONFIG, &err);
 }
 
-int verb_begin_store(const char *verb, int check_version, struct conf **conf, struct store **store)
+int verb_begin_store(const char *verb, bool check_version, struct conf **conf, struct store **store)
 {
     struct err err;
-    enum result result;
     int status = verb_begin_conf(verb, conf);
 
-    if (status != 0)
+    if (status != EX_OK)
         return status;
     *store = store_new((*conf)->database);
-    result = store_connect(*store, check_version, &err);
-    if (result == RESULT_OK)
-        return 0;
-    fprintf(stderr, "%s: %s\n", verb, err.text);
+    if (store_connect(*store, check_version, &err) == RESULT_OK)
+        return EX_OK;
     store_free(*store);
     conf_free(*conf);
-    return EX_UNAVAILABLE;
+    return verb_fail_with(verb, EX_UNAVAILABLE, &err);
 }

@@ -1,8 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What nearly every verb begins with: its configuration, the log, a database. On failure it says why on stderr, and the
- * verb leaves with the status.
+ * How verbs begin and fail. VERB is "candhook VERB", the name that messages begin with.
  */
 #ifndef CANDHOOK_VERB_BEGIN_H
 #define CANDHOOK_VERB_BEGIN_H
@@ -11,13 +10,18 @@
 #include "conf/conf.h"
 #include "store/store.h"
 
-/* Loads the configuration. Returns 0, or the exit status after saying why not. */
+#include <stdbool.h>
+
+/* Loads the configuration. Returns 0, or prints why not and returns the exit status; nothing is to be freed then. */
 int verb_begin_conf(const char *verb, struct conf **conf);
 
-/* Loads the configuration and connects to the database. Returns 0, or the exit status after saying why not. */
-int verb_begin_store(const char *verb, int check_version, struct conf **conf, struct store **store);
+/* The same, and connects to the database. CHECK_VERSION false: the schema may be missing or of another version. */
+int verb_begin_store(const char *verb, bool check_version, struct conf **conf, struct store **store);
 
-/* Says "candhook verb: text" on stderr and returns the exit status that RESULT means. */
+/* Prints "VERB: text of ERR" on stderr. Returns STATUS. */
+int verb_fail_with(const char *verb, int status, const struct err *err);
+
+/* The same with the status of RESULT: EX_TEMPFAIL for RESULT_RETRY, EX_SOFTWARE for RESULT_FAIL. */
 int verb_fail(const char *verb, enum result result, const struct err *err);
 
 #endif

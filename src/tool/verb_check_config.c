@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * `candhook check-config`: reads what the programs read and prints the settings in force, defaults included. It opens
- * neither spool nor database. The database's connection string may hold a password, so it only says that it is set.
+ * candhook check-config: reads the configuration and the URL secrets as the programs do, and prints the settings in
+ * force, defaults included. It opens neither the spool nor the database. Of `database`, which may hold a password, it
+ * prints only that it is set.
  */
 #include <config.h>
 
@@ -14,11 +15,11 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-static const struct argp arguments = {
+static const struct argp check_config_argp = {
     .doc = "Reads the configuration and the URL secrets, and prints the settings in force."
-           "\vThe exit status is 0, or 78 when something is wrong."};
+           "\vExit status: 0; 78 when something is wrong."};
 
-static void print_secrets(const struct secrets *secrets)
+static void print_secret_labels(const struct secrets *secrets)
 {
     size_t count = secrets_count(secrets);
 
@@ -38,15 +39,15 @@ int verb_check_config(int argc, char **argv)
     int status = EX_CONFIG;
     struct err err;
 
-    argp_parse(&arguments, argc, argv, 0, NULL, NULL);
+    argp_parse(&check_config_argp, argc, argv, 0, NULL, NULL);
     if (conf_load(&conf, &err) != RESULT_OK)
         goto out;
     printf("# %s\n", conf->path);
     conf_print(conf, stdout);
-    fflush(stdout); /* so that an error of the secrets stands below, wherever both go */
+    fflush(stdout); /* an error of the secrets comes below this, also when both go to one file */
     if (secrets_load(&secrets, conf->url_secrets, &err) != RESULT_OK)
         goto out;
-    print_secrets(secrets);
+    print_secret_labels(secrets);
     puts("ok");
     status = EX_OK;
 out:

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook init: installs or renews the schema. May be run again at any time: data stays.
+ * candhook init: installs or upgrades the schema. It may be run again at any time; all data stays.
  */
 #include <config.h>
 
@@ -10,66 +10,63 @@
 #include "tool/verb_begin.h"
 
 #include <argp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sysexits.h>
 
-struct options {
-    int print;
+static const struct argp_option init_option_table[] = {
+    {"print", 'p', NULL, 0, "Print the SQL instead of running it, for psql -f", 0},
+    {0},
 };
 
-static const struct argp_option option_table[] = {
-    {"print", 'p', NULL, 0, "Print the SQL instead of sending it, for psql -f", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
-};
-
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_init_option(int key, char *text, struct argp_state *state)
 {
-    struct options *options = state->input;
+    bool *print = state->input;
 
     (void)text;
     if (key != 'p')
         return ARGP_ERR_UNKNOWN;
-    options->print = 1;
+    *print = true;
     return 0;
 }
 
-static const struct argp argp = {
-    option_table,
-    parse_option,
-    NULL,
-    "Installs the schema candhook, and the roles where the user may make them, into the configured database.\v"
-    "The database must exist and be in UTF-8. Run it again after an upgrade of candhook; what is stored stays.",
-    NULL,
-    NULL,
-    NULL};
+static const struct argp init_argp = {
+    .options = init_option_table,
+    .parser = parse_init_option,
+    .doc = "Installs the schema candhook into the configured database, and the roles if the user may create roles.\v"
+           "The database must exist and its encoding must be UTF-8. Run this again after each upgrade of candhook; all "
+           "data stays.\n"
+           "Exit status: 0; 69 when the database cannot be reached; 70 when it refuses something; 75 when the "
+           "connection was lost; 78 when the configuration is wrong.",
+};
 
-static void say(const char *text)
+static void print_notice(const char *text)
 {
     fprintf(stderr, "candhook init: %s\n", text);
 }
 
 int verb_init(int argc, char **argv)
 {
-    struct options options = {0};
+    bool print = false;
     struct conf *conf;
     struct store *store;
     struct err err;
     enum result result;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
-    if (options.print) {
+    argp_parse(&init_argp, argc, argv, 0, NULL, &print);
+    if (print) {
         fputs(install_sql, stdout);
-        return fflush(stdout) == 0 ? 0 : EX_IOERR;
+        return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
     }
-    status = verb_begin_store(argv[0], 0, &conf, &store);
-    if (status != 0)
+    status = verb_begin_store(argv[0], false, &conf, &store);
+    if (status != EX_OK)
         return status;
-    result = store_install(store, install_sql, say, &err);
+    result = store_install(store, install_sql, print_notice, &err);
     if (result == RESULT_OK)
-        result = store_connect(store, 1, &err);
+        result = store_connect(store, true, &err);
     if (result == RESULT_OK)
-        result = store_maintain(store, say, &err);
+        result = store_maintain(store, print_notice, &err);
     if (result == RESULT_OK)
         printf("schema candhook: version %d is installed\n", STORE_VERSION);
     else

@@ -1,30 +1,32 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook token set: stores a community's bot token without it standing in psql's history, an argv, or the server's
- * log.
+ * candhook token set: stores the bot token of a community. The token comes from a prompt or stdin, so that it is in no
+ * argument, in no history of psql, and in no log of the server.
  */
 #include <config.h>
 
+#include "base/memory.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
 
 #include <argp.h>
-#include <signal.h>
+#include <bsd/readpassphrase.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <termios.h>
 #include <unistd.h>
 
-struct options {
+#define TYPED_BYTES 4096 /* the longest line of a terminal */
+
+struct token_options {
     const char *action, *community;
 };
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_token_option(int key, char *text, struct argp_state *state)
 {
-    struct options *options = state->input;
+    struct token_options *options = state->input;
 
     if (key == ARGP_KEY_ARG && options->action == NULL)
         options->action = text;
@@ -37,51 +39,38 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     return 0;
 }
 
-static const struct argp argp = {
-    NULL,
-    parse_option,
-    "set COMMUNITY",
-    "Stores the bot token of an origin community; the token is asked for, or read from the first line of stdin.\v"
-    "Deliveries that were held for want of it are run at once. In psql, select candhook.set_bot_token(…) does the "
-    "same, "
-    "but psql's history and a server that logs statements may keep the token; this verb copies it in, and copied data "
-    "is "
-    "not logged.",
-    NULL,
-    NULL,
-    NULL};
+static const struct argp token_argp = {
+    .parser = parse_token_option,
+    .args_doc = "set COMMUNITY",
+    .doc = "Stores the bot token of an origin community. A terminal is asked for the token; else it is the first line "
+           "of stdin.\v"
+           "Deliveries that were held for want of the token run at once. In psql, select candhook.set_bot_token(…) "
+           "does the same, but the history of psql, and a server that logs statements, keep the token in clear. This "
+           "verb sends it by COPY, and copied data is not logged.\n"
+           "Exit status: 0; 64 for wrong usage; 65 when no token was given; 69 when the database cannot be reached; 70 "
+           "when it refuses the token; 75 when the connection was lost; 78 when the configuration is wrong.",
+};
 
-/* Switches the terminal's echo. Nothing happens when stdin is no terminal. */
-static void echo(int on)
+/* Asks for the token at the terminal, without echo. Ctrl-C ends the program, with the echo switched on again. */
+static char *ask_token(const char *community)
 {
-    struct termios terminal;
+    char *prompt = memory_format("Bot token of %s: ", community), *token = NULL;
+    char typed[TYPED_BYTES];
 
-    if (tcgetattr(0, &terminal) != 0)
-        return;
-    terminal.c_lflag = on ? terminal.c_lflag | ECHO : terminal.c_lflag & ~(tcflag_t)ECHO;
-    tcsetattr(0, TCSAFLUSH, &terminal);
+    if (readpassphrase(prompt, typed, sizeof typed, RPP_ECHO_OFF) != NULL)
+        token = memory_copy_text(typed);
+    explicit_bzero(typed, sizeof typed);
+    free(prompt);
+    return token;
 }
 
-/* Reads the token: the first line, without its end. NULL when there is none. */
-static char *read_token(const char *community)
+/* Returns the first line of stdin, allocated, without its end; NULL when there is none or it holds a NUL. */
+static char *read_token(void)
 {
     char *line = NULL;
     size_t size = 0;
-    ssize_t length;
-    sigset_t all, before;
+    ssize_t length = getline(&line, &size, stdin);
 
-    if (isatty(0)) {
-        fprintf(stderr, "Bot token of %s: ", community);
-        sigfillset(&all);
-        sigprocmask(SIG_BLOCK, &all, &before); /* or Ctrl-C would leave the terminal without echo */
-        echo(0);
-    }
-    length = getline(&line, &size, stdin);
-    if (isatty(0)) {
-        echo(1);
-        fputc('\n', stderr);
-        sigprocmask(SIG_SETMASK, &before, NULL);
-    }
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
         line[--length] = '\0';
     if (length > 0 && strlen(line) == (size_t)length)
@@ -90,32 +79,37 @@ static char *read_token(const char *community)
     return NULL;
 }
 
+static int store_token(const char *verb, struct store *store, const char *community, const char *token)
+{
+    struct err err;
+    enum result result = store_set_bot_token(store, community, token, &err);
+
+    if (result != RESULT_OK)
+        return verb_fail(verb, result, &err);
+    printf("the bot token of %s is stored\n", community);
+    return EX_OK;
+}
+
 int verb_token(int argc, char **argv)
 {
-    struct options options = {NULL, NULL};
+    struct token_options options = {0};
     struct conf *conf;
     struct store *store;
-    struct err err;
-    enum result result;
     char *token;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
-    status = verb_begin_store(argv[0], 1, &conf, &store);
-    if (status != 0)
+    argp_parse(&token_argp, argc, argv, 0, NULL, &options);
+    status = verb_begin_store(argv[0], true, &conf, &store);
+    if (status != EX_OK)
         return status;
-    token = read_token(options.community);
-    if (token == NULL) {
+    token = isatty(STDIN_FILENO) ? ask_token(options.community) : read_token();
+    if (token != NULL && *token != '\0') {
+        status = store_token(argv[0], store, options.community, token);
+        explicit_bzero(token, strlen(token));
+    } else {
         fprintf(stderr, "%s: no token was given\n", argv[0]);
         status = EX_DATAERR;
-    } else {
-        result = store_set_bot_token(store, options.community, token, &err);
-        status = result == RESULT_OK ? 0 : verb_fail(argv[0], result, &err);
     }
-    if (status == 0)
-        printf("the bot token of %s is stored\n", options.community);
-    if (token != NULL)
-        explicit_bzero(token, strlen(token));
     free(token);
     store_free(store);
     conf_free(conf);

@@ -1,11 +1,12 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook url: makes, lists and retires the secrets that the webhook URL ends in. A whole secret is shown once, by the
- * `new` that makes it, and is never an argument.
+ * candhook url: makes, lists and retires the secrets that the webhook URL ends with. A whole secret is printed once, by
+ * the `new` that makes it, and is never an argument.
  */
 #include <config.h>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "conf/secrets_edit.h"
 #include "http/url.h"
@@ -16,98 +17,97 @@
 
 #include <argp.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SECRET_RANDOM_BYTES 32
 
-struct options {
+struct url_options {
     const char *action, *which, *label;
-    int force;
+    bool force;
 };
 
-static const struct argp_option option_table[] = {
-    {"label", 'l', "LABEL", 0, "new: a name for the secret, which you will know it by", 0},
-    {"force", 'f', NULL, 0, "retire: the last secret, too, so that every event is refused", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
+static const struct argp_option url_option_table[] = {
+    {"label", 'l', "LABEL", 0, "new: a name for the secret, which list shows and retire takes", 0},
+    {"force", 'f', NULL, 0, "retire: even the last secret, after which every event is refused", 0},
+    {0},
 };
 
-static int is_action(const char *text)
+static bool is_url_action(const char *text)
 {
     return strcmp(text, "new") == 0 || strcmp(text, "list") == 0 || strcmp(text, "retire") == 0;
 }
 
-static void check_options(const struct options *options, struct argp_state *state)
+static void check_url_options(const struct url_options *options, struct argp_state *state)
 {
-    int retire = options->action != NULL && strcmp(options->action, "retire") == 0;
+    bool retire = options->action != NULL && strcmp(options->action, "retire") == 0;
 
-    if (options->action == NULL || !is_action(options->action) || retire != (options->which != NULL))
+    if (options->action == NULL || !is_url_action(options->action) || retire != (options->which != NULL))
         argp_usage(state);
     if (options->label != NULL && strcmp(options->action, "new") != 0)
-        argp_error(state, "--label belongs to new");
+        argp_error(state, "--label is an option of new");
     if (options->force && !retire)
-        argp_error(state, "--force belongs to retire");
+        argp_error(state, "--force is an option of retire");
     if (options->label != NULL && !secrets_is_label(options->label))
         argp_error(state, "a label is 1 to %d characters of A-Z a-z 0-9 - _ . ~", SECRETS_LABEL_BYTES);
 }
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_url_option(int key, char *text, struct argp_state *state)
 {
-    struct options *options = state->input;
+    struct url_options *options = state->input;
 
     if (key == 'l')
         options->label = text;
     else if (key == 'f')
-        options->force = 1;
+        options->force = true;
     else if (key == ARGP_KEY_ARG && options->action == NULL)
         options->action = text;
     else if (key == ARGP_KEY_ARG && options->which == NULL)
         options->which = text;
     else if (key == ARGP_KEY_END)
-        check_options(options, state);
+        check_url_options(options, state);
     else
         return ARGP_ERR_UNKNOWN;
     return 0;
 }
 
-static const struct argp argp = {
-    option_table,
-    parse_option,
-    "new [--label LABEL]\nlist\nretire LABEL-OR-BEGINNING [--force]",
-    "Makes, lists and retires the secrets that the webhook URL ends in.\v"
-    "new prints the URL to paste into canD's settings; nothing shows it again. Several secrets are live at once: make "
-    "a "
-    "new one, change the URL in the settings, and retire the old one when nothing comes in by it any more. A responder "
-    "sees a change without a restart. retire takes the label or the first characters as list shows them, never the "
-    "secret. The settings base_url and url_secrets are used.",
-    NULL,
-    NULL,
-    NULL};
+static const struct argp url_argp = {
+    .options = url_option_table,
+    .parser = parse_url_option,
+    .args_doc = "new [--label LABEL]\nlist\nretire LABEL-OR-BEGINNING [--force]",
+    .doc = "Makes, lists and retires the secrets that the webhook URL ends with.\v"
+           "new prints the URL for the App's settings; nothing shows it again. Several secrets may be valid at once: "
+           "make a new one, change the URL in the settings, and retire the old secret when list shows that it is no "
+           "longer used. Responders see a change without a restart. retire takes the label or the first characters, as "
+           "list shows them, never the whole secret. The settings base_url and url_secrets are used.\n"
+           "Exit status: 0; 64 for wrong usage; 65 when the file of secrets or the request is wrong; 75 when another "
+           "process is changing the file; 78 when the configuration is wrong.",
+};
 
-/* The spool's folder, only to look: root looks into the one of any user. -1: none. */
-static int look_at_spool(const struct conf *conf)
+/* Opens the spool for reading the times of use. It does not check the owner as spool_open does: root may list the
+ * secrets of any user. Returns -1 when there is no spool. */
+static int open_spool_unchecked(const struct conf *conf)
 {
     return open(conf->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Whose a new file of secrets is to be: whoever the spool belongs to runs the programs. */
-static uid_t owner_of_new(const struct conf *conf)
+/* Returns the owner for a new file of secrets: the owner of the spool, as whom the programs run. */
+static uid_t owner_of_secrets(const struct conf *conf)
 {
     struct stat st;
 
     return stat(conf->spool, &st) == 0 ? st.st_uid : geteuid();
 }
 
-/* What is refused here is refused for what the person gave, or for how the file is. */
-static int fail(const char *verb, enum result result, const struct err *err)
+/* A failure to read or change the file. RESULT_FAIL means that the file or the request is wrong. */
+static int fail_secrets(const char *verb, enum result result, const struct err *err)
 {
-    fprintf(stderr, "%s: %s\n", verb, err->text);
-    return result == RESULT_RETRY ? EX_TEMPFAIL : EX_DATAERR;
+    return verb_fail_with(verb, result == RESULT_RETRY ? EX_TEMPFAIL : EX_DATAERR, err);
 }
 
 /* ---- the three actions; each returns the exit status ---- */
@@ -120,64 +120,63 @@ static void print_url(const struct conf *conf, const char *secret)
         puts(url);
         explicit_bzero(url, strlen(url));
         free(url);
-        fprintf(stderr, "Paste this into the App's settings. It is a secret, and is not shown again.\n");
+        fprintf(stderr, "Paste this into the App's settings. It is a secret, and nothing shows it again.\n");
     } else {
-        printf("%s\n", secret);
+        puts(secret);
         fprintf(stderr,
-                "The setting base_url is not made, so this is the secret alone: the URL is where the web server mounts "
-                "candhook, a slash, and this. It is not shown again.\n");
+                "The setting base_url is not set, so this is the secret alone. The URL is the address at which the web "
+                "server serves candhook, a slash, and the secret. Nothing shows it again.\n");
     }
 }
 
-static int make(const char *verb, const struct conf *conf, const char *label)
+static int make_secret(const char *verb, const struct conf *conf, const char *label)
 {
     char *secret = digest_random_base64url(SECRET_RANDOM_BYTES);
     struct err err;
-    enum result result = secrets_add(conf->url_secrets, owner_of_new(conf), secret, label != NULL ? label : "", &err);
-    int status = 0;
+    enum result result =
+        secrets_add(conf->url_secrets, owner_of_secrets(conf), secret, label != NULL ? label : "", &err);
+    int status = EX_OK;
 
     if (result == RESULT_OK)
         print_url(conf, secret);
     else
-        status = fail(verb, result, &err);
+        status = fail_secrets(verb, result, &err);
     explicit_bzero(secret, strlen(secret));
     free(secret);
     return status;
 }
 
-static void print_one(const struct secrets_about *about, int spool)
+static void print_secret(const struct secrets_about *about, int spool)
 {
-    time_t used = spool >= 0 ? secret_use_time(spool, about->name) : 0;
-    char when[32] = "never";
-    struct tm utc;
+    time_t used_at = spool >= 0 ? secret_use_time(spool, about->name) : 0;
+    const char *used = spool >= 0 ? "never" : "not known";
+    char text[CLOCK_TEXT_BYTES];
 
-    if (spool < 0)
-        strcpy(when, "not known");
-    if (used != 0)
-        strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&used, &utc));
+    if (used_at != 0)
+        used = clock_text_seconds((int64_t)used_at * 1000, text);
     printf("%-20s  %s...  %-20s  %s%s\n", *about->label != '\0' ? about->label : "(no label)", about->shown,
-           *about->made != '\0' ? about->made : "not known", when,
+           *about->made != '\0' ? about->made : "not known", used,
            about->length < SECRETS_GOOD_BYTES ? "  (short: make a new one)" : "");
 }
 
-static int list(const char *verb, const struct conf *conf)
+static int list_secrets(const char *verb, const struct conf *conf)
 {
     struct secrets *secrets;
     struct err err;
     int spool;
 
     if (secrets_load_any(&secrets, conf->url_secrets, &err) != RESULT_OK)
-        return fail(verb, RESULT_FAIL, &err);
-    spool = look_at_spool(conf);
+        return fail_secrets(verb, RESULT_FAIL, &err);
+    spool = open_spool_unchecked(conf);
     if (secrets_count(secrets) == 0)
-        printf("there is no secret, and every event is refused; make one: candhook url new\n");
+        printf("there is no secret, so every event is refused; make one: candhook url new\n");
     else
         printf("%-20s  %-7s  %-20s  %s\n", "label", "begins", "made", "last used");
     for (size_t i = 0; i < secrets_count(secrets); i++) {
         struct secrets_about about;
 
         secrets_tell(secrets, i, &about);
-        print_one(&about, spool);
+        print_secret(&about, spool);
     }
     secrets_free(secrets);
     if (spool >= 0)
@@ -185,7 +184,7 @@ static int list(const char *verb, const struct conf *conf)
     return 0;
 }
 
-static int retire(const char *verb, const struct conf *conf, const struct options *options)
+static int retire_secret(const char *verb, const struct conf *conf, const struct url_options *options)
 {
     char name[SECRETS_NAME_BYTES];
     struct err err;
@@ -193,32 +192,32 @@ static int retire(const char *verb, const struct conf *conf, const struct option
     int spool;
 
     if (result != RESULT_OK)
-        return fail(verb, result, &err);
-    spool = look_at_spool(conf);
+        return fail_secrets(verb, result, &err);
+    spool = open_spool_unchecked(conf);
     if (spool >= 0) {
         secret_use_forget(spool, name);
         close(spool);
     }
-    printf("retired: a POST to its URL is answered with 404 from now on\n");
+    puts("retired: from now on a POST to its URL is answered with 404");
     return 0;
 }
 
 int verb_url(int argc, char **argv)
 {
-    struct options options = {0};
+    struct url_options options = {0};
     struct conf *conf;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    argp_parse(&url_argp, argc, argv, 0, NULL, &options);
     status = verb_begin_conf(argv[0], &conf);
-    if (status != 0)
+    if (status != EX_OK)
         return status;
     if (strcmp(options.action, "new") == 0)
-        status = make(argv[0], conf, options.label);
+        status = make_secret(argv[0], conf, options.label);
     else if (strcmp(options.action, "list") == 0)
-        status = list(argv[0], conf);
+        status = list_secrets(argv[0], conf);
     else
-        status = retire(argv[0], conf, &options);
+        status = retire_secret(argv[0], conf, &options);
     conf_free(conf);
     return status;
 }

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook work: the worker, for a terminal, a service, cron, or the responder's helper.
+ * candhook work: runs the worker: for a person, a service, cron, or the helper of a responder (intake/worker_start.c).
  */
 #include <config.h>
 
@@ -13,47 +13,49 @@
 #include <argp.h>
 #include <sysexits.h>
 
-enum { KEY_ONCE = 1, KEY_UNLESS_STOPPED };
+enum { OPTION_ONCE = 256, OPTION_UNLESS_STOPPED };
 
-static const struct argp_option option_table[] = {
-    {"once", KEY_ONCE, NULL, 0, "Record what is spooled, run what is due, and end (for cron)", 0},
-    {"unless-stopped", KEY_UNLESS_STOPPED, NULL, 0, "Do nothing after candhook stop", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
+static const struct argp_option work_option_table[] = {
+    {"once", OPTION_ONCE, NULL, 0, "Record everything, run everything that is due, and end (for cron)", 0},
+    {"unless-stopped", OPTION_UNLESS_STOPPED, NULL, 0, "Do nothing after candhook stop (for services)", 0},
+    {0},
 };
 
-static error_t parse_option(int key, char *text, struct argp_state *state)
+static error_t parse_work_option(int key, char *text, struct argp_state *state)
 {
     struct worker_options *options = state->input;
 
     (void)text;
-    if (key == KEY_ONCE)
-        options->once = 1;
-    else if (key == KEY_UNLESS_STOPPED)
-        options->unless_stopped = 1;
+    if (key == OPTION_ONCE)
+        options->once = true;
+    else if (key == OPTION_UNLESS_STOPPED)
+        options->unless_stopped = true;
     else
         return ARGP_ERR_UNKNOWN;
     return 0;
 }
 
-static const struct argp argp = {
-    option_table,
-    parse_option,
-    NULL,
-    "Records spooled events in the database and runs their handlers.\v"
-    "A mounted responder starts this by itself when no worker runs for its spool. It ends in good order on TERM, on "
-    "candhook stop, and when candhook or its schema was replaced. Exit status: 0; 75 when another worker runs, or, "
-    "with --once, the database or a part of the spool cannot be used now; 78 when the configuration is wrong.",
-    NULL,
-    NULL,
-    NULL};
+static const struct argp work_argp = {
+    .options = work_option_table,
+    .parser = parse_work_option,
+    .doc = "Records spooled events in the database and runs their handlers.\v"
+           "A responder starts this by itself when no worker runs for its spool. The worker finishes its batch and "
+           "ends on TERM, on candhook stop, and when candhook or the schema was upgraded. Without --unless-stopped, "
+           "this ends the effect of candhook stop.\n"
+           "Exit status: 0; 69 when it cannot work until somebody changes something; 75 when another worker has the "
+           "spool, or, with --once, when the database or a part of the spool could not be used; 78 when the "
+           "configuration is wrong.",
+};
 
-/* Says why there was no work: to the person who asked for it, else to the log. Returns the exit status. */
-static int say_why(const char *verb, const struct worker_options *options, enum result result, const struct err *err)
+/* Tells a person on stderr why the worker failed; with --unless-stopped, which programs use, the log. Returns the exit
+ * status. */
+static int report_work_failure(const char *verb, const struct worker_options *options, enum result result,
+                               const struct err *err)
 {
     if (!options->unless_stopped)
         (void)verb_fail(verb, result, err);
     else if (result == RESULT_RETRY)
-        log_debug("worker=not_started reason=%s", err->text); /* two helpers were quick: one worker is enough */
+        log_debug("worker=not_started reason=%s", err->text); /* another process has just started a worker */
     else
         log_error("worker=ended reason=%s", err->text);
     return result == RESULT_RETRY ? EX_TEMPFAIL : EX_UNAVAILABLE;
@@ -67,18 +69,14 @@ int verb_work(int argc, char **argv)
     enum result result;
     int status;
 
-    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    argp_parse(&work_argp, argc, argv, 0, NULL, &options);
     status = verb_begin_conf(argv[0], &conf);
-    if (status != 0)
+    if (status != EX_OK)
         return status;
-    if (log_open(conf->log, conf->log_level, "candhook", &err) != RESULT_OK) {
-        (void)verb_fail(argv[0], RESULT_FAIL, &err);
-        conf_free(conf);
-        return EX_CONFIG;
-    }
-    result = worker_run(conf, &options, &err);
-    if (result != RESULT_OK)
-        status = say_why(argv[0], &options, result, &err);
+    if (log_open(conf->log, conf->log_level, "candhook", &err) != RESULT_OK)
+        status = verb_fail_with(argv[0], EX_CONFIG, &err);
+    else if ((result = worker_run(conf, &options, &err)) != RESULT_OK)
+        status = report_work_failure(argv[0], &options, result, &err);
     conf_free(conf);
     return status;
 }
