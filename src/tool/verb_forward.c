@@ -115,8 +115,7 @@ static const struct argp forward_argp = {
            "The events come from the database, in the order in which they were received. Handlers do not run, and no "
            "outcome is recorded. With --follow, an event that the server does not answer is sent again until it is "
            "answered.\n"
-           "Exit status: 0 when every answer was 2xx; 1 when one was not; 64 for wrong usage; 69 when there was no "
-           "answer or no database; 70 or 75 when the database failed later on; 78 when the configuration is wrong.",
+           "Exit status: 0 when every answer was 2xx; 1 when one was not; 69 when there was no answer or no database.",
 };
 
 /* Returns the milliseconds of a time as the database prints it, 2026-11-23T20:15:00.123Z; 0 for anything else. */

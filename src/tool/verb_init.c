@@ -35,9 +35,7 @@ static const struct argp init_argp = {
     .parser = parse_init_option,
     .doc = "Installs the schema candhook into the configured database, and the roles if the user may create roles.\v"
            "The database must exist and its encoding must be UTF-8. Run this again after each upgrade of candhook; all "
-           "data stays.\n"
-           "Exit status: 0; 69 when the database cannot be reached; 70 when it refuses something; 75 when the "
-           "connection was lost; 78 when the configuration is wrong.",
+           "data stays.",
 };
 
 static void print_notice(const char *text)

@@ -27,9 +27,8 @@
 static const struct argp stop_argp = {
     .doc = "Ends the worker of the configured spool, when its batch is done. Responders go on spooling events.\v"
            "No responder starts a worker until candhook work has been run by hand.\n"
-           "Exit status: 0 when no worker runs; 69 when the worker cannot be seen from here; 70 or 74 when the spool "
-           "cannot be used; 75 when the worker has not ended within a minute; 77 when this user may not end it; 78 "
-           "when the configuration is wrong.",
+           "Exit status: 0 when no worker runs; 69 when its process cannot be seen from here; 70 or 74 when the spool "
+           "cannot be used; 75 when the worker has not ended within a minute; 77 when this user may not end it.",
 };
 
 /* Sends TERM to the worker and waits until it has released the lock. Returns the exit status. */

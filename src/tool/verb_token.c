@@ -44,11 +44,10 @@ static const struct argp token_argp = {
     .args_doc = "set COMMUNITY",
     .doc = "Stores the bot token of an origin community. A terminal is asked for the token; else it is the first line "
            "of stdin.\v"
-           "Deliveries that were held for want of the token run at once. In psql, select candhook.set_bot_token(…) "
+           "Deliveries that were held for want of the token run at once. In psql, select candhook.set_bot_token(...) "
            "does the same, but the history of psql, and a server that logs statements, keep the token in clear. This "
            "verb sends it by COPY, and copied data is not logged.\n"
-           "Exit status: 0; 64 for wrong usage; 65 when no token was given; 69 when the database cannot be reached; 70 "
-           "when it refuses the token; 75 when the connection was lost; 78 when the configuration is wrong.",
+           "Exit status: 0; 65 when no token was given; 70 when the database refuses it.",
 };
 
 /* Asks for the token at the terminal, without echo. Ctrl-C ends the program, with the echo switched on again. */

@@ -80,13 +80,14 @@ static const struct argp url_argp = {
     .options = url_option_table,
     .parser = parse_url_option,
     .args_doc = "new [--label LABEL]\nlist\nretire LABEL-OR-BEGINNING [--force]",
-    .doc = "Makes, lists and retires the secrets that the webhook URL ends with.\v"
-           "new prints the URL for the App's settings; nothing shows it again. Several secrets may be valid at once: "
-           "make a new one, change the URL in the settings, and retire the old secret when list shows that it is no "
-           "longer used. Responders see a change without a restart. retire takes the label or the first characters, as "
-           "list shows them, never the whole secret. The settings base_url and url_secrets are used.\n"
-           "Exit status: 0; 64 for wrong usage; 65 when the file of secrets or the request is wrong; 75 when another "
-           "process is changing the file; 78 when the configuration is wrong.",
+    .doc =
+        "Makes, lists and retires the secrets that the webhook URL ends with.\v"
+        "new prints the URL for the App's settings; nothing shows it again. Several secrets may be valid at once: "
+        "make a new one, change the URL in the settings, and retire the old secret when list shows that it is no "
+        "longer used. Responders see a change without a restart. retire takes the label or the first characters, as "
+        "list shows them, never the whole secret. The settings base_url and url_secrets are used.\n"
+        "Exit status: 0; 65 when the file of secrets or the request is wrong; 75 when another process is changing the "
+        "file.",
 };
 
 /* Opens the spool for reading the times of use. It does not check the owner as spool_open does: root may list the

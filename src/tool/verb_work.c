@@ -43,8 +43,7 @@ static const struct argp work_argp = {
            "ends on TERM, on candhook stop, and when candhook or the schema was upgraded. Without --unless-stopped, "
            "this ends the effect of candhook stop.\n"
            "Exit status: 0; 69 when it cannot work until somebody changes something; 75 when another worker has the "
-           "spool, or, with --once, when the database or a part of the spool could not be used; 78 when the "
-           "configuration is wrong.",
+           "spool, or, with --once, when the database or a part of the spool could not be used: try again.",
 };
 
 /* Tells a person on stderr why the worker failed; with --unless-stopped, which programs use, the log. Returns the exit
