@@ -160,7 +160,7 @@ static void print_secret(const struct secrets_about *about, int spool)
            about->length < SECRETS_GOOD_BYTES ? "  (short: make a new one)" : "");
 }
 
-static int list_secrets(const char *verb, const struct conf *conf)
+static int list_url_secrets(const char *verb, const struct conf *conf)
 {
     struct secrets *secrets;
     struct err err;
@@ -216,7 +216,7 @@ int verb_url(int argc, char **argv)
     if (strcmp(options.action, "new") == 0)
         status = make_secret(argv[0], conf, options.label);
     else if (strcmp(options.action, "list") == 0)
-        status = list_secrets(argv[0], conf);
+        status = list_url_secrets(argv[0], conf);
     else
         status = retire_secret(argv[0], conf, &options);
     conf_free(conf);
