@@ -8,7 +8,6 @@
 
 #include "http/http.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/signals.h"
 #include "http/http_inside.h"
@@ -25,7 +24,6 @@ struct http {
     size_t ended;               /* how many of them have ended */
     struct pollfd *fds;         /* the sockets that libcurl waits for */
     size_t fd_count;
-    int64_t due_ms; /* when libcurl wants to be called, on the monotonic clock; -1: never */
 };
 
 /* ---- what libcurl asks for ---- */
@@ -51,15 +49,6 @@ static int on_curl_socket(CURL *curl, curl_socket_t socket, int what, void *cont
     return 0;
 }
 
-static int on_curl_timer(CURLM *multi, long timeout_ms, void *context)
-{
-    struct http *http = context;
-
-    (void)multi;
-    http->due_ms = timeout_ms < 0 ? -1 : clock_monotonic_ms() + timeout_ms;
-    return 0;
-}
-
 struct http *http_new(void)
 {
     struct http *http = memory_new(1, sizeof *http);
@@ -67,11 +56,8 @@ struct http *http_new(void)
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         abort();
     http->multi = http_must(curl_multi_init());
-    http->due_ms = -1;
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS);
     return http;
 }
@@ -84,8 +70,6 @@ static void run_curl(struct http *http, curl_socket_t socket, int events)
     CURLMsg *message;
     int count;
 
-    if (socket == CURL_SOCKET_TIMEOUT)
-        http->due_ms = -1; /* libcurl sets it again when it wants to */
     curl_multi_socket_action(http->multi, socket, events, &count);
     while ((message = curl_multi_info_read(http->multi, &count)) != NULL) {
         CURL *curl = message->easy_handle;
@@ -177,17 +161,26 @@ void http_stop(struct http *http, const void *context)
         free_exchange(http, exchange);
 }
 
+/*
+ * Returns the milliseconds until libcurl wants to be called, 0 when it is due, -1: never. It is asked each time: its
+ * timer callback stays silent when it was called a moment too early, and a timeout would be lost.
+ */
+static int curl_due_ms(const struct http *http)
+{
+    long left = -1;
+
+    curl_multi_timeout(http->multi, &left);
+    return left < 0 ? -1 : left > INT_MAX ? INT_MAX : (int)left;
+}
+
 /* Returns how long may be waited: TIMEOUT_MS, or less when libcurl wants to be called, or 0 when one has ended. */
 static int wait_ms(const struct http *http, int timeout_ms)
 {
-    int64_t left = http->due_ms - clock_monotonic_ms();
+    int left = curl_due_ms(http);
 
     if (http->ended > 0)
         return 0;
-    if (http->due_ms < 0)
-        return timeout_ms;
-    left = left < 0 ? 0 : left > INT_MAX ? INT_MAX : left;
-    return timeout_ms >= 0 && timeout_ms < left ? timeout_ms : (int)left;
+    return left < 0 || (timeout_ms >= 0 && timeout_ms < left) ? timeout_ms : left;
 }
 
 /* Hands the events of libcurl's sockets to it. FDS is a copy, since libcurl changes its own list meanwhile. */
@@ -218,7 +211,7 @@ void http_wait(struct http *http, struct pollfd *fds, size_t count, int timeout_
         fds[i].revents = ready > 0 ? all[i].revents : 0;
     if (ready > 0)
         handle_events(http, all + count, own);
-    if (http->due_ms >= 0 && http->due_ms <= clock_monotonic_ms())
+    if (curl_due_ms(http) == 0)
         run_curl(http, CURL_SOCKET_TIMEOUT, 0);
     free(all);
 }
