@@ -61,7 +61,7 @@ cmp_ok $asked[1] - $asked[0], '>=', 1.9, 'Retry-After is honoured';
 
 # ---- garbage, slow, down ----
 $shop->on({ path => '^/garbage', raw => "this is no HTTP\r\n\r\n" }, { path => '^/close', raw => '' }, { path => '^/short', length => 1000, body => 'x' },
-    { path => '^/hang', delay => 30 }, { path => '^/big', body => 'y' x 3_000_000 }, { path => '^/nul', body => "a\0b" });
+    { path => '^/hang', delay => 30 }, { path => '^/big', body => 'y' x 300_000 }, { path => '^/nul', body => "a\0b" });
 target($_, max_attempts => 1, $_ eq 'hang' ? (timeout => '400 ms') : ()) for qw(garbage close short hang big nul);
 $rig->event_of($_) for qw(garbage close short hang big nul);
 like $rig->settled($_)->[0], qr/^failed\|(?!HTTP)\S/, "$_: no answer is a failed attempt" for qw(garbage close short);
