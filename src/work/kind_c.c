@@ -132,7 +132,7 @@ static const struct candhook_response *give_response(const struct candhook_call 
 static const struct candhook_functions functions = {sizeof functions, give_answer, give_payload, give_value,
                                                     give_response};
 
-static void write_answer(int result, bool token_refused, const char *detail)
+static void report_answer(int result, bool token_refused, const char *detail)
 {
     struct c_answer answer = {
         .result = result, .token_refused = token_refused, .detail_length = (unsigned)strlen(detail)};
@@ -189,7 +189,7 @@ static void call_handler(candhook_handler *handler, const struct attempt *attemp
         .bot_token = delivery->bot_token,
     };
     result = (int)handler(&state->call);
-    write_answer(result, state->token_refused, state->detail);
+    report_answer(result, state->token_refused, state->detail);
     *http = state->http; /* the next call uses its connection again */
     for (size_t i = 0; i < state->given_count; i++)
         free(state->given[i]);
@@ -214,7 +214,7 @@ static void run_handlers(const struct attempt *attempts, size_t count, const str
         if (handler != NULL)
             call_handler(handler, &attempts[i], conf, &http);
         else
-            write_answer(CANDHOOK_RETRY, false, err.text);
+            report_answer(CANDHOOK_RETRY, false, err.text);
     }
     _exit(0);
 }
