@@ -45,11 +45,13 @@ sub statuses ($text) {
     return [ sort { $a <=> $b } keys %status ];
 }
 
-sub page ($name) {
-    open my $in, '<', Rig::source_path("man/$name") or die "man/$name: $!\n";
+sub slurp ($file) {
+    open my $in, '<', $file or die "$file: $!\n";
     local $/;
-    return <$in>;
+    return scalar <$in>;
 }
+
+sub page ($name) { return slurp(Rig::source_path("man/$name")) }
 
 sub section ($page, $name) {
     return $page =~ /^\.Sh \Q$name\E\n(.*?)(?=^\.Sh |\z)/ms ? $1 : '';
@@ -79,6 +81,10 @@ for my $verb (@verbs) {
 }
 my %general = map { $_ => 1 } section($page, 'EXIT STATUS') =~ /^\.It (\d+)$/mg;
 is_deeply [ grep { !$general{$_} } sort keys %special ], [], 'EXIT STATUS explains each of them';
+open my $sysexits, '<', '/usr/include/sysexits.h' or die "sysexits.h: $!\n";
+my %number = map { /^#define\s+(EX_\w+)\s+(\d+)/ } <$sysexits>;
+my %used = map { $number{$_} => 1 } map { slurp($_) =~ /\b(EX_[A-Z]+)\b/g } glob Rig::source_path('src/tool/*.c');
+is_deeply [ sort keys %general ], [ sort keys %{ { %used, 1 => 1 } } ], 'and it lists those of the code, no more';
 
 # ---- candhook.fcgi(8) ----
 my $fcgi    = page('candhook.fcgi.8');

@@ -12,9 +12,10 @@ __attribute__((format(printf, 5, 0))) static void print_check(const struct docto
                                                               const char *colour, const char *subject,
                                                               const char *format, va_list args)
 {
-    printf("%s%-6s%s %-14s ", doctor->colour ? colour : "", word, doctor->colour ? "\033[0m" : "", subject);
-    vprintf(format, args);
-    putchar('\n');
+    fprintf(doctor->out, "%s%-6s%s %-14s ", doctor->colour ? colour : "", word, doctor->colour ? "\033[0m" : "",
+            subject);
+    vfprintf(doctor->out, format, args);
+    putc('\n', doctor->out);
 }
 
 void doctor_ok(struct doctor *doctor, const char *subject, const char *format, ...)

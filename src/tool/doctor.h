@@ -13,12 +13,14 @@
 #include "tool/inspect.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
-/* Begins with CONF, SPOOL.folder -1, QUIET and COLOUR; the rest is 0. */
+/* Begins with CONF, OUT, SPOOL.folder -1, QUIET and COLOUR; the rest is 0. */
 struct doctor {
     const struct conf *conf;
+    FILE *out;                /* where the lines go */
     bool quiet;               /* only what is wrong is printed */
-    bool colour;              /* stdout is a terminal */
+    bool colour;              /* OUT is a terminal */
     struct secrets *secrets;  /* NULL: they cannot be used */
     struct store *store;      /* NULL, or connected to a schema of our version */
     struct store_facts facts; /* of store_diagnose */
@@ -27,7 +29,7 @@ struct doctor {
     unsigned wrong; /* how many lines were WRONG */
 };
 
-/* Each prints a line to stdout. The text of doctor_wrong ends with the remedy. */
+/* Each prints a line. The text of doctor_wrong ends with the remedy. */
 void doctor_ok(struct doctor *doctor, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void doctor_note(struct doctor *doctor, const char *subject, const char *format, ...)

@@ -1,11 +1,12 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook doctor: the database, its rights, its handlers, and whether work goes on.
+ * candhook doctor: the database, its clock, the rights of its user, its partitions and its handlers.
  */
 #include <config.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "tool/doctor.h"
 #include "work/child.h"
 
@@ -16,27 +17,15 @@
 
 #define CLOCKS_NOTE_MS 2000
 #define CLOCKS_WRONG_MS 60000
-#define START_WAIT_MS 3000 /* a helper starts a worker within this time */
 
 static bool fact_is(const struct store_fact *fact, const char *area)
 {
     return strcmp(fact->area, area) == 0;
 }
 
-/* Returns the value of an item that is always there, once. */
-static const char *diagnosed_value(const struct doctor *doctor, const char *item)
-{
-    for (size_t i = 0; i < doctor->facts.count; i++)
-        if (fact_is(&doctor->facts.facts[i], item))
-            return doctor->facts.facts[i].value;
-    return "";
-}
-
-/* ---- the database ---- */
-
 static void check_database_clock(struct doctor *doctor, int64_t before, int64_t after)
 {
-    int64_t theirs = strtoll(diagnosed_value(doctor, "clock"), NULL, 10);
+    int64_t theirs = strtoll(store_find_fact(&doctor->facts, "clock", ""), NULL, 10);
     int64_t apart = theirs < before ? before - theirs : theirs > after ? theirs - after : 0;
     char text[32];
 
@@ -54,31 +43,34 @@ static void check_database_clock(struct doctor *doctor, int64_t before, int64_t 
 
 static void check_database_rights(struct doctor *doctor)
 {
-    const char *user = diagnosed_value(doctor, "user");
-    char missing[400] = "";
+    const struct store_facts *facts = &doctor->facts;
+    const char *user = store_find_fact(facts, "user", ""), *missing = NULL;
     size_t count = 0;
 
-    for (size_t i = 0; i < doctor->facts.count; i++) {
-        const struct store_fact *fact = &doctor->facts.facts[i];
-
-        if (fact_is(fact, "right") && count++ == 0)
-            snprintf(missing, sizeof missing, "%s", fact->name);
-    }
-    if (count > 0)
+    for (size_t i = 0; i < facts->count; i++)
+        if (fact_is(&facts->facts[i], "right") && count++ == 0)
+            missing = facts->facts[i].name;
+    if (missing != NULL)
         doctor_wrong(doctor, "rights",
                      "the user %s may not call %s%s, so no worker can work: grant candhook_worker to \"%s\"", user,
                      missing, count > 1 ? " and others" : "", user);
     else
         doctor_ok(doctor, "rights", "the user %s may do what a worker does", user);
-    if (strcmp(diagnosed_value(doctor, "superuser"), "true") == 0)
+    if (strcmp(store_find_fact(facts, "superuser", ""), "true") == 0)
         doctor_note(doctor, "rights",
                     "the user %s is a superuser; a user of its own with the role candhook_worker is safer", user);
-    if (strcmp(diagnosed_value(doctor, "readonly"), "true") == 0)
+}
+
+static void check_database_settings(struct doctor *doctor)
+{
+    const char *encoding = store_find_fact(&doctor->facts, "encoding", "");
+
+    if (strcmp(store_find_fact(&doctor->facts, "readonly", ""), "true") == 0)
         doctor_wrong(doctor, "database",
-                     "it is read-only (a standby?): name the primary in `database`, or several hosts "
-                     "with target_session_attrs=read-write");
-    if (strcmp(diagnosed_value(doctor, "encoding"), "UTF8") != 0)
-        doctor_wrong(doctor, "database", "its encoding is %s: make one in UTF8", diagnosed_value(doctor, "encoding"));
+                     "it is read-only (a standby?): name the primary in `database`, or several hosts with "
+                     "target_session_attrs=read-write");
+    if (strcmp(encoding, "UTF8") != 0)
+        doctor_wrong(doctor, "database", "its encoding is %s: make one in UTF8", encoding);
 }
 
 static void check_partition_facts(struct doctor *doctor)
@@ -87,27 +79,27 @@ static void check_partition_facts(struct doctor *doctor)
         const struct store_fact *fact = &doctor->facts.facts[i];
 
         if (fact_is(fact, "partition"))
-            doctor_wrong(doctor, "partitions",
-                         "table %s: %s. The worker mends it within the hour; at once: select "
-                         "candhook_internal.maintain()",
-                         fact->name, fact->value);
+            doctor_wrong(
+                doctor, "partitions",
+                "table %s: %s. The worker makes it within the hour; at once: select candhook_internal.maintain()",
+                fact->name, fact->value);
     }
 }
 
+/* FACT is the file of a handler: "c FILE:FUNCTION" or "exec FILE". */
 static void check_handler_file(struct doctor *doctor, const struct store_fact *fact)
 {
+    bool is_exec = strncmp(fact->value, "exec ", 5) == 0;
     const char *target = strchr(fact->value, ' ') + 1;
-    char name[300], *path = NULL;
+    char *name = is_exec ? memory_copy_text(target) : memory_copy_bytes(target, strcspn(target, ":")), *path = NULL;
     struct err err;
 
-    snprintf(name, sizeof name, "%s", target);
-    if (strncmp(fact->value, "c ", 2) == 0)
-        name[strcspn(name, ":")] = '\0';
     if (child_find(doctor->conf->handler_dir, name, &path, &err) != RESULT_OK)
         doctor_wrong(doctor, "handlers", "%s: %s", fact->name, err.text);
-    else if (strncmp(fact->value, "exec ", 5) == 0 && access(path, X_OK) != 0)
+    else if (is_exec && access(path, X_OK) != 0)
         doctor_wrong(doctor, "handlers", "%s: %s is not executable: chmod +x it", fact->name, path);
     free(path);
+    free(name);
 }
 
 static void check_handler_facts(struct doctor *doctor)
@@ -139,6 +131,7 @@ static void check_database_schema(struct doctor *doctor)
     }
     check_database_clock(doctor, before, clock_real_ms());
     check_database_rights(doctor);
+    check_database_settings(doctor);
     check_partition_facts(doctor);
     check_handler_facts(doctor);
 }
@@ -160,102 +153,4 @@ void doctor_check_database(struct doctor *doctor)
         return;
     }
     store_free(store);
-}
-
-/* ---- whether work goes on ---- */
-
-/* A helper may be starting a worker just now, so this waits a moment for it. */
-static void check_worker_runs(struct doctor *doctor)
-{
-    struct inspection *spool = &doctor->spool;
-    struct err err;
-
-    for (int waited = 0;
-         spool->worker == 0 && spool->answers.responders > 0 && !spool->stopped && waited < START_WAIT_MS;
-         waited += 100) {
-        usleep(100000);
-        inspect_close(spool);
-        if (inspect_spool(spool, doctor->conf, NULL, &err) != RESULT_OK)
-            return;
-    }
-    if (spool->stopped)
-        doctor_wrong(doctor, "worker", "a person ran candhook stop, and nothing is recorded since: run candhook work");
-    else if (spool->worker > 0)
-        doctor_ok(doctor, "worker", "process %d", (int)spool->worker);
-    else if (spool->worker < 0)
-        doctor_note(doctor, "worker", "one runs where its process cannot be seen from here (another container?)");
-    else if (spool->answers.responders > 0)
-        doctor_wrong(doctor, "worker",
-                     "none runs, though a responder does (process %d): the log (%s) says why none starts, or run "
-                     "candhook work and see",
-                     (int)spool->answers.pid, doctor->conf->log);
-    else
-        doctor_note(doctor, "worker",
-                    "neither a worker nor a responder runs now. That is right on plain CGI hosting, where each event "
-                    "starts a worker for a moment; a retry, or a delivery that is held for a token, then waits for the "
-                    "next event or for cron: */5 * * * * CANDHOOK_CONF=%s %s work --once",
-                    doctor->conf->path, doctor->conf->worker_program);
-}
-
-static void check_work_backlog(struct doctor *doctor, const struct store_facts *facts)
-{
-    struct inspect_backlog backlog = inspect_judge(&doctor->spool, facts);
-    char age[32];
-
-    if (backlog.recording_stalled)
-        doctor_wrong(doctor, "backlog",
-                     "%zu events are not recorded, the oldest for %s: no worker runs, or the database refuses; the log "
-                     "(%s) says which",
-                     doctor->spool.depth.events, inspect_age(backlog.unrecorded_s, age), doctor->conf->log);
-    if (backlog.handling_stalled)
-        doctor_wrong(
-            doctor, "backlog",
-            "a delivery could have run for %s: no worker runs, or more runners are needed (setting `runners`); "
-            "select * from candhook.due",
-            inspect_age(backlog.due_s, age));
-    if (!backlog.recording_stalled && !backlog.handling_stalled)
-        doctor_ok(doctor, "backlog", "%zu events not recorded yet, %ld deliveries due", doctor->spool.depth.events,
-                  facts != NULL ? inspect_number(facts, "deliveries", "due") : 0);
-}
-
-/* Notes from the outcomes of the last day. */
-static void report_recent_outcome(struct doctor *doctor, const struct store_fact *fact)
-{
-    const char *count = fact->value, *name = fact->name;
-
-    if (fact_is(fact, "malformed"))
-        doctor_note(doctor, "malformed", "%s bodies of the last day were no events: select * from candhook.malformed",
-                    count);
-    else if (fact_is(fact, "failed"))
-        doctor_note(doctor, "failed",
-                    "handler %s failed %s times for good in the last day: select * from candhook.failed", name, count);
-    else if (fact_is(fact, "unhandled"))
-        doctor_note(doctor, "unhandled", "%s events %s of the last day: select * from candhook.unhandled_types", count,
-                    name);
-    else if (fact_is(fact, "token"))
-        doctor_note(doctor, "held", "%s deliveries wait for a bot token of %s: candhook token set", count,
-                    *name != '\0' ? name : "a community that their events do not name");
-    else if (fact_is(fact, "paused"))
-        doctor_note(doctor, "paused", "%s deliveries wait for the handler %s, which is disabled", count, name);
-}
-
-void doctor_check_work(struct doctor *doctor)
-{
-    struct store_facts facts = {.count = 0};
-    const struct store_facts *known = doctor->store != NULL ? &facts : NULL;
-    struct err err;
-
-    if (!doctor->has_spool)
-        return;
-    check_worker_runs(doctor);
-    if (doctor->store != NULL && store_status(doctor->store, &facts, &err) != RESULT_OK) {
-        doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
-        return;
-    }
-    inspect_close(&doctor->spool);
-    if (inspect_spool(&doctor->spool, doctor->conf, known, &err) == RESULT_OK)
-        check_work_backlog(doctor, known);
-    store_free_facts(&facts);
-    for (size_t i = 0; i < doctor->facts.count; i++)
-        report_recent_outcome(doctor, &doctor->facts.facts[i]);
 }

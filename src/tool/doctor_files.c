@@ -143,9 +143,8 @@ static void check_spool_space(struct doctor *doctor)
     inspect_size(doctor->conf->min_free, wanted);
     if (available < doctor->conf->min_free)
         doctor_wrong(doctor, "space",
-                     "%s are free at %s, less than min_free (%s): every event is answered with 503. Make "
-                     "room",
-                     is, doctor->conf->spool, wanted);
+                     "%s are free at %s, less than min_free (%s): every event is answered with 503. Make room", is,
+                     doctor->conf->spool, wanted);
     else if (available < 2 * doctor->conf->min_free)
         doctor_note(doctor, "space", "%s are free at %s; with less than min_free (%s) events are refused", is,
                     doctor->conf->spool, wanted);
@@ -168,7 +167,7 @@ static const char *try_segment(int folder, int fd)
         return "locked";
     errno = posix_fallocate(fd, 0, TRIAL_BYTES);
     if (errno != 0)
-        return "given room";
+        return "allocated";
     if (pwrite(fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
         return "written";
     if (fdatasync(fd) != 0 || fsync(folder) != 0)
@@ -190,10 +189,11 @@ static void try_spool(struct doctor *doctor)
     if (failed == NULL)
         doctor_ok(doctor, "spool", "%s: a file can be locked, written and synced", doctor->conf->spool);
     else if (reason == EDQUOT)
-        doctor_wrong(doctor, "spool",
-                     "the quota of this user is used up where %s lies: events are answered with 503. "
-                     "Make room, or ask for more",
-                     doctor->conf->spool);
+        doctor_wrong(
+            doctor, "spool",
+            "the quota of this user is used up where %s lies: events are answered with 503. Make room, or ask for "
+            "more",
+            doctor->conf->spool);
     else
         doctor_wrong(doctor, "spool", "a file in %s cannot be %s: %s", doctor->conf->spool, failed, strerror(reason));
 }
@@ -253,9 +253,8 @@ static void check_log_file(struct doctor *doctor)
     if (stat(log, &st) == 0 ? faccessat(AT_FDCWD, log, W_OK, AT_EACCESS) != 0
                             : faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0)
         doctor_wrong(doctor, "log",
-                     "%s cannot be written: %s. Give %s to the user that the programs run as, or change "
-                     "`log`",
-                     log, strerror(errno), stat(log, &st) == 0 ? log : folder);
+                     "%s cannot be written: %s. Give %s to the user that the programs run as, or change `log`", log,
+                     strerror(errno), stat(log, &st) == 0 ? log : folder);
     else
         doctor_ok(doctor, "log", "%s", log);
     free(copy);

@@ -102,7 +102,7 @@ static void run_checks(struct doctor *doctor, const struct doctor_options *optio
 int verb_doctor(int argc, char **argv)
 {
     struct doctor_options options = {.url = NULL};
-    struct doctor doctor = {.spool.folder = -1, .colour = isatty(STDOUT_FILENO) == 1};
+    struct doctor doctor = {.out = stdout, .spool.folder = -1, .colour = isatty(STDOUT_FILENO) == 1};
     struct conf *conf;
     struct err err;
 

@@ -1,32 +1,32 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What candhook doctor says of a spool on file systems that cannot be had for a test: of the network, in memory,
- * without inodes, with a quota that is used up, or that cannot lock or sync. The linker puts the fakes in the C
- * library's place.
+ * What candhook doctor reports of a spool on file systems that a test cannot have: of the network, in memory, without
+ * inodes, with a quota that is used up, or without locks or syncs. The linker puts the fakes in the C library's place.
  */
 #include <config.h>
 
+#include "base/lock.h"
+#include "base/memory.h"
+#include "tap.h"
 #include "tool/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "base/lock.h"
-#include "tap.h"
-
-static unsigned long fake_type;      /* 0: none */
-static long fake_inodes, fake_bytes; /* that are free; -1: as it is */
-static int fail_lock, fail_room, fail_sync;
+static unsigned long fake_type;      /* 0: a local one */
+static long fake_inodes, fake_bytes; /* that are free; -1: many */
+static bool fail_lock, fail_sync;
+static int fail_room; /* what posix_fallocate returns */
 
 int __real_fstatfs(int fd, struct statfs *system);
 int __wrap_fstatfs(int fd, struct statfs *system);
@@ -80,82 +80,43 @@ int __wrap_fdatasync(int fd)
     return fail_sync ? -1 : __real_fdatasync(fd);
 }
 
-/* ---- what it says ---- */
-
-static char said[8192];
-
-__attribute__((format(printf, 3, 0))) static void say(const char *word, const char *subject, const char *format,
-                                                      va_list args)
-{
-    size_t length = strlen(said);
-
-    length += (size_t)snprintf(said + length, sizeof said - length, "%s %s: ", word, subject);
-    length += (size_t)vsnprintf(said + length, sizeof said - length, format, args);
-    snprintf(said + length, sizeof said - length, "\n");
-}
-
-void doctor_ok(struct doctor *doctor, const char *subject, const char *format, ...)
-{
-    va_list args;
-
-    (void)doctor;
-    va_start(args, format);
-    say("ok", subject, format, args);
-    va_end(args);
-}
-
-void doctor_note(struct doctor *doctor, const char *subject, const char *format, ...)
-{
-    va_list args;
-
-    (void)doctor;
-    va_start(args, format);
-    say("note", subject, format, args);
-    va_end(args);
-}
-
-void doctor_wrong(struct doctor *doctor, const char *subject, const char *format, ...)
-{
-    va_list args;
-
-    doctor->wrong++;
-    va_start(args, format);
-    say("WRONG", subject, format, args);
-    va_end(args);
-}
-
 /* ---- the cases ---- */
 
 struct spool_case {
     const char *name;
+    const char *line; /* the report has it */
     unsigned long type;
     long inodes, bytes;
-    int fail_lock, fail_room, fail_sync;
+    bool fail_lock, fail_sync;
+    int fail_room;
     unsigned wrong;
-    const char *said; /* stands in what it says */
 };
 
+#define MANY .inodes = -1, .bytes = -1
+
 static const struct spool_case cases[] = {
-    {"a local disk", 0, -1, -1, 0, 0, 0, 0, "ok spool: "},
-    {"NFS", NFS_SUPER_MAGIC, -1, -1, 0, 0, 0, 1, "lies on NFS, where locks and syncs cannot be trusted"},
-    {"CIFS", 0xFF534D42, -1, -1, 0, 0, 0, 1, "lies on CIFS"},
-    {"SMB", 0xFE534D42, -1, -1, 0, 0, 0, 1, "lies on SMB"},
-    {"tmpfs", TMPFS_MAGIC, -1, -1, 0, 0, 0, 0, "note spool: "},
-    {"FUSE", 0x65735546, -1, -1, 0, 0, 0, 0, "lies on FUSE"},
-    {"overlay", OVERLAYFS_SUPER_MAGIC, -1, -1, 0, 0, 0, 0, "ok spool: "},
-    {"little space", 0, -1, 60 << 20, 0, 0, 0, 1, "WRONG space: 60 MiB are free"},
-    {"not much space", 0, -1, 100 << 20, 0, 0, 0, 0, "note space: 100 MiB are free"},
-    {"no inodes", 0, 0, -1, 0, 0, 0, 1, "no room for another file (inodes)"},
-    {"few inodes", 0, 10, -1, 0, 0, 0, 0, "room for 10 files only (inodes)"},
-    {"no locks", 0, -1, -1, 1, 0, 0, 1, "cannot be locked: No locks available"},
-    {"a quota that is used up", 0, -1, -1, 0, EDQUOT, 0, 1, "the quota of this user is used up"},
-    {"no room after all", 0, -1, -1, 0, ENOSPC, 0, 1, "cannot be given room: No space left"},
-    {"a disk that does not sync", 0, -1, -1, 0, 0, 1, 1, "cannot be synced: Input/output error"},
+    {"a local disk", "ok     spool ", MANY},
+    {"NFS", "lies on NFS, where locks and syncs cannot be trusted", NFS_SUPER_MAGIC, MANY, .wrong = 1},
+    {"CIFS", "lies on CIFS", 0xFF534D42, MANY, .wrong = 1},
+    {"SMB", "lies on SMB", 0xFE534D42, MANY, .wrong = 1},
+    {"tmpfs", "note   spool ", TMPFS_MAGIC, MANY},
+    {"FUSE", "lies on FUSE", 0x65735546, MANY},
+    {"overlay", "ok     spool ", OVERLAYFS_SUPER_MAGIC, MANY},
+    {"little space", "WRONG  space          60 MiB are free", .inodes = -1, .bytes = 60 << 20, .wrong = 1},
+    {"not much space", "note   space          100 MiB are free", .inodes = -1, .bytes = 100 << 20},
+    {"no inodes", "no room for another file (inodes)", .inodes = 0, .bytes = -1, .wrong = 1},
+    {"few inodes", "room for 10 files only (inodes)", .inodes = 10, .bytes = -1},
+    {"no locks", "cannot be locked: No locks available", MANY, .fail_lock = true, .wrong = 1},
+    {"a quota that is used up", "the quota of this user is used up", MANY, .fail_room = EDQUOT, .wrong = 1},
+    {"no room after all", "cannot be allocated: No space left", MANY, .fail_room = ENOSPC, .wrong = 1},
+    {"a disk that does not sync", "cannot be synced: Input/output error", MANY, .fail_sync = true, .wrong = 1},
 };
 
 static void check_case(const struct spool_case *one, const struct conf *conf)
 {
-    struct doctor doctor = {.conf = conf, .spool.folder = -1};
+    char *report;
+    size_t size;
+    struct doctor doctor = {.out = memory_open_stream(&report, &size), .conf = conf, .spool.folder = -1};
 
     fake_type = one->type;
     fake_inodes = one->inodes;
@@ -163,11 +124,12 @@ static void check_case(const struct spool_case *one, const struct conf *conf)
     fail_lock = one->fail_lock;
     fail_room = one->fail_room;
     fail_sync = one->fail_sync;
-    said[0] = '\0';
     doctor_check_spool(&doctor);
-    if (!ok(doctor.wrong == one->wrong && strstr(said, one->said) != NULL, "%s", one->name))
-        printf("# %u wrong: %s\n", doctor.wrong, said);
-    inspect_close(&doctor.spool);
+    memory_close_stream(doctor.out);
+    if (!ok(doctor.wrong == one->wrong && strstr(report, one->line) != NULL, "%s", one->name))
+        printf("# %u wrong: %s\n", doctor.wrong, report);
+    free(report);
+    doctor_free(&doctor);
 }
 
 int main(void)
