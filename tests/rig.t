@@ -70,7 +70,7 @@ ok $stray, 'a process of the folder is found';
 my $postmaster = $rig->{postmaster};
 $rig->end;
 ok !-e $dir, 'the folder is gone';
-ok !-e "/proc/$stray", 'so is the stray';
+ok !$rig->running($stray), 'so is the stray';
 ok !-e "/proc/$postmaster", 'and the cluster';
 
 # ---- a test that dies, and one that is killed ----

@@ -26,6 +26,7 @@ use Test::More ();
 
 my @rigs;
 my $owner = $$;
+my $found = 0;
 
 # A signal ends the test in good order, so that END clears up.
 for my $signal (qw(HUP INT TERM)) {
@@ -43,7 +44,7 @@ sub new ($class, %option) {
     length $dir <= 80 or die "TMPDIR is too long for unix sockets: $tmp\n";
     $self->{user} = $self->choose_user;
     $self->own($dir);
-    $self->make_folder($_) for qw(bin log handlers);
+    $self->make_folder($_) for qw(bin log handlers sanitizer);
     for my $program (@{ $option{programs} // [qw(candhook candhook.fcgi)] }) {
         my $built = build_path($program);
         $self->install_program($built) if -x $built;
@@ -166,13 +167,15 @@ sub event ($self, %member) {
 sub wait_until ($self, $condition, $what, $seconds = 30) {
     my $end = Rig::Process::now() + $seconds;
     my $error = '';
+    my $pause = 0.001;
 
     while (1) {
         my $holds = eval { $condition->() };
         return $holds if $holds;
         $error = $@ ? " ($@)" : '';
         last if Rig::Process::now() > $end;
-        select undef, undef, undef, 0.02;
+        select undef, undef, undef, $pause;
+        $pause = 0.02 if ($pause *= 2) > 0.02;
     }
     die "waited $seconds s in vain until $what$error\n";
 }
@@ -186,10 +189,16 @@ sub diag_logs ($self, $lines = 30) {
     }
 }
 
+# What a sanitizer found in a program of the rig (tests/sanitizer_options.c) fails the test, whatever that made of it.
+sub sanitizer_reports ($self) {
+    return map { Test::More::diag("--- $_", $self->read_file($_)); $_ } glob "$self->{dir}/sanitizer/*";
+}
+
 # Ends every process and removes the folder. Called at the end of the test, at the latest.
 sub end ($self) {
     return if $self->{ended}++;
     $self->end_processes;
+    $found += $self->sanitizer_reports;
     File::Path::remove_tree($self->{dir}, { safe => 0 });
     Test::More::diag("$self->{dir} is still there") if -e $self->{dir};
 }
@@ -203,7 +212,7 @@ END {
             $rig->diag_logs if $failed;
             $rig->end;
         }
-        $? = $status;
+        $? = $status || ($found ? 1 : 0);
     }
 }
 

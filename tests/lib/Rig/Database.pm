@@ -4,6 +4,14 @@
 package Rig::Database;
 use v5.36;
 
+use Fcntl     ();
+use Rig::Psql ();
+
+# Which SQL wants a psql of its own. Its own commands change what it is; settings of a database or a role are those of new
+# sessions; a database that is copied or dropped may have none; one that stays counts itself, and reports its work later.
+my $has_commands = qr/^\s*\\|\\g(?!set\b)/m;
+my $needs_no_other = qr/\b(?:create|alter|drop)\s+database\b|\balter\s+(?:role|user)\b|\bpg_stat_(?!activity)/i;
+
 # Makes and starts a cluster with an empty database. Options are settings: cluster(fsync => 'on'). Without fsync a test
 # of a killed database still means something (the kernel keeps what was written); one of a power cut does not.
 sub cluster ($self, %setting) {
@@ -17,13 +25,42 @@ sub cluster ($self, %setting) {
         %setting,
         unix_socket_directories => quoted($dir)
     };
-    my ($status, $out, $err) = $self->run({}, bindir() . '/initdb', '--no-sync', '-A', 'trust', '-U', 'postgres', '-E',
-        'UTF8', '--locale=C.UTF-8', '-D', "$dir/pg");
-    $status == 0 or die "initdb: $out$err\n";
+    $self->copy_template || $self->make_cluster("$dir/pg");
     my @lines = map { "$_ = $self->{cluster}{$_}\n" } sort keys %{ $self->{cluster} };
     $self->write_file('pg/postgresql.auto.conf', join '', @lines);
     $self->pg_start;
-    $self->sql('create database candhook', dbname => 'postgres');
+}
+
+# initdb, and the database candhook by a server without clients.
+sub make_cluster ($self, $data) {
+    my ($status, $out, $err) = $self->run({}, bindir() . '/initdb', '--no-sync', '-A', 'trust', '-U', 'postgres', '-E',
+        'UTF8', '--locale=C.UTF-8', '-D', $data);
+    $status == 0 or die "initdb: $out$err\n";
+    ($status, $out, $err) = $self->run({ stdin => "create database candhook\n" }, bindir() . '/postgres', '--single', '-F', '-D', $data, 'postgres');
+    $status == 0 && $err !~ /ERROR|FATAL/ or die "postgres --single: $out$err\n";
+}
+
+# initdb takes a second: the first test of a build leaves what it made in the build folder, and the others copy that.
+# Returns false where it cannot be had.
+sub copy_template ($self) {
+    my $folder = Rig::build_path('tests');
+    my $template = "$folder/cluster-" . join '-', (stat bindir() . '/initdb')[7, 9];
+
+    return 0 if !-d $folder || !-w _;
+    open my $lock, '>>', "$folder/cluster.lock" or return 0;
+    flock $lock, Fcntl::LOCK_EX() or return 0;
+    if (!-d $template) {
+        $self->make_cluster("$self->{dir}/template");
+        system('cp', '-r', "$self->{dir}/template", "$template.new") == 0 && rename "$template.new", $template or return 0;
+        File::Path::remove_tree("$self->{dir}/template", { safe => 0 });
+    }
+    close $lock;
+    system('cp', '-r', '--reflink=auto', $template, "$self->{dir}/pg") == 0 or die "cannot copy $template\n";
+    chmod 0700, "$self->{dir}/pg";
+    if (my $user = $self->{user}) {
+        system('chown', '-R', "$user->{uid}:$user->{gid}", "$self->{dir}/pg") == 0 or die "cannot give away the cluster\n";
+    }
+    return 1;
 }
 
 sub quoted ($text) {
@@ -59,12 +96,14 @@ sub pg_start ($self) {
 # The quick end in good order: connections are cut, everything is written.
 sub pg_stop ($self) {
     my $pid = delete $self->{postmaster} or die "PostgreSQL does not run\n";
+    $self->psql_close;
     $self->stop($pid, 'INT');
 }
 
 # The end without any order, of the server and all of its children.
 sub pg_kill9 ($self) {
     my $pid = delete $self->{postmaster} or die "PostgreSQL does not run\n";
+    $self->psql_close;
     my @children = $self->children($pid);
     kill KILL => $pid, @children;
     $self->wait_gone($_) for $pid, @children;
@@ -94,8 +133,27 @@ sub sql_error ($self, $text, %member) {
     return $status == 0 ? '' : $err;
 }
 
+# By a psql that stays, where a session that is not new makes no difference: starting psql and a backend costs 20 ms, and
+# some tests ask a thousand times.
 sub run_sql ($self, $text, %member) {
-    return $self->run({ stdin => $text }, $self->psql_command(%member), '-v', 'ON_ERROR_STOP=1');
+    my @command = ($self->psql_command(%member), '-v', 'ON_ERROR_STOP=1');
+
+    $self->psql_close if $text =~ $needs_no_other;
+    return $self->run({ stdin => $text }, @command) if length $text > 32_000 || $text =~ /$has_commands|$needs_no_other/;
+    # The pool is this process's own: a test may fork.
+    my $pool = $self->{psql}{$$} //= {};
+    my @said;
+    while (!@said) {
+        my $psql = $pool->{"@command"} //= Rig::Psql->new($self, @command);
+        @said = $psql->run($text);
+        delete $pool->{"@command"} if $psql->{ended};
+    }
+    return @said;
+}
+
+sub psql_close ($self) {
+    my $pool = delete $self->{psql}{$$} // {};
+    $_->close for values %$pool;
 }
 
 # Installs the schema with the program.
@@ -112,66 +170,7 @@ sub schema_file ($self, $file = Rig::build_path('install.sql')) {
 }
 
 sub psql_session ($self, %member) {
-    return Rig::Database::Session->new($self, %member);
-}
-
-# A long-lived psql, for tests with two sessions. What it prints and its errors come back in one text, in order.
-package Rig::Database::Session;
-use v5.36;
-
-use Errno ();
-
-sub new ($class, $rig, %member) {
-    pipe my $stdin,  my $to   or die "pipe: $!\n";
-    pipe my $from,   my $stdout or die "pipe: $!\n";
-    my $pid = $rig->start({ in => $stdin, out => $stdout, err => $stdout }, $rig->psql_command(%member));
-    push @{ $rig->{processes} }, { name => 'psql', pid => $pid };
-    $to->autoflush(1);
-    return bless { rig => $rig, pid => $pid, to => $to, from => $from, text => '', count => 0 }, $class;
-}
-
-# Sends SQL and does not wait; it needs its semicolon.
-sub async ($self, $text) {
-    $self->{count}++;
-    print { $self->{to} } "$text\n\\echo <<<$self->{count}>>>\n";
-}
-
-# What the SQL sent last has printed, or undef while it still runs.
-sub ready ($self) {
-    my $mark = "<<<$self->{count}>>>\n";
-    while (index($self->{text}, $mark) < 0) {
-        my $in = '';
-        vec($in, fileno $self->{from}, 1) = 1;
-        return undef if select($in, undef, undef, 0) < 1;
-        sysread($self->{from}, $self->{text}, 65536, length $self->{text}) or die "psql ended: $self->{text}\n";
-    }
-    my $answer = substr $self->{text}, 0, index($self->{text}, $mark);
-    substr($self->{text}, 0, index($self->{text}, $mark) + length $mark) = '';
-    $self->{count} = 0;
-    chomp $answer;
-    return $answer;
-}
-
-# Waits for what the SQL sent last prints.
-sub result ($self) {
-    my $answer;
-    $self->{rig}->wait_until(sub { defined($answer = $self->ready) }, 'the session answers');
-    return $answer;
-}
-
-sub query ($self, $text) {
-    $self->async($text);
-    return $self->result;
-}
-
-# The pid of the session's backend.
-sub backend ($self) {
-    return $self->query('select pg_backend_pid();');
-}
-
-sub close ($self) {
-    CORE::close $self->{to};
-    $self->{rig}->wait_gone($self->{pid});
+    return Rig::Psql::Session->new($self, %member);
 }
 
 1;

@@ -6,7 +6,6 @@
 package Rig::Process;
 use v5.36;
 
-use Errno       ();
 use Fcntl       ();
 use POSIX       qw(:sys_wait_h);
 use Time::HiRes ();
@@ -17,7 +16,8 @@ sub now { return Time::HiRes::clock_gettime(Time::HiRes::CLOCK_MONOTONIC()) }
 sub as_user ($self, $signal, @command) {
     my $user = $self->{user};
     my @become = $user ? ("--reuid=$user->{uid}", "--regid=$user->{gid}", '--clear-groups') : ();
-    return ('setpriv', "--pdeathsig=$signal", @become, '--', @command);
+    state $setpriv = Rig::Front::which('setpriv');
+    return ($setpriv, "--pdeathsig=$signal", @become, '--', @command);
 }
 
 # Options: in, out, err => handles; listener => what is to be fd 3; env => {name => value}; dir => where it runs; signal => at the death of the test.
@@ -91,9 +91,10 @@ sub candhook_ok ($self, @args) {
     return $out;
 }
 
-# Waits for a child of ours. Its status as in a shell, or undef when the time is over.
+# Waits for a child of ours. Its status as in a shell, or undef when the time is over. SIGCHLD ends the pause early.
 sub wait_pid ($self, $pid, $seconds) {
     my $end = now() + $seconds;
+    local $SIG{CHLD} = sub { };
     my $pause = 0.001;
     while (1) {
         my $got = waitpid $pid, WNOHANG;
@@ -116,10 +117,20 @@ sub spawn ($self, $name, @command) {
     return $pid;
 }
 
-# Whether a process that we started runs; one that ended is reaped and forgotten.
+# Whether a process runs. One of ours that ended is reaped; one of others may stay a zombie until its parent wakes, which
+# can take a second.
 sub running ($self, $pid) {
     return 0 if waitpid($pid, WNOHANG) == $pid;
-    return kill(0 => $pid) || $!{EPERM} ? 1 : 0;
+    my ($state) = stat_of($pid) or return 0;
+    return 1 if $state ne 'Z';
+    waitpid $pid, WNOHANG;
+    return 0;
+}
+
+# State and parent of a process; nothing when there is none.
+sub stat_of ($pid) {
+    open my $file, '<', "/proc/$pid/stat" or return;
+    return (<$file> // '') =~ /.*\) (\S) (\d+)/;
 }
 
 # Waits for the end of a process, ours or not, that something else ends. Dies when it does not.
@@ -155,9 +166,7 @@ sub process_table {
     my %table;
     for my $folder (glob '/proc/[0-9]*') {
         my ($pid) = $folder =~ /(\d+)$/;
-        open my $file, '<', "$folder/stat" or next;
-        my $stat = <$file> // next;
-        my ($state, $parent) = $stat =~ /.*\) (\S) (\d+)/ or next;
+        my ($state, $parent) = stat_of($pid) or next;
         next if $state eq 'Z';
         $table{$pid} = [ $parent, readlink("$folder/exe") // '' ];
     }
@@ -201,6 +210,7 @@ sub worker_pid ($self) {
 }
 
 sub end_processes ($self) {
+    $self->psql_close;
     # Newest first, so the front ends before the responder, and that before the database, which gets its quick way to end.
     for my $process (reverse @{ $self->{processes} }) {
         next if $process->{name} eq 'postgres';
