@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # SPDX-License-Identifier: ISC
 #
 # What ./quickstart and ./check share: saying how far they are, and the build. Sourced with bash; the caller has set

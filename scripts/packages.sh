@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # SPDX-License-Identifier: ISC
 #
 # Which Debian packages candhook needs for what, and getting those that are missing. Sourced by ./quickstart and
@@ -33,11 +34,18 @@ pgbouncer
 spawn-fcgi
 systemd
 clang
+clang-format
+clang-tidy
+cppcheck
+shellcheck
 libclang-rt-dev|libclang-rt-1[4-9]-dev
 nodejs
 openssl
 valgrind
 xz-utils
+'
+packages_coverage='
+gcovr
 '
 # The peers that bench/run measures beside us; its own code looks for npm, which some packages of nodejs bring along.
 packages_bench='

@@ -87,6 +87,7 @@ $rig->wait_until(sub { $rig->sql('select count(*) from points.award') == 1 }, 't
 is $rig->sql('select * from points.balance'), "$origin|UAKDIJ23KE|50|1", 'with the points that were set';
 is outcomes('points: author') =~ s/.*\n//sr, 'ok: 4 votes: UAKDIJ23KE gets 50 points', 'which the outcome says';
 
+$rig->wait_until(sub { $rig->sql('select count(*) from candhook.delivery') == 0 }, 'nothing is under way');
 $count = $rig->sql('select count(*) from candhook.outcome');
 @bodies = ((map { vote($_, 0) } qw(V1 V2 V3)), (map { vote($_, 1) } qw(V1 V2 V3 V6 V7)));
 $rig->post($rig->path, $_) for @bodies;

@@ -1,9 +1,10 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Options of AddressSanitizer and UBSan in the programs of a build with --enable-asan. They are compiled in, since fronts
- * start programs with an environment of their own. A program that lies in DIR/bin with a folder DIR/sanitizer beside it
- * (as the rig of the tests has it) writes its reports there, one file a process; any other writes them to stderr.
+ * Options of AddressSanitizer and UBSan in the programs of a build with --enable-asan. They are compiled in, since
+ * fronts start programs with an environment of their own. A program that lies in DIR/bin with a folder DIR/sanitizer
+ * beside it (as the rig of the tests has it) writes its reports there, one file a process; any other writes them to
+ * stderr.
  *
  * The sanitizers ask before they are set up, so nothing here may call a function that they intercept.
  */
