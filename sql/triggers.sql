@@ -11,9 +11,9 @@ create or replace trigger handler_changed
 comment on trigger handler_changed on candhook.handler is 'updates the handler''s deliveries, and wakes the workers';
 
 create or replace trigger bot_token_check
-    before update on candhook.bot_token
+    before insert or update on candhook.bot_token
     for each row execute function candhook_internal.bot_token_check();
-comment on trigger bot_token_check on candhook.bot_token is 'another token is valid again';
+comment on trigger bot_token_check on candhook.bot_token is 'refuses what is no token, without showing it; another token is valid again';
 
 -- Only a constraint trigger can be deferred to the commit. `create constraint trigger` has no `or replace`.
 do $$
