@@ -134,7 +134,7 @@ select candhook.add_handler('note', 'MOIM', 'note', 'sql', 'app.note', needs_tok
     wait_idle();
     $rig->sql(q{select candhook.set_bot_token('G00O7NKV9M', 'a-token-of-the-test')});
     my (undef, $doctor) = $rig->candhook('doctor');
-    like $doctor, qr/^note   worker .*plain CGI hosting.*next\s+event or for cron: .*work --once$/m, 'doctor says who would go on: the next event, or cron';
+    like $doctor, qr/^note   worker .*plain CGI hosting.*next\s+event, or for cron: .*work --once$/m, 'doctor says who would go on: the next event, or cron';
     is outcome('held'), '', 'for now nobody does';
     $rig->candhook_ok('work', '--once');
     is outcome('held'), 'ok', 'candhook work --once, as cron runs it, does';

@@ -73,7 +73,7 @@ ok $path, 'the URL is printed';
 like $err, qr/the user shop may make no roles, so there is no candhook_worker/, 'init says that there are no roles';
 like $out, qr/^ok\s+outcome\s+unhandled/m, 'the probe has found its way to its outcome';
 like $out, qr/^ok\s+large event\s.*answered with 200/m, 'so has one of more than 128 KiB';
-like $out, qr/^note\s+spool\s+\S+ is not there yet/m, 'before anything runs, a spool that is not there is nothing wrong';
+like $out, qr/^note\s+spool\s+\S+ does not exist yet/m, 'before anything runs, a spool that is not there is nothing wrong';
 for my $file (qw(public_html/candhook public_html/candhook/candhook.fcgi)) {
     is sprintf('%04o', (stat "$home/$file")[2] & 07777), '0755', "$file: nobody else may change it";
 }
