@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: ISC
 --
--- Begin of install.sql, version 1 of the schema. The build joins the files of this folder in the order of sources.am. The
--- result is one transaction, for `psql -f` and for `candhook init`. It may be run again at any time and keeps all rows.
+-- Begin of install.sql, version 1 of the schema. The build joins the files of this folder in the order of sources.am.
+-- The result is one transaction, for `psql -f` and for `candhook init`. It may be run again at any time and keeps all
+-- rows.
 
 begin;
 
@@ -43,7 +44,8 @@ $$;
 
 create schema if not exists candhook;
 comment on schema candhook is
-    'canD webhook events, their handlers and the outcomes: what people use. Begin with: select * from candhook.recent limit 20';
+    'canD webhook events, their handlers and the outcomes: what people use. Begin with: select * from candhook.recent '
+    'limit 20';
 
 create schema if not exists candhook_internal;
 comment on schema candhook_internal is

@@ -1,6 +1,6 @@
--- Roles and grants. The four roles are optional. An installer that may not make roles, as on most shared hosting, leaves them
--- out with a warning, and the owner of the schema does everything. Running this again once somebody has made them grants them
--- their rights.
+-- Roles and grants. The four roles are optional. An installer that may not make roles, as on most shared hosting,
+-- leaves them out with a warning, and the owner of the schema does everything. Running this again once somebody has
+-- made them grants them their rights.
 --
 --      candhook_worker     what `candhook work` does: calls functions, and reads and writes no table
 --      candhook_handler    sql handlers run under it: grant it what your functions need
@@ -49,9 +49,9 @@ grant execute on function candhook.version(), candhook.received_at(uuid), candho
 
 do $$
 declare
-    reading constant text := 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, candhook.delivery, '
-                             'candhook.recent, candhook.held, candhook.failed, candhook.due, candhook.unhandled_types, '
-                             'candhook.handler_health, candhook.bot_token_masked';
+    reading constant text := 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
+                             'candhook.delivery, candhook.recent, candhook.held, candhook.failed, candhook.due, '
+                             'candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked';
     -- For the programs' verbs that read: status, doctor, forward, scopes. The view unhandled_types calls matches.
     looking constant text := 'execute on function candhook_internal.status(), candhook_internal.diagnose(), '
                              'candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '

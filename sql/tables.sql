@@ -1,5 +1,5 @@
--- Tables. received_at is the time in the id (UUIDv7), so a body has the same key however often it is recorded.
--- event, outcome and malformed are partitioned by month of receipt (UTC), so that an old month can be dropped whole. For the
+-- Tables. received_at is the time in the id (UUIDv7), so a body has the same key however often it is recorded. event,
+-- outcome and malformed are partitioned by month of receipt (UTC), so that an old month can be dropped whole. For the
 -- same reason no foreign key refers to them. candhook_internal.maintain makes the partitions, in candhook_internal.
 
 create table if not exists candhook.event (
@@ -42,8 +42,8 @@ comment on column candhook.event.profile_id is
     'context.profileId: the user in that community who caused the event; null when missing or null';
 comment on column candhook.event.payload is 'the object payload; numbers keep every digit';
 comment on column candhook.event.extra is
-    'members beyond the documented ones, and those of the context under the name context, with the ids that were sent as null; '
-    'null when there are none, which is nearly always';
+    'members beyond the documented ones, and those of the context under the name context, with the ids that were sent '
+    'as null; null when there are none, which is nearly always';
 
 create table if not exists candhook.malformed (
     id uuid not null,
@@ -85,7 +85,8 @@ create index if not exists outcome_failed on candhook.outcome (finished_at) wher
 create index if not exists outcome_failed_handler on candhook.outcome (handler, finished_at) where result = 'failed';
 
 comment on table candhook.outcome is
-    'The outcome of each attempt: what a handler made of an event. Rows are never changed. Partitioned by month of received_at (UTC).';
+    'The outcome of each attempt: what a handler made of an event. Rows are never changed. Partitioned by month of '
+    'received_at (UTC).';
 comment on column candhook.outcome.event_id is 'event.id';
 comment on column candhook.outcome.received_at is 'event.received_at: with event_id the key of the event';
 comment on column candhook.outcome.handler is 'handler.name at that time; empty for result unhandled';
@@ -140,21 +141,22 @@ create table if not exists candhook.handler (
 );
 
 comment on table candhook.handler is
-    'What is done with events. People change it in psql; a change takes effect at the next event. Deleting a handler settles its '
-    'deliveries as failed; while enabled is false they wait.';
+    'What is done with events. People change it in psql; a change takes effect at the next event. Deleting a handler '
+    'settles its deliveries as failed; while enabled is false they wait.';
 comment on column candhook.handler.name is 'any name; it appears in outcome and in the log';
 comment on column candhook.handler.module is 'events of this module: its exact name, or *; case-sensitive';
 comment on column candhook.handler.type is
     'events of this type: exact (product.created), a beginning (product.*), or *; case-sensitive';
 comment on column candhook.handler.kind is
-    'sql: a function in this database. c: a function in a shared object in handler_dir. exec: a program in handler_dir. '
-    'http: a POST to a URL';
+    'sql: a function in this database. c: a function in a shared object in handler_dir. exec: a program in '
+    'handler_dir. http: a POST to a URL';
 comment on column candhook.handler.target is
-    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and stored as '
-    'app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle. '
+    'sql: a function f(event candhook.event, bot_token text) returns text, given as welcome or app.welcome and stored '
+    'as app.welcome(candhook.event,text). c: welcome.so:function, or welcome.so for the function candhook_handle. '
     'exec: welcome or folder/welcome. http: https://example.org/webhook, without user and password';
 comment on column candhook.handler.needs_token is
-    'whether the handler needs the bot token of the event''s origin community; without a valid one the delivery is held';
+    'whether the handler needs the bot token of the event''s origin community; without a valid one the delivery is '
+    'held';
 comment on column candhook.handler.timeout is 'time limit of one attempt; 10 ms to 1 day';
 comment on column candhook.handler.max_attempts is 'number of attempts until the delivery has failed; 1 to 1000';
 comment on column candhook.handler.first_delay is
@@ -163,14 +165,14 @@ comment on column candhook.handler.backoff_factor is
     'factor by which each further delay grows; 1 to 100';
 comment on column candhook.handler.max_delay is 'upper limit of a delay; up to 30 days';
 comment on column candhook.handler.jitter is
-    'random spread: a delay is multiplied by 1-jitter to 1+jitter, so that deliveries that failed together are not retried together; '
-    '0 to 1';
+    'random spread: a delay is multiplied by 1-jitter to 1+jitter, so that deliveries that failed together are not '
+    'retried together; 0 to 1';
 comment on column candhook.handler.concurrency is
-    'concurrency limit: attempts that one worker runs at a time; for kind sql, batches that run at a time. null: 16 for http, 4 for '
-    'exec and c, as many as there are runners for sql';
+    'concurrency limit: attempts that one worker runs at a time; for kind sql, batches that run at a time. null: 16 '
+    'for http, 4 for exec and c, as many as there are runners for sql';
 comment on column candhook.handler.ordered_by is
-    'none: in any order. community, payload id: events of one origin community, or with one payload.id, strictly in the '
-    'order of receipt: the next one begins when the one before is settled, ok or failed';
+    'none: in any order. community, payload id: events of one origin community, or with one payload.id, strictly in '
+    'the order of receipt: the next one begins when the one before is settled, ok or failed';
 comment on column candhook.handler.enabled is 'false: its deliveries are recorded and wait';
 comment on column candhook.handler.created_at is 'when the row was made';
 comment on column candhook.handler.changed_at is 'when the row was last changed';
@@ -211,9 +213,11 @@ comment on column candhook.delivery.origin_community_id is 'event.origin_communi
 comment on column candhook.delivery.attempt is
     'number of the running attempt, else of the last one; 0 before the first. A replay continues the numbers';
 comment on column candhook.delivery.failures is
-    'attempts that failed or were lost and count against max_attempts: none of those before a replay, none whose token was refused';
+    'attempts that failed or were lost and count against max_attempts: none of those before a replay, none whose '
+    'token was refused';
 comment on column candhook.delivery.order_key is
-    'deliveries of a handler with the same order_key run one after the other, in the order of receipt; null: in any order';
+    'deliveries of a handler with the same order_key run one after the other, in the order of receipt; null: in any '
+    'order';
 comment on column candhook.delivery.due_at is 'when it may be claimed; while it is leased, when the lease ends';
 comment on column candhook.delivery.held is
     'whether it waits because its handler needs a bot token and the community has no valid one';
@@ -236,7 +240,8 @@ create table if not exists candhook.bot_token (
 
 comment on table candhook.bot_token is
     'The bot token of each origin community. Store one with candhook.set_bot_token, or with insert ... on conflict '
-    '(origin_community_id) do update set token = excluded.token; it takes effect at once. The view bot_token_masked shows no token.';
+    '(origin_community_id) do update set token = excluded.token; it takes effect at once. The view bot_token_masked '
+    'shows no token.';
 comment on column candhook.bot_token.origin_community_id is 'id of the origin (hub) community';
 comment on column candhook.bot_token.token is 'the bot access token: a secret; no white space';
 comment on column candhook.bot_token.valid is
@@ -252,9 +257,11 @@ create table if not exists candhook_internal.spool_position (
 ) with (fillfactor = 50);
 
 comment on table candhook_internal.spool_position is
-    'How far each segment of the spool is recorded. Stored in the transaction that records, so a restart continues there.';
+    'How far each segment of the spool is recorded. Stored in the transaction that records, so a restart continues '
+    'there.';
 comment on column candhook_internal.spool_position.segment is 'id of the segment: the name of its file';
-comment on column candhook_internal.spool_position.position is 'offset in bytes behind the last record that is recorded';
+comment on column candhook_internal.spool_position.position is
+    'offset in bytes behind the last record that is recorded';
 comment on column candhook_internal.spool_position.touched_at is 'when the position was stored last';
 
 -- Default partitions: rows of months that have no partition. candhook_internal.maintain makes one and moves them there.

@@ -89,8 +89,8 @@ create or replace view candhook_internal.bot_token_entry as
 select t.origin_community_id, t.token from candhook.bot_token t where false;
 
 comment on view candhook_internal.bot_token_entry is
-    'Always empty. A row that is inserted is stored as bot token. `candhook token set` copies into it, since the server does not '
-    'log copied data.';
+    'Always empty. A row that is inserted is stored as bot token. `candhook token set` copies into it, since the '
+    'server does not log copied data.';
 comment on column candhook_internal.bot_token_entry.origin_community_id is 'the origin community';
 comment on column candhook_internal.bot_token_entry.token is 'its bot token';
 
@@ -168,21 +168,22 @@ select e.module, e.type, count(*) as events, min(o.received_at) as first_at, max
  where o.result = 'unhandled'
  group by e.module, e.type
 having not exists (select from candhook.handler h
-                    where h.enabled and candhook_internal.matches(h.module, e.module) and candhook_internal.matches(h.type, e.type))
+                    where h.enabled and candhook_internal.matches(h.module, e.module)
+                       and candhook_internal.matches(h.type, e.type))
  order by count(*) desc, e.module, e.type;
 
 comment on view candhook.unhandled_types is
-    'Types of events that no handler matched, most frequent first, without those that an enabled handler matches by now '
-    '(candhook.replay gives it the earlier ones). Reads all outcomes.';
+    'Types of events that no handler matched, most frequent first, without those that an enabled handler matches by '
+    'now (candhook.replay gives it the earlier ones). Reads all outcomes.';
 comment on column candhook.unhandled_types.module is 'event.module';
 comment on column candhook.unhandled_types.type is 'event.type';
 comment on column candhook.unhandled_types.events is 'number of events that had no handler';
 comment on column candhook.unhandled_types.first_at is 'when the first of them arrived';
 comment on column candhook.unhandled_types.last_at is 'when the last of them arrived';
 
--- The last day is counted in one pass. For a handler without a success in it, an earlier one is searched in steps, each twice
--- as far back; the search ends where the handler was made, or after 32 days. The BRIN index outcome_finished finds the
--- outcomes of a time, so older blocks are not read.
+-- The last day is counted in one pass. For a handler without a success in it, an earlier one is searched in steps, each
+-- twice as far back; the search ends where the handler was made, or after 32 days. The BRIN index outcome_finished
+-- finds the outcomes of a time, so older blocks are not read.
 create or replace view candhook.handler_health as
 with day as materialized (
     select o.handler,

@@ -12,11 +12,11 @@ create or replace function candhook.add_handler(name text, module text, type tex
 returns void
 language plpgsql
 as $$
--- Makes a handler. It gets the events that are recorded from now on; replay gives it earlier ones. The defaults are those
--- of the table.
+-- Makes a handler. It gets the events that are recorded from now on; replay gives it earlier ones. The defaults are
+-- those of the table.
 --
--- The caller's search_path stays in force, since the trigger handler_check looks up the target with it. So every name here is
--- qualified, and nothing else is done than the insert; refuse_handler explains what the table refuses.
+-- The caller's search_path stays in force, since the trigger handler_check looks up the target with it. So every name
+-- here is qualified, and nothing else is done than the insert; refuse_handler explains what the table refuses.
 declare
     violated pg_catalog.text;
     missing pg_catalog.text;

@@ -1,5 +1,5 @@
--- The whole event as one JSON value, equal to the one that was sent. A context id that was missing stays missing; one that was
--- null is null, since record keeps it in extra.
+-- The whole event as one JSON value, equal to the one that was sent. A context id that was missing stays missing; one
+-- that was null is null, since record keeps it in extra.
 create or replace function candhook.body(event candhook.event)
 returns jsonb
 language sql immutable parallel safe

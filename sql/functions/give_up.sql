@@ -5,10 +5,10 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Settles unfinished deliveries as failed: those of an event, of a handler, or of both; with received_before only those of
--- older events. Includes deliveries that wait, are held, or run: a running attempt loses its lease and can finish nothing.
--- Waits for an sql handler that runs right now, since its effect and its outcome are committed together: a delivery that it
--- settles is not given up. Returns the number of deliveries.
+-- Settles unfinished deliveries as failed: those of an event, of a handler, or of both; with received_before only those
+-- of older events. Includes deliveries that wait, are held, or run: a running attempt loses its lease and can finish
+-- nothing. Waits for an sql handler that runs right now, since its effect and its outcome are committed together: a
+-- delivery that it settles is not given up. Returns the number of deliveries.
 --
 -- Deliveries are locked in the same order as in run_sql, so that the two cannot deadlock.
 declare
@@ -55,6 +55,6 @@ begin
 end
 $$;
 comment on function candhook.give_up(uuid, text, timestamptz) is
-    'Settles unfinished deliveries as failed, also those that run: of an event, of a handler, or of both; with received_before only '
-    'those of older events. Returns how many. Type: select candhook.give_up(''EVENT ID''); or: '
+    'Settles unfinished deliveries as failed, also those that run: of an event, of a handler, or of both; with '
+    'received_before only those of older events. Returns how many. Type: select candhook.give_up(''EVENT ID''); or: '
     'select candhook.give_up(handler => ''greet'', received_before => now() - interval ''1 day'');';

@@ -1,6 +1,6 @@
 -- The time in a UUIDv7: its first 48 bits, in milliseconds since 1970. They are taken as 32 and 16 bits, so that the
--- floating-point arithmetic of intervals stays exact for every id. Everything in it is immutable, so it is inlined. Reading
--- bytes takes half as long as reading the id's text, and this runs for each row that is looked up.
+-- floating-point arithmetic of intervals stays exact for every id. Everything in it is immutable, so it is inlined.
+-- Reading bytes takes half as long as reading the id's text, and this runs for each row that is looked up.
 create or replace function candhook.received_at(id uuid)
 returns timestamptz
 language sql immutable strict parallel safe

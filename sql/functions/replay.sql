@@ -28,7 +28,7 @@ begin
     end loop;
 
     again := candhook_internal.deliver_again(found_event.received_at, found_event.received_at + interval '1 millisecond',
-                                    found_event.id, '*', handlers, handlers is null);
+                                             found_event.id, '*', handlers, handlers is null);
     if handlers is null and again = 0
        and not exists (select from candhook.handler h
                         where h.enabled and candhook_internal.matches(h.module, found_event.module)
@@ -40,5 +40,6 @@ begin
 end
 $$;
 comment on function candhook.replay(uuid, text[]) is
-    'Runs handlers at an event again, with max_attempts anew: the ones named, or all enabled ones that match. Returns how many. '
-    'Type: select candhook.replay(''EVENT ID''); or: select candhook.replay(''EVENT ID'', array[''greet'']);';
+    'Runs handlers at an event again, with max_attempts anew: the ones named, or all enabled ones that match. Returns '
+    'how many. Type: select candhook.replay(''EVENT ID''); or: select candhook.replay(''EVENT ID'', '
+    'array[''greet'']);';

@@ -4,9 +4,9 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Retries the deliveries that the view failed shows, with max_attempts anew: all, those of one handler, or those that failed
--- at `since` or later. Failed deliveries of a removed handler stay. Returns the number of deliveries. The comment in
--- deliver_again tells why the lock is needed and why no attempt's number comes twice.
+-- Retries the deliveries that the view failed shows, with max_attempts anew: all, those of one handler, or those that
+-- failed at `since` or later. Failed deliveries of a removed handler stay. Returns the number of deliveries. The
+-- comment in deliver_again tells why the lock is needed and why no attempt's number comes twice.
 declare
     again bigint;
 begin
@@ -44,5 +44,6 @@ begin
 end
 $$;
 comment on function candhook.retry_failed(text, timestamptz) is
-    'Retries what the view candhook.failed shows, with max_attempts anew: all, of one handler, or what has failed since a time. '
-    'Returns how many deliveries. Type: select candhook.retry_failed(); or: select candhook.retry_failed(''greet'', now() - interval ''1 hour'');';
+    'Retries what the view candhook.failed shows, with max_attempts anew: all, of one handler, or what has failed '
+    'since a time. Returns how many deliveries. Type: select candhook.retry_failed(); or: select '
+    'candhook.retry_failed(''greet'', now() - interval ''1 hour'');';

@@ -1,5 +1,5 @@
--- The version of this schema. A program that does not know it refuses to work. `return` bodies as this one are parsed when
--- they are created: no search_path can change what they call, and they can be inlined.
+-- The version of this schema. A program that does not know it refuses to work. `return` bodies as this one are parsed
+-- when they are created: no search_path can change what they call, and they can be inlined.
 create or replace function candhook.version()
 returns integer
 language sql immutable parallel safe

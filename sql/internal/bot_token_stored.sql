@@ -3,9 +3,10 @@ returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- After a valid bot token was stored: releases the deliveries that are held for it. Deferred to the commit, so that the lock is
--- held for the moment of the commit only, and not for as long as a person leaves a transaction open. The comment in `hold` tells
--- why no delivery is missed. The lock must be taken before the update takes its snapshot, hence the statement of its own.
+-- After a valid bot token was stored: releases the deliveries that are held for it. Deferred to the commit, so that the
+-- lock is held for the moment of the commit only, and not for as long as a person leaves a transaction open. The
+-- comment in `hold` tells why no delivery is missed. The lock must be taken before the update takes its snapshot, hence
+-- the statement of its own.
 begin
     if new.valid then
         perform pg_advisory_xact_lock(hashtext('candhook.bot_token'));
@@ -16,4 +17,5 @@ begin
     return null;
 end
 $$;
-comment on function candhook_internal.bot_token_stored() is 'trigger: releases the deliveries that were held for a token';
+comment on function candhook_internal.bot_token_stored() is
+    'trigger: releases the deliveries that were held for a token';

@@ -1,5 +1,5 @@
 create or replace function candhook_internal.claim(worker text, batch integer, kinds text[] default '{sql,c,exec,http}',
-                                          busy text[] default '{}', only_lock boolean default false)
+                                                   busy text[] default '{}', only_lock boolean default false)
 returns table (lease bigint, handler text, kind text, target text, timeout_ms integer, concurrency integer,
                event_id uuid, attempt integer, bot_token text, token_stored_at text,
                received_at text, module text, type text, origin_community_id text, user_id text, community_id text,
@@ -14,20 +14,20 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- Leases up to `batch` due deliveries of one handler. It is the one with the oldest due delivery among the enabled handlers of
--- these kinds that are not named in `busy`. The caller commits before it runs anything, so the attempt is counted whatever
--- happens. A lease lasts 15 seconds (renew extends it); then its deliveries are due again, and the next claim records the
--- attempt as lost.
+-- Leases up to `batch` due deliveries of one handler. It is the one with the oldest due delivery among the enabled
+-- handlers of these kinds that are not named in `busy`. The caller commits before it runs anything, so the attempt is
+-- counted whatever happens. A lease lasts 15 seconds (renew extends it); then its deliveries are due again, and the
+-- next claim records the attempt as lost.
 --
--- With `only_lock`, deliveries of an unordered sql handler whose last attempt was not lost are only locked, which costs far less
--- than a lease. This function then returns only the first one, with `lease` and `attempt` null; run_sql, called without a lease in
--- the same transaction, locks and runs a batch that begins there. When that transaction fails, they are due as before and
--- nothing is counted: the caller then claims with leases for a while.
+-- With `only_lock`, deliveries of an unordered sql handler whose last attempt was not lost are only locked, which costs
+-- far less than a lease. This function then returns only the first one, with `lease` and `attempt` null; run_sql,
+-- called without a lease in the same transaction, locks and runs a batch that begins there. When that transaction
+-- fails, they are due as before and nothing is counted: the caller then claims with leases for a while.
 --
--- Only the beginning of the index (handler, due_at) is read for each handler, and the first delivery of each key of an ordered
--- one. So it does not matter how many deliveries are due later, are held, or belong to a disabled handler. Deliveries whose bot
--- token is missing are held on the way, and the search continues with the next handler, at most 32 rounds, so that no handler
--- starves. When nothing is returned, due_in tells how long to wait.
+-- Only the beginning of the index (handler, due_at) is read for each handler, and the first delivery of each key of an
+-- ordered one. So it does not matter how many deliveries are due later, are held, or belong to a disabled handler.
+-- Deliveries whose bot token is missing are held on the way, and the search continues with the next handler, at most 32
+-- rounds, so that no handler starves. When nothing is returned, due_in tells how long to wait.
 declare
     right_now timestamptz;
     best record;
@@ -70,23 +70,25 @@ begin
         chosen := best.handler;
         tried := tried || chosen.name;
 
-        -- One claim of an ordered handler at a time, since two could begin different events of one key. And no claim of a handler
-        -- whose slots are all taken, since run_sql could not run it.
+        -- One claim of an ordered handler at a time, since two could begin different events of one key. And no claim of
+        -- a handler whose slots are all taken, since run_sql could not run it.
         continue when chosen.ordered_by <> 'none'
                       and not pg_try_advisory_xact_lock(hashtext('candhook.claim'), hashtext(chosen.name));
         continue when chosen.kind = 'sql' and not candhook_internal.take_slot(chosen.name, chosen.concurrency);
 
-        -- A delivery of kind sql whose attempt was lost is leased alone: if it crashes the server, it must not use up the attempts
-        -- of a whole batch. (Other kinds run in processes of their own.) With only_lock one is locked, or after some were held a
-        -- batch, since the next ones may lack their token, too. If all of the oldest sort (lost or not) are locked, by a run that
-        -- takes longer than its lease, the other sort is tried, or the handler would wait for that run.
+        -- A delivery of kind sql whose attempt was lost is leased alone: if it crashes the server, it must not use up
+        -- the attempts of a whole batch. (Other kinds run in processes of their own.) With only_lock one is locked, or
+        -- after some were held a batch, since the next ones may lack their token, too. If all of the oldest sort (lost
+        -- or not) are locked, by a run that takes longer than its lease, the other sort is tried, or the handler would
+        -- wait for that run.
         foreach lost in array array[best.lost, not best.lost] loop
             number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not lost)
                            then nextval('candhook_internal.lease') end;
             select * into taken, attempts, communities
               from candhook_internal.take_due(chosen, number, claim.worker,
-                                 case when chosen.kind = 'sql' and (lost or number is null and newly_held = 0) then 1 else batch end,
-                                 case when chosen.kind = 'sql' then lost end, best.due_at, right_now);
+                                              case when chosen.kind = 'sql' and (lost or number is null and newly_held = 0)
+                                                   then 1 else batch end,
+                                              case when chosen.kind = 'sql' then lost end, best.due_at, right_now);
             exit when taken <> '{}' or chosen.kind <> 'sql';
         end loop;
         if chosen.needs_token then
@@ -129,6 +131,7 @@ begin
 end
 $$;
 comment on function candhook_internal.claim(text, integer, text[], text[], boolean) is
-    'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for kind sql all columns '
-    'after attempt are null, since run_sql reads them; with only_lock the first delivery of an unordered sql handler is locked and '
-    'not counted, and its lease and attempt are null; timeout_ms in milliseconds, times as RFC 3339 in UTC';
+    'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for '
+    'kind sql all columns after attempt are null, since run_sql reads them; with only_lock the first delivery of an '
+    'unordered sql handler is locked and not counted, and its lease and attempt are null; timeout_ms in milliseconds, '
+    'times as RFC 3339 in UTC';

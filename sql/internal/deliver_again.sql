@@ -1,20 +1,22 @@
-create or replace function candhook_internal.deliver_again(since timestamptz, until timestamptz, one uuid, type text, names text[],
-                                                  matching_only boolean)
+create or replace function candhook_internal.deliver_again(since timestamptz, until timestamptz, one uuid,
+                                                           type text, names text[], matching_only boolean)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Gives recorded events to handlers again: events received from `since` to before `until`, one id or all, whose type fits; to the
--- named handlers, or to all enabled ones; with `matching_only` only where they match. Returns the number of deliveries that are
--- made or made due. A part of replay, which has checked the arguments.
+-- Gives recorded events to handlers again: events received from `since` to before `until`, one id or all, whose type
+-- fits; to the named handlers, or to all enabled ones; with `matching_only` only where they match. Returns the number
+-- of deliveries that are made or made due. A part of replay, which has checked the arguments.
 --
--- Attempts' numbers continue, since they are part of outcome's key, and failures begin at 0. Why no number comes twice: a delivery
--- that this statement's snapshot does not show is settled, so all its attempts are in outcome, and only another replay could make
--- it again, which the lock excludes. A delivery that the snapshot shows is never made again, only updated; one that is leased, or
--- locked by a run, is left alone. So the snapshot must be newer than the lock: read committed, and a statement of its own.
+-- Attempts' numbers continue, since they are part of outcome's key, and failures begin at 0. Why no number comes twice:
+-- a delivery that this statement's snapshot does not show is settled, so all its attempts are in outcome, and only
+-- another replay could make it again, which the lock excludes. A delivery that the snapshot shows is never made again,
+-- only updated; one that is leased, or locked by a run, is left alone. So the snapshot must be newer than the lock:
+-- read committed, and a statement of its own.
 --
--- A held delivery stays held, since only a token releases it. Handlers are locked as in record_batch, for the same reasons.
+-- A held delivery stays held, since only a token releases it. Handlers are locked as in record_batch, for the same
+-- reasons.
 declare
     again bigint;
 begin
@@ -34,7 +36,8 @@ begin
                candhook_internal.order_key(w.ordered_by, e.id, e.origin_community_id, e.payload ->> 'id') as order_key
           from candhook.event e
           join wanted w
-            on not matching_only or (candhook_internal.matches(w.module, e.module) and candhook_internal.matches(w.type, e.type))
+            on not matching_only
+               or (candhook_internal.matches(w.module, e.module) and candhook_internal.matches(w.type, e.type))
          where e.received_at >= since and e.received_at < until
            and (one is null or e.id = one)
            and candhook_internal.matches(deliver_again.type, e.type)

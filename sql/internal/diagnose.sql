@@ -6,11 +6,11 @@ set timezone = 'UTC' -- of the bounds of partitions
 set datestyle = 'ISO'
 as $$
 #variable_conflict use_column
--- What `candhook doctor` asks of the database, for the session's user (not for the owner, whose rights this function has). Items:
--- user, superuser, encoding, clock (milliseconds since 1970), readonly: always returned, the value in detail;
--- right: a function that the worker calls and this user may not call; partition: a month without a partition, rows in a default one;
--- sql: an enabled sql handler that cannot run, and why; file: an enabled handler that is a file, kind and target in detail;
--- malformed, failed, unhandled, token, paused: counts of what needs attention.
+-- What `candhook doctor` asks of the database, for the session's user (not for the owner, whose rights this function
+-- has). Items: user, superuser, encoding, clock (milliseconds since 1970), readonly: always returned, the value in
+-- detail; right: a function that the worker calls and this user may not call; partition: a month without a partition,
+-- rows in a default one; sql: an enabled sql handler that cannot run, and why; file: an enabled handler that is a file,
+-- kind and target in detail; malformed, failed, unhandled, token, paused: counts of what needs attention.
 declare
     runs_as constant text := case when pg_has_role(session_user, to_regrole('candhook_handler')::oid, 'member')
                                   then 'candhook_handler' else session_user end;
@@ -28,8 +28,8 @@ begin
     select 'right', p.oid::regprocedure::text, ''
       from pg_proc p
      where p.pronamespace = 'candhook_internal'::regnamespace
-       and p.proname in ('spool_position', 'forget', 'record', 'claim', 'run_sql', 'leased', 'leased_events', 'settle_missing', 'take_lease_slot', 'handler_role',
-                         'finish', 'renew', 'give_back', 'release', 'due_in', 'maintain')
+       and p.proname in ('spool_position', 'forget', 'record', 'claim', 'run_sql', 'leased', 'leased_events', 'settle_missing',
+                         'take_lease_slot', 'handler_role', 'finish', 'renew', 'give_back', 'release', 'due_in', 'maintain')
        and not has_function_privilege(session_user, p.oid, 'execute')
      order by 2;
 
@@ -88,7 +88,8 @@ begin
      where o.result = 'unhandled' and o.finished_at >= now() - interval '1 day'
        and (e.module, e.type) <> ('candhook', 'doctor.probe')
        and not exists (select from candhook.handler h
-                        where h.enabled and candhook_internal.matches(h.module, e.module) and candhook_internal.matches(h.type, e.type))
+                        where h.enabled and candhook_internal.matches(h.module, e.module)
+                          and candhook_internal.matches(h.type, e.type))
      group by e.module, e.type
      order by count(*) desc, e.module, e.type
      limit 5;

@@ -7,9 +7,9 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
--- Seconds until claim finds a delivery of an enabled handler of these kinds that is not busy: 0 for now, null when nothing waits.
--- When all that is due is locked (by a run_sql that takes longer than its lease) or of handlers without a free slot, no other
--- process can run it: the result is 1 then, so that nobody polls without pause.
+-- Seconds until claim finds a delivery of an enabled handler of these kinds that is not busy: 0 for now, null when
+-- nothing waits. When all that is due is locked (by a run_sql that takes longer than its lease) or of handlers without
+-- a free slot, no other process can run it: the result is 1 then, so that nobody polls without pause.
 declare
     right_now constant timestamptz := clock_timestamp();
     first_due timestamptz;

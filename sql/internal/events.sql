@@ -3,10 +3,10 @@ returns table (id uuid, received_at text, module text, type text, body text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- A page of up to `batch` events behind (after, after_id), in order of receipt; the next page begins behind its last row.
--- received_at is a text that does not depend on the session's settings; milliseconds are exact, since it is the time in the id.
--- Without after_id the page begins with the events of the moment `after`. module and type are patterns as in handler; null matches
--- all. Only the partitions from `after` on are read.
+-- A page of up to `batch` events behind (after, after_id), in order of receipt; the next page begins behind its last
+-- row. received_at is a text that does not depend on the session's settings; milliseconds are exact, since it is the
+-- time in the id. Without after_id the page begins with the events of the moment `after`. module and type are patterns
+-- as in handler; null matches all. Only the partitions from `after` on are read.
 select e.id, to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
        candhook.body(e)::text
   from candhook.event e

@@ -3,8 +3,8 @@ returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
--- Why jsonb refuses the payload or the extra of an event, as a line for people; null when it takes both. jsonb has limits that
--- JSON does not have. record calls this for each event of a batch that could not be stored.
+-- Why jsonb refuses the payload or the extra of an event, as a line for people; null when it takes both. jsonb has
+-- limits that JSON does not have. record calls this for each event of a batch that could not be stored.
 declare
     more text;
 begin

@@ -1,7 +1,7 @@
 create or replace function candhook_internal.finish(lease bigint, ids uuid[], results text[], details text[],
-                                           started_at timestamptz[], finished_at timestamptz[],
-                                           delays integer[] default null, handler text default null,
-                                           rows tid[] default null)
+                                                    started_at timestamptz[], finished_at timestamptz[],
+                                                    delays integer[] default null, handler text default null,
+                                                    rows tid[] default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12,17 +12,19 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- Records the outcomes of attempts, and settles their deliveries or makes them due later. All rules for retries are here.
--- A result is 'ok', 'retry' or 'failed'. 'retry' is recorded as 'failed' after the last of max_attempts. When the community's
--- bot token was refused meanwhile, 'retry' and 'failed' are recorded as 'retry', and the delivery is held for a new token
--- without counting a failure. `delays`, in seconds, are lower limits of the back-off (Retry-After), a day at most.
+-- Records the outcomes of attempts, and settles their deliveries or makes them due later. All rules for retries are
+-- here. A result is 'ok', 'retry' or 'failed'. 'retry' is recorded as 'failed' after the last of max_attempts. When the
+-- community's bot token was refused meanwhile, 'retry' and 'failed' are recorded as 'retry', and the delivery is held
+-- for a new token without counting a failure. `delays`, in seconds, are lower limits of the back-off (Retry-After), a
+-- day at most.
 --
--- Deliveries that the lease does not hold any more are left out: another claim has them, or they are settled. Without a lease
--- the attempts are at deliveries of `handler` that the caller's transaction has only locked, and which nobody has counted yet.
--- `rows` are the ctids of the deliveries, if the caller knows them and has locked them.
+-- Deliveries that the lease does not hold any more are left out: another claim has them, or they are settled. Without a
+-- lease the attempts are at deliveries of `handler` that the caller's transaction has only locked, and which nobody has
+-- counted yet. `rows` are the ctids of the deliveries, if the caller knows them and has locked them.
 --
--- Otherwise each delivery is looked up alone and by its key: coalesce(handler) keeps the planner off the other indexes. A plan
--- made while the table was small would compare every row with every other, or read all that waits for the handler.
+-- Otherwise each delivery is looked up alone and by its key: coalesce(handler) keeps the planner off the other indexes.
+-- A plan made while the table was small would compare every row with every other, or read all that waits for the
+-- handler.
 declare
     policy candhook.handler;
     token_wait interval := '30 seconds';
@@ -111,7 +113,8 @@ begin
     return query select * from unnest(ids, results, details);
 end
 $$;
-comment on function candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], text, tid[]) is
-    'records the outcomes of leased attempts (ok, retry, failed), and settles their deliveries or retries them after at least the '
-    'delays in seconds; returns the outcomes of those that the lease still holds; without a lease, of deliveries of the handler '
-    'that this transaction has locked';
+comment on function candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[],
+                                             text, tid[]) is
+    'records the outcomes of leased attempts (ok, retry, failed), and settles their deliveries or retries them after '
+    'at least the delays in seconds; returns the outcomes of those that the lease still holds; without a lease, of '
+    'deliveries of the handler that this transaction has locked';

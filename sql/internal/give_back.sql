@@ -5,8 +5,8 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
--- Gives back the deliveries that a lease still holds (with `ids`, only these events), whose attempts have not begun: they are due
--- at once, and the attempt is not counted. Returns their number.
+-- Gives back the deliveries that a lease still holds (with `ids`, only these events), whose attempts have not begun:
+-- they are due at once, and the attempt is not counted. Returns their number.
 declare
     given integer;
 begin

@@ -3,7 +3,8 @@ returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- After a handler changed: updates its deliveries. Definer's rights, so that managing handlers needs no rights on deliveries.
+-- After a handler changed: updates its deliveries. Definer's rights, so that managing handlers needs no rights on
+-- deliveries.
 begin
     if tg_op = 'DELETE' then
         -- A running attempt is settled with its delivery: it will find its lease gone.
@@ -17,8 +18,8 @@ begin
           from gone g;
     elsif tg_op = 'UPDATE' then
         if new.name <> old.name then
-            -- A former handler of the new name may have outcomes for some of these events. The attempt's number is part of
-            -- outcome's key, so the numbers continue after its last one.
+            -- A former handler of the new name may have outcomes for some of these events. The attempt's number is part
+            -- of outcome's key, so the numbers continue after its last one.
             update candhook.delivery d
                set (handler, attempt) = (
                    select new.name, d.attempt + coalesce(max(o.attempt), 0)
@@ -41,5 +42,5 @@ begin
 end
 $$;
 comment on function candhook_internal.handler_changed() is
-    'trigger: settles deliveries of a removed handler, renames those of a renamed one, gives them the keys of a new ordered_by, and '
-    'releases those held for a token that is not needed any more';
+    'trigger: settles deliveries of a removed handler, renames those of a renamed one, gives them the keys of a new '
+    'ordered_by, and releases those held for a token that is not needed any more';

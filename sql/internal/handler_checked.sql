@@ -4,9 +4,9 @@ returns candhook.handler
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
--- The row of handler to be stored, or an error. `before` is null for an insert. `function` is what handler_check found for
--- handler_signature. The target of kind sql is stored as schema.name(candhook.event,text): so a typo shows at once, and no
--- later search_path leads to another function. Invoker's rights: people name only functions that they can see.
+-- The row of handler to be stored, or an error. `before` is null for an insert. `function` is what handler_check found
+-- for handler_signature. The target of kind sql is stored as schema.name(candhook.event,text): so a typo shows at once,
+-- and no later search_path leads to another function. Invoker's rights: people name only functions that they can see.
 declare
     signature constant text := candhook_internal.handler_signature(before, after);
     proc record;
@@ -14,7 +14,8 @@ begin
     if before.name is not null then
         after.changed_at := now();
         if after.ordered_by <> before.ordered_by then
-            -- Waits for transactions that record for this handler, and makes later ones wait: handler_changed finds all deliveries.
+            -- Waits for transactions that record for this handler, and makes later ones wait: handler_changed finds all
+            -- deliveries.
             perform from candhook.handler h where h.name = before.name for update;
         end if;
     end if;
@@ -53,4 +54,5 @@ begin
 end
 $$;
 comment on function candhook_internal.handler_checked(candhook.handler, candhook.handler, regprocedure) is
-    'the row of handler to be stored, with the full name of its function, or an error; a part of the trigger handler_check';
+    'the row of handler to be stored, with the full name of its function, or an error; a part of the trigger '
+    'handler_check';

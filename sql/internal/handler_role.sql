@@ -3,8 +3,8 @@ returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
--- The role under which sql handlers run: candhook_handler when this session may become it, else the role in force. There may be
--- no candhook_handler: the owner of a database may not be allowed to make roles.
+-- The role under which sql handlers run: candhook_handler when this session may become it, else the role in force.
+-- There may be no candhook_handler: the owner of a database may not be allowed to make roles.
 begin
     return case when pg_has_role(session_user, to_regrole('candhook_handler')::oid,
                                  case when current_setting('server_version_num')::integer >= 160000

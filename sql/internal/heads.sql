@@ -6,12 +6,13 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_sort = off
 as $$
--- The first delivery of each order_key: only these may begin. The index is skipped from key to key, so the number of deliveries
--- behind each does not matter.
+-- The first delivery of each order_key: only these may begin. The index is skipped from key to key, so the number of
+-- deliveries behind each does not matter.
 --
--- An event that was recorded late can come before one of its key that runs already. Then it may not begin either: its due_at is
--- the end of that lease. A lease that has run out still counts while its delivery is locked, since run_sql runs it. Running
--- deliveries are found by the index of leases (sorts are switched off), since they are few among those that wait.
+-- An event that was recorded late can come before one of its key that runs already. Then it may not begin either: its
+-- due_at is the end of that lease. A lease that has run out still counts while its delivery is locked, since run_sql
+-- runs it. Running deliveries are found by the index of leases (sorts are switched off), since they are few among those
+-- that wait.
 with recursive head as (
     (select d.received_at, d.event_id, d.order_key, d.due_at, d.lease is not null as lost
        from candhook.delivery d
@@ -49,5 +50,5 @@ select h.received_at, h.event_id, h.order_key, greatest(h.due_at, r.until), h.lo
   left join running r on r.order_key = h.order_key
 $$;
 comment on function candhook_internal.heads(text) is
-    'the first delivery of each order_key of a handler, when it may begin, and whether its last attempt was lost or still '
-    'runs; a part of candhook_internal.claim';
+    'the first delivery of each order_key of a handler, when it may begin, and whether its last attempt was lost or '
+    'still runs; a part of candhook_internal.claim';

@@ -6,17 +6,20 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
--- Holds those of a handler's deliveries whose bot token is missing, and returns the events of the others. A held delivery gets no
--- outcome, and the attempt of a leased one is not counted. It is checked again after half of the event's age, at least 30 seconds
--- and at most an hour; storing the token releases it at once (trigger bot_token_stored). `communities` are those of all
--- deliveries: mostly all have their tokens, and then nothing else is read.
+-- Holds those of a handler's deliveries whose bot token is missing, and returns the events of the others. A held
+-- delivery gets no outcome, and the attempt of a leased one is not counted. It is checked again after half of the
+-- event's age, at least 30 seconds and at most an hour; storing the token releases it at once (trigger
+-- bot_token_stored). `communities` are those of all deliveries: mostly all have their tokens, and then nothing else is
+-- read.
 --
--- Why no token is missed: the caller has locked the deliveries before this function looks for tokens with a newer snapshot, and
--- the trigger takes an exclusive advisory lock before it searches held deliveries, and keeps it until its transaction ends.
+-- Why no token is missed: the caller has locked the deliveries before this function looks for tokens with a newer
+-- snapshot, and the trigger takes an exclusive advisory lock before it searches held deliveries, and keeps it until its
+-- transaction ends.
 --   - The token is visible: the delivery is not held.
---   - It is not visible, and the shared lock is free: the trigger has not begun. It will wait for this transaction, and then find
---     the held delivery.
---   - It is not visible, and the lock is taken: a token, of whatever community, is being committed. Check again in a second.
+--   - It is not visible, and the shared lock is free: the trigger has not begun. It will wait for this transaction, and
+--     then find the held delivery.
+--   - It is not visible, and the lock is taken: a token, of whatever community, is being committed. Check again in a
+--     second.
 declare
     lacking uuid[] := ids;
     rows tid[]; -- their ctids
@@ -63,5 +66,5 @@ begin
 end
 $$;
 comment on function candhook_internal.hold(text, uuid[], text[]) is
-    'holds those of the deliveries, locked by the caller, whose bot token is missing, without counting an attempt; returns the '
-    'events of the others';
+    'holds those of the deliveries, locked by the caller, whose bot token is missing, without counting an attempt; '
+    'returns the events of the others';

@@ -8,8 +8,8 @@ set enable_indexscan = off
 set enable_indexonlyscan = off
 set enable_bitmapscan = off
 as $$
--- Leases deliveries that the caller has locked, given by ctid (settle tells why), and counts the attempt. One that is leased
--- still was lost: its last attempt counts as a failure.
+-- Leases deliveries that the caller has locked, given by ctid (settle tells why), and counts the attempt. One that is
+-- leased still was lost: its last attempt counts as a failure.
 begin
     update candhook.delivery d
        set lease = number, worker = lease_rows.worker, attempt = d.attempt + 1,

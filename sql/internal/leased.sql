@@ -1,6 +1,6 @@
 create or replace function candhook_internal.leased(lease bigint, ids uuid[] default null, handler text default null,
-                                           batch integer default null,
-                                           out events uuid[], out tokens text[], out rows tid[], out target text)
+                                                    batch integer default null,
+                                                    out events uuid[], out tokens text[], out rows tid[], out target text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -11,10 +11,11 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- What run_sql runs: the events of a lease (with `ids`, only these), their bot tokens and the ctids of their deliveries, in order
--- of receipt; and the handler's target. The deliveries are locked until the transaction ends, so nobody can claim them however
--- long it runs. Without a lease: up to `batch` due deliveries of `handler`, beginning with the one of the event in `ids`, which
--- claim has locked. Deliveries whose token is missing are held. All null when there is nothing to run.
+-- What run_sql runs: the events of a lease (with `ids`, only these), their bot tokens and the ctids of their
+-- deliveries, in order of receipt; and the handler's target. The deliveries are locked until the transaction ends, so
+-- nobody can claim them however long it runs. Without a lease: up to `batch` due deliveries of `handler`, beginning
+-- with the one of the event in `ids`, which claim has locked. Deliveries whose token is missing are held. All null when
+-- there is nothing to run.
 declare
     wanted candhook.handler;
     communities text[];
@@ -45,10 +46,10 @@ begin
     if lease is null then
         select t.taken, t.rows, t.communities into events, rows, communities
           from candhook_internal.take_due(wanted, null, null, batch, false,
-                             (select d.due_at from candhook.delivery d
-                               where d.received_at = candhook.received_at(ids[1]) and d.event_id = ids[1]
-                                 and coalesce(d.handler, '') = wanted.name),
-                             clock_timestamp()) t;
+                                          (select d.due_at from candhook.delivery d
+                                            where d.received_at = candhook.received_at(ids[1]) and d.event_id = ids[1]
+                                              and coalesce(d.handler, '') = wanted.name),
+                                          clock_timestamp()) t;
     end if;
 
     if wanted.needs_token then
@@ -68,5 +69,6 @@ begin
 end
 $$;
 comment on function candhook_internal.leased(bigint, uuid[], text, integer) is
-    'the events of a lease, or without one, of up to `batch` due deliveries of a handler: their ids, tokens, the ctids of their '
-    'deliveries, which are locked until the transaction ends, and the target; a part of candhook_internal.run_sql';
+    'the events of a lease, or without one, of up to `batch` due deliveries of a handler: their ids, tokens, the '
+    'ctids of their deliveries, which are locked until the transaction ends, and the target; a part of '
+    'candhook_internal.run_sql';

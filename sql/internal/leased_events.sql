@@ -8,8 +8,8 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
--- A row for each of these ids, in their order: its event, null when it was dropped, and its token. A lateral join goes row by row,
--- so it keeps the order.
+-- A row for each of these ids, in their order: its event, null when it was dropped, and its token. A lateral join goes
+-- row by row, so it keeps the order.
 begin
     return query
     select e.event, r.token

@@ -4,12 +4,12 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '1s'
 as $$
--- Called by any worker now and then; once a day is enough. Makes the partitions from the previous month to three months ahead, and
--- one for rows of a default partition, at most one such month a table and call. Deletes spool positions that were not updated for
--- 90 days. Each row returned is a line for the log.
+-- Called by any worker now and then; once a day is enough. Makes the partitions from the previous month to three months
+-- ahead, and one for rows of a default partition, at most one such month a table and call. Deletes spool positions that
+-- were not updated for 90 days. Each row returned is a line for the log.
 --
--- A lock that cannot be had within a second is left for the next call, for which there are three months of time: transactions
--- that wait for a strong lock make others wait behind them.
+-- A lock that cannot be had within a second is left for the next call, for which there are three months of time:
+-- transactions that wait for a strong lock make others wait behind them.
 declare
     this_month constant timestamp := date_trunc('month', now() at time zone 'UTC');
     parent text;

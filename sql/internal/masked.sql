@@ -1,4 +1,5 @@
--- A text in which [token] stands for the bot token: no outcome and no log line may show it, whatever a handler or an error says.
+-- A text in which [token] stands for the bot token: no outcome and no log line may show it, whatever a handler or an
+-- error says.
 create or replace function candhook_internal.masked(detail text, token text)
 returns text
 language sql immutable parallel safe

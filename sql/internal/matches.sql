@@ -1,5 +1,5 @@
--- Whether a module or a type fits a handler's pattern: the exact word, `*` for every word, or `product.*` for every word that
--- begins with `product.`; case-sensitive. A constraint of handler allows only these patterns.
+-- Whether a module or a type fits a handler's pattern: the exact word, `*` for every word, or `product.*` for every
+-- word that begins with `product.`; case-sensitive. A constraint of handler allows only these patterns.
 create or replace function candhook_internal.matches(pattern text, word text)
 returns boolean
 language sql immutable parallel safe

@@ -1,6 +1,6 @@
--- The value of delivery.order_key. An event without community, or without payload.id, has its own id as key and waits for no
--- other. Keys are cut, since the sender determines their length and an index entry has a limit: events whose keys begin alike
--- only wait for each other.
+-- The value of delivery.order_key. An event without community, or without payload.id, has its own id as key and waits
+-- for no other. Keys are cut, since the sender determines their length and an index entry has a limit: events whose
+-- keys begin alike only wait for each other.
 create or replace function candhook_internal.order_key(ordered_by text, event_id uuid, origin_community_id text,
                                                        payload_id text)
 returns text

@@ -3,8 +3,8 @@ returns table (event_id uuid, outcomes text, failed bigint, unfinished bigint)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- The state of a probe event of `candhook doctor`: no row until it is recorded; then its outcomes so far as a line, the number of
--- those that are failed or retry, and the number of unfinished deliveries.
+-- The state of a probe event of `candhook doctor`: no row until it is recorded; then its outcomes so far as a line, the
+-- number of those that are failed or retry, and the number of unfinished deliveries.
 select e.id,
        (select string_agg(case when o.handler = '' then o.result else o.handler || ' ' || o.result end, ', '
                           order by o.handler, o.attempt)

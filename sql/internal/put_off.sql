@@ -10,8 +10,8 @@ set enable_indexonlyscan = off
 set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
--- Ends the lease of deliveries that the caller has locked, given by ctid (settle tells why), and stores the number of their last
--- attempt, their failures, whether they are held, and when they are due again.
+-- Ends the lease of deliveries that the caller has locked, given by ctid (settle tells why), and stores the number of
+-- their last attempt, their failures, whether they are held, and when they are due again.
 begin
     update candhook.delivery d
        set lease = null, worker = null, attempt = r.attempt, failures = r.failures, held = r.held, due_at = r.due_at

@@ -1,9 +1,9 @@
 create or replace function candhook_internal.record(segments uuid[], positions bigint[],
-                                           ids uuid[], modules text[], types text[], origin_community_ids text[],
-                                           user_ids text[], community_ids text[], profile_ids text[],
-                                           payloads text[], extras text[],
-                                           malformed uuid[], bodies bytea[], reasons text[],
-                                           notify boolean default true)
+                                                    ids uuid[], modules text[], types text[], origin_community_ids text[],
+                                                    user_ids text[], community_ids text[], profile_ids text[],
+                                                    payloads text[], extras text[],
+                                                    malformed uuid[], bodies bytea[], reasons text[],
+                                                    notify boolean default true)
 returns table (kind text, id uuid, module text, type text, detail text, events bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -48,8 +48,8 @@ begin
         perform set_config('synchronous_commit', 'on', true);
     end if;
 
-    -- Mostly all events are new and are just inserted. Only when that fails, or when malformed bodies of the same time are there,
-    -- each id is looked up first. The spool holds an id once; a batch comes again after a crash only.
+    -- Mostly all events are new and are just inserted. Only when that fails, or when malformed bodies of the same time
+    -- are there, each id is looked up first. The spool holds an id once; a batch comes again after a crash only.
     careful := exists (select from candhook.malformed m
                         where m.received_at
                       between (select candhook.received_at(g.id) from unnest(ids) as g (id) order by g.id limit 1)
@@ -70,9 +70,10 @@ begin
                      where m.received_at = candhook.received_at(g.id) and m.id = g.id) is null;
         end if;
         begin
-            for line in select * from candhook_internal.record_batch(ids, modules, types, origin_community_ids, user_ids,
-                                                            community_ids, profile_ids, payloads, extras, malformed, bodies,
-                                                            reasons) loop
+            for line in
+                select * from candhook_internal.record_batch(ids, modules, types, origin_community_ids, user_ids, community_ids,
+                                                             profile_ids, payloads, extras, malformed, bodies, reasons)
+            loop
                 if line.kind <> 'delivered' then
                     kind := line.kind; id := line.id; module := line.module; type := line.type;
                     detail := line.detail; events := line.events;
@@ -115,7 +116,7 @@ begin
        set position = greatest(p.position, excluded.position), touched_at = excluded.touched_at;
 end
 $$;
-comment on function candhook_internal.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], text[], text[], text[],
-                                    uuid[], bytea[], text[], boolean) is
-    'records events and malformed bodies, makes the deliveries, and stores the positions of the spool; idempotent by id; '
-    'returns rows for the log, or, having recorded nothing, the events that cannot be stored';
+comment on function candhook_internal.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], text[], text[],
+                                             text[], uuid[], bytea[], text[], boolean) is
+    'records events and malformed bodies, makes the deliveries, and stores the positions of the spool; idempotent by '
+    'id; returns rows for the log, or, having recorded nothing, the events that cannot be stored';

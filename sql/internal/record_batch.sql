@@ -1,20 +1,20 @@
 create or replace function candhook_internal.record_batch(ids uuid[], modules text[], types text[], origin_community_ids text[],
-                                                 user_ids text[], community_ids text[], profile_ids text[],
-                                                 payloads text[], extras text[],
-                                                 malformed uuid[], bodies bytea[], reasons text[])
+                                                          user_ids text[], community_ids text[], profile_ids text[],
+                                                          payloads text[], extras text[],
+                                                          malformed uuid[], bodies bytea[], reasons text[])
 returns table (kind text, id uuid, module text, type text, detail text, events bigint)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Records a batch in one statement. Arguments and rows are those of record, its only caller, except: an additional row of kind
--- 'delivered' has the number of deliveries, and the detail of 'unhandled' is null. Raises unique_violation when an event is
--- recorded already, and an error of class 22 or 54 when jsonb refuses a payload or an extra.
+-- Records a batch in one statement. Arguments and rows are those of record, its only caller, except: an additional row
+-- of kind 'delivered' has the number of deliveries, and the detail of 'unhandled' is null. Raises unique_violation when
+-- an event is recorded already, and an error of class 22 or 54 when jsonb refuses a payload or an extra.
 --
--- What must stay true: deliveries and unhandled outcomes are made only for events that this call inserted. An id is in event or in
--- malformed, never in both. Matching handlers are locked FOR KEY SHARE, which waits only for a handler's removal or renaming: so
--- neither can happen between the matching and the delivery. Tables are joined by key, row by row, so the cost of a batch does not
--- grow with them.
+-- What must stay true: deliveries and unhandled outcomes are made only for events that this call inserted. An id is in
+-- event or in malformed, never in both. Matching handlers are locked FOR KEY SHARE, which waits only for a handler's
+-- removal or renaming: so neither can happen between the matching and the delivery. Tables are joined by key, row by
+-- row, so the cost of a batch does not grow with them.
 begin
     return query
     with given as (
@@ -75,6 +75,6 @@ begin
       from delivered;
 end
 $$;
-comment on function candhook_internal.record_batch(uuid[], text[], text[], text[], text[], text[], text[], text[], text[], uuid[],
-                                          bytea[], text[]) is
+comment on function candhook_internal.record_batch(uuid[], text[], text[], text[], text[], text[], text[], text[], text[],
+                                                   uuid[], bytea[], text[]) is
     'the one statement of candhook_internal.record, which alone calls it';

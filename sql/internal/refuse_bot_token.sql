@@ -3,8 +3,8 @@ returns boolean
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Called when the API refused (401) the token that was stored at `stored_at`: marks it as invalid, so that deliveries that need it
--- are held. A token that was stored since then stays valid. Returns whether a token was marked.
+-- Called when the API refused (401) the token that was stored at `stored_at`: marks it as invalid, so that deliveries
+-- that need it are held. A token that was stored since then stays valid. Returns whether a token was marked.
 with refused as (
     update candhook.bot_token t
        set valid = false

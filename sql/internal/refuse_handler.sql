@@ -3,9 +3,9 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
--- Raises the error of an add_handler that the table handler refused: which column, the value that was given, and as a hint the
--- column's comment, which tells what is allowed. `violated` is the constraint, `missing` the column that must not be null,
--- `given` the arguments of add_handler.
+-- Raises the error of an add_handler that the table handler refused: which column, the value that was given, and as a
+-- hint the column's comment, which tells what is allowed. `violated` is the constraint, `missing` the column that must
+-- not be null, `given` the arguments of add_handler.
 declare
     wrong text;
     allowed text;

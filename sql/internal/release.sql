@@ -4,9 +4,10 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
--- Ends the leases of a worker that is known to have ended, or of all workers whose names begin with `worker` if that ends with a
--- slash: their deliveries are due at once. The lease stays in the row, so that claim sees that the attempt was lost. A delivery
--- that a server process still has locked is left alone, since that transaction may commit. Returns the number of deliveries.
+-- Ends the leases of a worker that is known to have ended, or of all workers whose names begin with `worker` if that
+-- ends with a slash: their deliveries are due at once. The lease stays in the row, so that claim sees that the attempt
+-- was lost. A delivery that a server process still has locked is left alone, since that transaction may commit. Returns
+-- the number of deliveries.
 declare
     released integer;
 begin
@@ -29,5 +30,5 @@ begin
 end
 $$;
 comment on function candhook_internal.release(text) is
-    'ends the leases of a worker that has ended, or of all whose names begin with what ends with a slash; returns how many '
-    'deliveries are due at once';
+    'ends the leases of a worker that has ended, or of all whose names begin with what ends with a slash; returns how '
+    'many deliveries are due at once';

@@ -5,8 +5,8 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
--- Makes the lease end 15 seconds from now. Returns how many deliveries it still holds: fewer than expected means that some are
--- lost to another claim.
+-- Makes the lease end 15 seconds from now. Returns how many deliveries it still holds: fewer than expected means that
+-- some are lost to another claim.
 declare
     holds integer;
 begin

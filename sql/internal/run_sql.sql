@@ -6,25 +6,27 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
--- Runs leased deliveries of an sql handler in this transaction and records their outcomes in the same one: a handler's effect
--- happens exactly once. With `ids`, only these events. Without a lease: up to `batch` due deliveries of `handler`, beginning with
--- the one of the event in `ids`, which claim has locked in this transaction; if it fails, they are due as before.
+-- Runs leased deliveries of an sql handler in this transaction and records their outcomes in the same one: a handler's
+-- effect happens exactly once. With `ids`, only these events. Without a lease: up to `batch` due deliveries of
+-- `handler`, beginning with the one of the event in `ids`, which claim has locked in this transaction; if it fails,
+-- they are due as before.
 --
--- Each event has a subtransaction, so one that fails does not undo the others. The calls are the rows of one cursor, since a
--- statement for each would be parsed and planned each time, half of the cost of a quick handler. A call that fails ends the
--- cursor. The next cursor gets one event, then two, four and so on: doubling its size after a failure bounds the repeated look-ups
--- at twice the batch. Deferred constraints are checked in the subtransaction, since at the commit it is too late; then their modes
--- are restored. An error that cannot be caught (statement_timeout) ends the whole call: the caller then runs one event a
--- transaction.
+-- Each event has a subtransaction, so one that fails does not undo the others. The calls are the rows of one cursor,
+-- since a statement for each would be parsed and planned each time, half of the cost of a quick handler. A call that
+-- fails ends the cursor. The next cursor gets one event, then two, four and so on: doubling its size after a failure
+-- bounds the repeated look-ups at twice the batch. Deferred constraints are checked in the subtransaction, since at the
+-- commit it is too late; then their modes are restored. An error that cannot be caught (statement_timeout) ends the
+-- whole call: the caller then runs one event a transaction.
 --
--- After half a second, or half of statement_timeout, the rest of the batch is given back uncounted: claim does not know how long
--- a handler takes, others wait, and the limit of one attempt must not end a batch of quick ones. Deliveries without a lease
--- need not be given back.
+-- After half a second, or half of statement_timeout, the rest of the batch is given back uncounted: claim does not know
+-- how long a handler takes, others wait, and the limit of one attempt must not end a batch of quick ones. Deliveries
+-- without a lease need not be given back.
 --
--- The handler runs under handler_role(), which then stays in force until the end or the next cursor (a change of role costs an
--- event 2 us), and with `path`, the caller's search_path. That is in force for the call only: else a function or an operator of
--- schema public could be called in place of one of pg_catalog. `path` is a default, since the caller evaluates it before this
--- function's own search_path is set. What a handler sets for the session (role, search_path, time limits) is restored.
+-- The handler runs under handler_role(), which then stays in force until the end or the next cursor (a change of role
+-- costs an event 2 us), and with `path`, the caller's search_path. That is in force for the call only: else a function
+-- or an operator of schema public could be called in place of one of pg_catalog. `path` is a default, since the caller
+-- evaluates it before this function's own search_path is set. What a handler sets for the session (role, search_path,
+-- time limits) is restored.
 declare
     old_role constant text := current_setting('role');
     old_statement_timeout constant text := current_setting('statement_timeout');
@@ -63,9 +65,9 @@ declare
     starts timestamptz[] := '{}';
     ends timestamptz[] := '{}';
 begin
-    -- In most databases no constraint can be deferred. The two statements about them would take a seventh of an event's time.
-    -- The schema's own trigger on tokens can wait for the commit. A transaction that begins with a deferrable constraint as
-    -- immediate is rarer still.
+    -- In most databases no constraint can be deferred. The two statements about them would take a seventh of an event's
+    -- time. The schema's own trigger on tokens can wait for the commit. A transaction that begins with a deferrable
+    -- constraint as immediate is rarer still.
     deferrable_exist := exists (select from pg_constraint c
                                  where c.condeferrable
                                    and (c.conrelid, c.conname) <> ('candhook.bot_token'::regclass, 'bot_token_stored'));
@@ -76,7 +78,8 @@ begin
          where c.condeferrable and not c.condeferred;
     end if;
 
-    -- When the concurrency limit is reached, the deliveries are given back uncounted. Without a lease, claim has taken the slot.
+    -- When the concurrency limit is reached, the deliveries are given back uncounted. Without a lease, claim has taken
+    -- the slot.
     if lease is not null and not candhook_internal.take_lease_slot(run_sql.lease) then
         perform candhook_internal.give_back(run_sql.lease);
         return;
@@ -115,7 +118,8 @@ begin
                 next_tokens := tokens[done + 1 : done + ahead];
                 last := least(done + ahead, cardinality(events));
                 ahead := 2 * ahead;
-                -- Under the caller's role, which may read events; with its path, since a function in language sql may be inlined.
+                -- Under the caller's role, which may read events; with its path, since a function in language sql may
+                -- be inlined.
                 ignored := set_config('search_path', path, true);
                 open calls for execute call using next_events, next_tokens;
                 ignored := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -206,5 +210,6 @@ begin
 end
 $$;
 comment on function candhook_internal.run_sql(bigint, uuid[], text, integer, text) is
-    'runs the leased deliveries of an sql handler in this transaction (with `ids`, only these events; without a lease, up to `batch` '
-    'due ones, beginning with the one in `ids`, which this transaction claimed with only_lock) and records their outcomes';
+    'runs the leased deliveries of an sql handler in this transaction (with `ids`, only these events; without a '
+    'lease, up to `batch` due ones, beginning with the one in `ids`, which this transaction claimed with only_lock) '
+    'and records their outcomes';

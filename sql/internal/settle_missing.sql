@@ -5,8 +5,9 @@ set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
--- Deletes those of the deliveries that have no event any more, since its month was dropped: there is nothing left to handle or
--- to record. The caller has locked them; `rows` are their ctids. Returns the ids of the missing events, null for none.
+-- Deletes those of the deliveries that have no event any more, since its month was dropped: there is nothing left to
+-- handle or to record. The caller has locked them; `rows` are their ctids. Returns the ids of the missing events, null
+-- for none.
 declare
     missing uuid[];
     missing_rows tid[];

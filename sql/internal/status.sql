@@ -5,10 +5,10 @@ set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' -- of the times in values
 as $$
 #variable_conflict use_column
--- What `candhook status` shows of the database: a row for each value, which is JSON. Areas: events (received), outcomes and
--- deliveries (unfinished) with counts, handler with the handler's name, and position with the id of a segment. oldest_due_s is how
--- long the oldest due delivery that could run has waited: one that is held, paused, or behind another delivery of an ordered
--- handler cannot run.
+-- What `candhook status` shows of the database: a row for each value, which is JSON. Areas: events (received), outcomes
+-- and deliveries (unfinished) with counts, handler with the handler's name, and position with the id of a segment.
+-- oldest_due_s is how long the oldest due delivery that could run has waited: one that is held, paused, or behind
+-- another delivery of an ordered handler cannot run.
 begin
     return query
     select 'events', '', v.key, v.value::text
