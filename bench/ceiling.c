@@ -102,6 +102,7 @@ int main(int argc, char **argv)
 
     if (batches == 0 || arrays == NULL) {
         fputs("usage: ceiling CONNINFO EVENTS BATCH\n", stderr);
+        free(arrays);
         return EX_USAGE;
     }
     memset(filler, 'a', 90);

@@ -210,7 +210,8 @@ static int open_connection(struct run *run, struct connection *connection)
     run->open_count++;
     connection->state = IDLE;
     connection->answered = 0;
-    connect(connection->fd, (struct sockaddr *)&run->options->address, sizeof run->options->address);
+    (void)connect(connection->fd, (struct sockaddr *)&run->options->address,
+                  sizeof run->options->address); /* epoll tells */
     watch(run, connection, EPOLL_CTL_ADD, 1);
     return 1;
 }
@@ -418,12 +419,12 @@ static int write_acknowledged(const struct run *run, const char *path)
     if (file == NULL)
         return 0;
     for (uint64_t i = 0; i < run->next; i++) {
-        uint64_t begin = i;
+        uint64_t first = i;
 
         while (is_acknowledged(run, i))
             i++;
-        if (i > begin)
-            fprintf(file, "%" PRIu64 " %" PRIu64 "\n", run->options->first + begin, run->options->first + i - 1);
+        if (i > first)
+            fprintf(file, "%" PRIu64 " %" PRIu64 "\n", run->options->first + first, run->options->first + i - 1);
     }
     good = !ferror(file);
     return fclose(file) == 0 && good;

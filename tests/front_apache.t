@@ -50,7 +50,7 @@ for my $case ([ 'mod_fcgid.conf' ], [ 'cgi.conf', 'cgid' ], [ 'proxy_fcgi.conf' 
     is $rig->post('/elsewhere', '{}')->{status}, 404, "$mount: what is not mounted is the site's";
     if ($mount eq 'proxy_fcgi.conf') {
         is $rig->post($path, '{}')->{status}, 503, 'a program that does not run: 503';
-        my $responder = $rig->responder;
+        my $responder = $rig->responder(args => ['--no-worker']); # or its worker would stay for what follows
         is $rig->post($path, event('after'))->{status}, 200, 'when it runs, at once 200';
         $rig->stop($responder);
     } else {

@@ -42,7 +42,7 @@ UNCHECKED static char *append_text(char *end, const char *limit, const char *tex
 }
 
 /* Cuts the last two parts off a path: the program and its folder. */
-UNCHECKED static char *cut_program(char *path, char *end)
+UNCHECKED static char *cut_program(const char *path, char *end)
 {
     for (int parts = 0; parts < 2 && end > path;)
         if (*--end == '/')

@@ -210,10 +210,12 @@ __attribute__((format(printf, 2, 3))) static void add_line_number(struct log_lin
 {
     char number[32];
     va_list args;
+    int length;
 
     va_start(args, format);
-    add_line_bytes(line, number, (size_t)vsnprintf(number, sizeof number, format, args));
+    length = vsnprintf(number, sizeof number, format, args);
     va_end(args);
+    add_line_bytes(line, number, (size_t)length);
 }
 
 /* Adds what FORMAT says. Each text that it inserts is one value, quoted where that is needed. */

@@ -126,7 +126,7 @@ char *event_value(const char *object, const char *path)
 
     while (found != NULL && left != NULL)
         found = find_child(found, next_name(&left));
-    if (cJSON_IsString(found))
+    if (found != NULL && cJSON_IsString(found))
         value = memory_copy_text(found->valuestring);
     else if (found != NULL && !cJSON_IsNull(found))
         value = print_tree(found);

@@ -122,7 +122,7 @@ static size_t on_body(char *bytes, size_t one, size_t length, void *context)
     answer->body = memory_resize(answer->body, 1, answer->body_length + kept + 1);
     memcpy(answer->body + answer->body_length, bytes, kept);
     answer->body_length += kept;
-    if (kept < length)
+    if (length > room)
         answer->cut = true;
     return length;
 }

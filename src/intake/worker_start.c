@@ -51,8 +51,6 @@
 #define CHECK_MS 1000          /* between two checks of the helper */
 #define LOCK_WAIT_SECONDS 1200 /* longer than `candhook work --once` takes: 900 and what its last attempts need */
 
-extern char **environ;
-
 /* ---- back-off: the same for the worker and for the helper ---- */
 
 /* Returns how long to wait after a start, when FAILURES in a row before it did not last. */

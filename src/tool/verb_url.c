@@ -45,13 +45,14 @@ static bool is_url_action(const char *text)
 
 static void check_url_options(const struct url_options *options, struct argp_state *state)
 {
-    bool retire = options->action != NULL && strcmp(options->action, "retire") == 0;
+    const char *action = options->action != NULL ? options->action : "";
+    bool is_retire = strcmp(action, "retire") == 0;
 
-    if (options->action == NULL || !is_url_action(options->action) || retire != (options->which != NULL))
+    if (!is_url_action(action) || is_retire != (options->which != NULL))
         argp_usage(state);
-    if (options->label != NULL && strcmp(options->action, "new") != 0)
+    if (options->label != NULL && strcmp(action, "new") != 0)
         argp_error(state, "--label is an option of new");
-    if (options->force && !retire)
+    if (options->force && !is_retire)
         argp_error(state, "--force is an option of retire");
     if (options->label != NULL && !secrets_is_label(options->label))
         argp_error(state, "a label is 1 to %d characters of A-Z a-z 0-9 - _ . ~", SECRETS_LABEL_BYTES);

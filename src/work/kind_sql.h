@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Handlers of kind `sql`: functions in the database, which candhook_internal.run_sql calls in the transaction that records their
- * outcomes.
+ * Handlers of kind `sql`: functions in the database, which candhook_internal.run_sql calls in the transaction that
+ * records their outcomes.
  */
 #ifndef CANDHOOK_KIND_SQL_H
 #define CANDHOOK_KIND_SQL_H

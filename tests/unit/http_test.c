@@ -87,7 +87,7 @@ static void put_echo(int socket, const char *request)
     put(socket, request, strlen(request));
 }
 
-static void answer(int socket, const char *request)
+static void answer_request(int socket, const char *request)
 {
     const char *path = strchr(request, ' ') + 1;
     char text[256];
@@ -133,7 +133,7 @@ static void serve(int listener)
         close(listener);
         length = recv(socket, request, sizeof request - 1, 0); /* what is sent here fits into one piece */
         if (length > 0)
-            answer(socket, request);
+            answer_request(socket, request);
         shutdown(socket, SHUT_WR);
         while (recv(socket, request, sizeof request, 0) > 0)
             continue;

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 static void check(int fine, const char *what)
 {
     if (fine)
@@ -138,8 +140,7 @@ struct segment_record rig_event(size_t length)
     record.body = body;
     if (body_count == body_room) {
         body_room = body_room ? 2 * body_room : 64;
-        bodies = realloc(bodies, body_room * sizeof *bodies);
-        check(bodies != NULL, "realloc");
+        bodies = memory_resize(bodies, body_room, sizeof *bodies);
     }
     bodies[body_count++] = body;
     return record;
