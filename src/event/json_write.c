@@ -18,7 +18,7 @@
 
 struct json_writer {
     cJSON *open[JSON_WRITE_DEPTH];
-    size_t depth; /* of which so many are in use; 1 at least */
+    size_t depth; /* how many of them are in use; at least 1 */
 };
 
 struct json_writer *json_write_new(void)

@@ -143,7 +143,7 @@ struct store_share {
 
 struct store_claim {
     const char *worker; /* the name of the process, by which store_release finds its leases */
-    int batch;          /* at most so many deliveries */
+    int batch;          /* the most deliveries */
     bool only_lock;     /* where possible, lock deliveries only, and count no attempt; store_run_sql must be next */
     struct store_share share;
 };
@@ -222,7 +222,7 @@ struct store_event_query {
     const char *after;         /* a time as text: events received since then; */
     const char *after_id;      /* not NULL: those that follow the event with this id, received at AFTER */
     const char *module, *type; /* patterns; NULL: all */
-    int batch;                 /* at most so many */
+    int batch;                 /* the most events */
 };
 
 /* A page of events, in the order of receipt. */

@@ -34,8 +34,8 @@ static void cut_token_part(char *detail, const char *token)
 }
 
 /*
- * Returns DETAIL (taken over) with [token] in each place of TOKEN. The database masks only the token that is stored
- * when the outcome is recorded, which may be a newer one.
+ * Returns DETAIL (taken over) with [token] wherever TOKEN occurs. The database masks only the token that is stored when
+ * the outcome is recorded, which may be a newer one.
  */
 static char *mask_token(char *detail, const char *token)
 {
