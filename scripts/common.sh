@@ -90,7 +90,7 @@ with_lock() {
 # configure, where it is not there or older than what it is made from. It is the one thing that writes beside the sources.
 make_configure() {
     [ "$top/configure" -nt "$top/configure.ac" ] && [ "$top/Makefile.in" -nt "$top/Makefile.am" ] &&
-        [ "$top/config.h.in" -nt "$top/configure.ac" ] && [ -z "$(find "$top/sql" -name '*.am' -newer "$top/Makefile.in")" ] ||
+        [ "$top/config.h.in" -nt "$top/configure.ac" ] && [ -z "$(find "$top"/{src,sql,bench,tests} -name '*.am' -newer "$top/Makefile.in")" ] ||
         (cd "$top" && autoreconf -i)
 }
 
@@ -105,6 +105,8 @@ prepare() {
     mkdir -p "$folder" && with_lock "$top" make_configure || return 1
     if [ ! -e "$folder/Makefile" ] || [ "$(cat "$folder/options" 2>/dev/null)" != "$*" ] ||
         [ "$top/configure" -nt "$folder/config.status" ]; then
-        (cd "$folder" && "$top/configure" -q "$@") && printf '%s\n' "$*" >"$folder/options"
+        (cd "$folder" && "$top/configure" -q "$@") && printf '%s\n' "$*" >"$folder/options" || return 1
     fi
+    # What changed in a list of files alone; make says so, where it is not yet asked for anything.
+    with_lock "$top" make -C "$folder" Makefile
 }
