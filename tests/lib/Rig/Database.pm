@@ -104,6 +104,9 @@ sub pg_stop ($self) {
 sub pg_kill9 ($self) {
     my $pid = delete $self->{postmaster} or die "PostgreSQL does not run\n";
     $self->psql_close;
+    # Stopped, it starts no further child, which would live on and keep the next server from starting.
+    kill STOP => $pid;
+    $self->wait_until(sub { ((Rig::Process::stat_of($pid))[0] // 'Z') =~ /[TZ]/ }, 'the postmaster has stopped');
     my @children = $self->children($pid);
     kill KILL => $pid, @children;
     $self->wait_gone($_) for $pid, @children;
