@@ -104,8 +104,11 @@ my %fault = (
         eval { $_->close } for @sessions;
     },
     refusing => sub {
-        try_sql('alter database candhook allow_connections false');
-        try_sql('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = $$client backend$$');
+        # By way of another database: this one refuses everybody, the test too.
+        eval {
+            $rig->sql($_, dbname => 'postgres')
+              for 'alter database candhook allow_connections false', "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = 'candhook'";
+        };
         select undef, undef, undef, 0.2 + rand 1;
         $rig->wait_until(sub { $rig->sql('alter database candhook allow_connections true', dbname => 'postgres'); 1 }, 'it takes connections again');
     },
