@@ -65,4 +65,12 @@ like $out, qr/^hand\s+abcd\.\.\.\s+not known.*short: make a new one/m, 'tells of
 chmod 0644, "$dir/secrets";
 is url('new'), 65, 'a file that others may read';
 like $err, qr/chmod 600/, 'is refused, with the remedy';
+# ---- a secret that begins with a dash: none is made, and one that a person wrote can be retired ----
+$rig->write_file('secrets', '');
+url('new') == 0 or die $err for 1 .. 80;
+my @dashed = $rig->read_file('secrets') =~ /^(-.*)/mg;
+is_deeply \@dashed, [], 'no secret that is made begins with a dash';
+$rig->write_file('secrets', '-' x 32 . " dashed\n" . 'x' x 32 . " other\n");
+is url('retire', '--', '----'), 0, 'one that does is retired behind --';
+is $rig->read_file('secrets') =~ s/\n//r, 'x' x 32 . ' other', 'and the other one stays';
 done_testing;

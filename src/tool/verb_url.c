@@ -131,9 +131,21 @@ static void print_url(const struct conf *conf, const char *secret)
     }
 }
 
-static int make_secret(const char *verb, const struct conf *conf, const char *label)
+/* Returns a new secret. None begins with a dash, or `url retire` would take its beginning for an option. */
+static char *draw_secret(void)
 {
     char *secret = digest_random_base64url(SECRET_RANDOM_BYTES);
+
+    while (*secret == '-') {
+        free(secret);
+        secret = digest_random_base64url(SECRET_RANDOM_BYTES);
+    }
+    return secret;
+}
+
+static int make_secret(const char *verb, const struct conf *conf, const char *label)
+{
+    char *secret = draw_secret();
     struct err err;
     enum result result =
         secrets_add(conf->url_secrets, owner_of_secrets(conf), secret, label != NULL ? label : "", &err);
