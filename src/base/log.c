@@ -26,7 +26,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LINE_BYTES 4096  /* longest line with its line feed: a pipe takes that much in one piece */
@@ -46,8 +45,8 @@ static struct {
     int fd;
     dev_t device;
     ino_t inode;
-    pid_t checked_by;  /* the process that checked last whether the file is still there */
-    time_t checked_at; /* in seconds of the monotonic clock */
+    pid_t checked_by;   /* the process that checked last whether the file is still there, */
+    int64_t checked_at; /* and when: monotonic seconds */
 } log_state = {.target = TARGET_STDERR, .level = LOG_LEVEL_INFO, .program = "candhook", .fd = -1};
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
@@ -107,15 +106,14 @@ static void use_log_file(int fd, const struct stat *st)
 /* Opens the file again when it was renamed away or closed. Checks that once a second, and at once in a child. */
 static void reopen_log_file(void)
 {
-    struct timespec now;
+    int64_t now = clock_monotonic_ms() / 1000;
     struct stat st;
     int fd;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (log_state.checked_by == getpid() && log_state.checked_at == now.tv_sec)
+    if (log_state.checked_by == getpid() && log_state.checked_at == now)
         return;
     log_state.checked_by = getpid();
-    log_state.checked_at = now.tv_sec;
+    log_state.checked_at = now;
     if (stat(log_state.path, &st) == 0 && is_log_file(&st) && fd_is_log_file())
         return;
     fd = open_log_file(log_state.path, &st);

@@ -34,9 +34,9 @@ struct responder_options {
 enum { KEY_NO_WORKER = 1 };
 
 static const struct argp_option responder_option_table[] = {
-    {"listen", 'l', "PATH", 0, "Open this unix socket (mode 0660) and answer FastCGI on it", 0},
-    {"no-worker", KEY_NO_WORKER, NULL, 0, "Start no candhook work: a service of its own does", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
+    {.name = "listen", .key = 'l', .arg = "PATH", .doc = "Open this unix socket (mode 0660) and answer FastCGI on it"},
+    {.name = "no-worker", .key = KEY_NO_WORKER, .doc = "Start no candhook work: a service of its own does"},
+    {0},
 };
 
 static error_t parse_responder_option(int key, char *text, struct argp_state *state)
@@ -53,16 +53,14 @@ static error_t parse_responder_option(int key, char *text, struct argp_state *st
 }
 
 static const struct argp responder_argp = {
-    responder_option_table,
-    parse_responder_option,
-    NULL,
-    "Takes webhook events from a web server and makes them durable in candhook's spool.\v"
-    "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or by "
-    "CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
-    "/candhook.conf. See candhook.fcgi(8).",
-    NULL,
-    NULL,
-    NULL};
+    .options = responder_option_table,
+    .parser = parse_responder_option,
+    .doc =
+        "Takes webhook events from a web server and makes them durable in candhook's spool.\v"
+        "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or by "
+        "CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
+        "/candhook.conf. See candhook.fcgi(8).",
+};
 
 /* Returns the listening socket that systemd passes: descriptor 3, if it is meant for this process; else -1. */
 static int systemd_listener(void)

@@ -4,7 +4,7 @@
  * The writing side of the spool. What must stay true:
  *
  * - A segment is created and locked as <uuid>.new, its header synced, renamed to <uuid>.seg, and the folder synced;
- * only then its first record is written. So no reader ever finds a .seg unlocked while its writer lives.
+ *   only then its first record is written. So no reader ever finds a .seg unlocked while its writer lives.
  * - A record is acknowledged only after fdatasync succeeded. After any error nobody knows what the disk holds (the
  *   kernel may drop the dirty pages and report success the next time), so the segment is closed as it is and never
  *   written again.

@@ -28,6 +28,11 @@ void sql_params_text(struct sql_params *params, unsigned type, const char *text)
     add_param(params, type, memory_copy_text(text), 0, 0);
 }
 
+void sql_params_bool(struct sql_params *params, bool value)
+{
+    sql_params_text(params, OID_BOOL, value ? "true" : "false");
+}
+
 void sql_params_integer(struct sql_params *params, int64_t value)
 {
     char text[24];

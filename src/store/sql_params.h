@@ -9,6 +9,7 @@
 
 #include "base/uuid.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,7 @@ struct sql_params {
 
 /* Adds TEXT as a value of TYPE; NULL is SQL's null. */
 void sql_params_text(struct sql_params *params, unsigned type, const char *text);
+void sql_params_bool(struct sql_params *params, bool value);
 void sql_params_integer(struct sql_params *params, int64_t value);
 void sql_params_uuid(struct sql_params *params, const uint8_t id[UUID_BYTES]);
 

@@ -31,7 +31,7 @@ static enum result claim_rows(struct store *store, const struct store_claim *cla
     sql_params_text(&params, OID_TEXT, claim->worker);
     sql_params_integer(&params, claim->batch);
     add_share(&params, &claim->share);
-    sql_params_text(&params, OID_BOOL, claim->only_lock ? "true" : "false");
+    sql_params_bool(&params, claim->only_lock);
     return database_call(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"

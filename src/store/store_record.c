@@ -152,7 +152,7 @@ enum result store_record_begin(struct store *store, const struct store_group *gr
     sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, group->positions, group->position_count, position_segment);
     sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, group->positions, group->position_count, position_offset);
     add_records(&params, group);
-    sql_params_text(&params, OID_BOOL, group->notify ? "true" : "false");
+    sql_params_bool(&params, group->notify);
     return database_send(store->database,
                          "select kind, id, module, type, detail, events from candhook_internal.record"
                          "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",

@@ -32,10 +32,10 @@ struct api_options {
 static const struct argp_option api_option_table[] = {
     {"community", 'c', "ID", 0, "The community: its bot token, and x-can-community-id ($CANDHOOK_ORIGIN_COMMUNITY_ID)",
      0},
-    {"profile", 'p', "ID", 0, "Send x-can-profile-id", 0},
-    {"data", 'd', "JSON", 0, "Send this body; - is stdin, @FILE a file", 0},
-    {"include", 'i', NULL, 0, "Print the answer's status on stderr, also when it is 2xx", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
+    {.name = "profile", .key = 'p', .arg = "ID", .doc = "Send x-can-profile-id"},
+    {.name = "data", .key = 'd', .arg = "JSON", .doc = "Send this body; - is stdin, @FILE a file"},
+    {.name = "include", .key = 'i', .doc = "Print the answer's status on stderr, also when it is 2xx"},
+    {0},
 };
 
 static error_t parse_api_option(int key, char *text, struct argp_state *state)

@@ -28,12 +28,18 @@ struct authorize_options {
 };
 
 static const struct argp_option authorize_option_table[] = {
-    {"client-id", 'c', "ID", 0, "The App's client id", 0},
-    {"redirect-uri", 'r', "URI", 0, "Where the code is sent; it must be listed in the App's settings", 0},
-    {"scope", 's', "SCOPE", 0, "Ask for this one, too: bot:MOIM:product:read; may be repeated", 0},
-    {"community", 'g', "ID", 0, "The community that is asked", 0},
-    {"json", OPTION_JSON, NULL, 0, "Print one JSON object with url, state and code_verifier", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
+    {.name = "client-id", .key = 'c', .arg = "ID", .doc = "The App's client id"},
+    {.name = "redirect-uri",
+     .key = 'r',
+     .arg = "URI",
+     .doc = "Where the code is sent; it must be listed in the App's settings"},
+    {.name = "scope",
+     .key = 's',
+     .arg = "SCOPE",
+     .doc = "Ask for this one, too: bot:MOIM:product:read; may be repeated"},
+    {.name = "community", .key = 'g', .arg = "ID", .doc = "The community that is asked"},
+    {.name = "json", .key = OPTION_JSON, .doc = "Print one JSON object with url, state and code_verifier"},
+    {0},
 };
 
 static error_t parse_authorize_option(int key, char *text, struct argp_state *state)

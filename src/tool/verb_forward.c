@@ -75,11 +75,11 @@ static int64_t parse_duration(const char *text)
 }
 
 static const struct argp_option forward_option_table[] = {
-    {"to", 't', "URL", 0, "POST to this URL: http://localhost:3000/webhook", 0},
-    {"since", 's', "TIME", 0, "Send the events of the last 30s, 5m, 1h, 2d", 0},
-    {"type", 'y', "TYPE", 0, "Only events of this type: product.created, or product.*", 0},
-    {"module", 'm', "MODULE", 0, "Only events of this module", 0},
-    {"follow", 'f', NULL, 0, "Send new events as they come, until Ctrl-C", 0},
+    {.name = "to", .key = 't', .arg = "URL", .doc = "POST to this URL: http://localhost:3000/webhook"},
+    {.name = "since", .key = 's', .arg = "TIME", .doc = "Send the events of the last 30s, 5m, 1h, 2d"},
+    {.name = "type", .key = 'y', .arg = "TYPE", .doc = "Only events of this type: product.created, or product.*"},
+    {.name = "module", .key = 'm', .arg = "MODULE", .doc = "Only events of this module"},
+    {.name = "follow", .key = 'f', .doc = "Send new events as they come, until Ctrl-C"},
     {0},
 };
 

@@ -15,7 +15,7 @@
 #include <sysexits.h>
 
 static const struct argp_option init_option_table[] = {
-    {"print", 'p', NULL, 0, "Print the SQL instead of running it, for psql -f", 0},
+    {.name = "print", .key = 'p', .doc = "Print the SQL instead of running it, for psql -f"},
     {0},
 };
 

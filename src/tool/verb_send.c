@@ -39,13 +39,13 @@ struct send_options {
 };
 
 static const struct argp_option send_option_table[] = {
-    {"type", 't', "TYPE", 0, "Send the sample of this type (product.created)", 0},
-    {"file", 'f', "FILE", 0, "Send what is in FILE instead, byte for byte; - is stdin", 0},
+    {.name = "type", .key = 't', .arg = "TYPE", .doc = "Send the sample of this type (product.created)"},
+    {.name = "file", .key = 'f', .arg = "FILE", .doc = "Send what is in FILE instead, byte for byte; - is stdin"},
     {"set", OPTION_SET, "PATH=VALUE", 0, "Change a member first: payload.id=CP:1, context.userId=null; may be repeated",
      0},
-    {"count", 'n', "N", 0, "Send it N times, one after the other", 0},
-    {"list", OPTION_LIST, NULL, 0, "List the types there are samples of", 0},
-    {NULL, 0, NULL, 0, NULL, 0},
+    {.name = "count", .key = 'n', .arg = "N", .doc = "Send it N times, one after the other"},
+    {.name = "list", .key = OPTION_LIST, .doc = "List the types there are samples of"},
+    {0},
 };
 
 static long read_count(const char *text, struct argp_state *state)

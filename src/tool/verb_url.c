@@ -33,8 +33,11 @@ struct url_options {
 };
 
 static const struct argp_option url_option_table[] = {
-    {"label", 'l', "LABEL", 0, "new: a name for the secret, which list shows and retire takes", 0},
-    {"force", 'f', NULL, 0, "retire: even the last secret, after which every event is refused", 0},
+    {.name = "label",
+     .key = 'l',
+     .arg = "LABEL",
+     .doc = "new: a name for the secret, which list shows and retire takes"},
+    {.name = "force", .key = 'f', .doc = "retire: even the last secret, after which every event is refused"},
     {0},
 };
 

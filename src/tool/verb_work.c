@@ -16,8 +16,8 @@
 enum { OPTION_ONCE = 256, OPTION_UNLESS_STOPPED };
 
 static const struct argp_option work_option_table[] = {
-    {"once", OPTION_ONCE, NULL, 0, "Record everything, run everything that is due, and end (for cron)", 0},
-    {"unless-stopped", OPTION_UNLESS_STOPPED, NULL, 0, "Do nothing after candhook stop (for services)", 0},
+    {.name = "once", .key = OPTION_ONCE, .doc = "Record everything, run everything that is due, and end (for cron)"},
+    {.name = "unless-stopped", .key = OPTION_UNLESS_STOPPED, .doc = "Do nothing after candhook stop (for services)"},
     {0},
 };
 
