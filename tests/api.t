@@ -44,6 +44,11 @@ is call('GET', '/me', '-c', 'G1'), 0, 'an answer that repeats the token';
 is $out, "the token is [token].\n", 'is printed without it';
 $api->on;
 
+$api->on({ path => '^/me', status => 200, reason => 'Yes, api-secret-1234567890', body => 'y' });
+call('GET', '/me', '-c', 'G1', '--include');
+is $err, "HTTP 200 Yes, [token]\n", 'in the reason phrase, too';
+$api->on;
+
 # ---- a refused token ----
 $api->tokens('another');
 is call('GET', '/me', '-c', 'G1'), 1, 'refused';

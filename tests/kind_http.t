@@ -35,6 +35,16 @@ $rig->event_of('token');
 is_deeply $rig->settled('token'), ['ok|HTTP 201 Created: I got [token]'], 'the answer is kept, without the token';
 is(($shop->requests(qr/token/))[0]{headers}{authorization}, 'Bearer http-secret-123456', 'the token is given');
 
+# A reason phrase that repeats the token, and is longer than anything that is kept of it.
+my $long = join '-', 'http-secret', map { "part$_" } 1 .. 12;
+target('reason', needs_token => 'true');
+$rig->token($long);
+$shop->on({ path => '^/reason', status => 200, reason => ('x' x 30) . " $long " . ('y' x 6000), body => 'z' });
+$rig->event_of('reason');
+like $rig->settled('reason')->[0], qr/^ok\|HTTP 200 x{30} \[token\] y+$/, 'a reason phrase is masked before it is cut';
+cmp_ok length $rig->results('reason')->[0], '<=', 4010, 'and cut';
+$rig->token('http-secret-123456');
+
 # ---- what its answers mean ----
 my @answers = ([ 204, 'ok' ], [ 301, 'failed' ], [ 400, 'failed' ], [ 401, 'failed' ], [ 404, 'failed' ], [ 408, 'retry' ], [ 410, 'failed' ], [ 425, 'retry' ], [ 429, 'retry' ], [ 500, 'retry' ], [ 502, 'retry' ], [ 503, 'retry' ]);
 $shop->on(map { { path => "^/s$_->[0]", status => [ $_->[0], 200 ], headers => $_->[0] == 301 ? { Location => $shop->url . '/elsewhere' } : {} } } @answers);
@@ -59,12 +69,34 @@ $rig->settled('wait');
 my @asked = map { $_->{started} } $shop->requests(qr/wait/);
 cmp_ok $asked[1] - $asked[0], '>=', 1.9, 'Retry-After is honoured';
 
+# What cannot be meant is taken for a day, in the same batch as what was done.
+target($_, first_delay => '1 ms', jitter => 0) for qw(vast never);
+$shop->on({ path => '^/vast', status => [ 429, 200 ], headers => { 'Retry-After' => '99999999999999999999' } },
+    { path => '^/never', status => [ 429, 200 ], headers => { 'Retry-After' => 'Fri, 31 Dec 9999 23:59:59 GMT' } });
+for my $name (qw(vast never)) {
+    $rig->event_of($name);
+    $rig->wait_until(sub { @{ $rig->results($name) } == 1 }, "$name is recorded");
+    is $rig->sql("select due_at - finished_at between '23:59:50' and '24:00:10' from candhook.delivery d join candhook.outcome o using (event_id, handler) where handler = '$name'"), 't', "Retry-After $name: a day";
+}
+$rig->sql("delete from candhook.delivery where handler in ('vast', 'never')");
+
+# ---- the status decides: what was answered 2xx is not posted again, whatever became of the rest of the answer ----
+$shop->on({ path => '^/short', length => 1000, body => 'x' }, { path => '^/vast_body', body => 'y', repeat => 9_000_000 }, { path => '^/broken', status => 400, length => 1000, body => 'no' },
+    { path => '^/slow_body', raw => "HTTP/1.1 202 Yes\r\nContent-Length: 5\r\n\r\nye", hold => 30 });
+target($_, timeout => $_ eq 'slow_body' ? '1 s' : '20 s') for qw(short vast_body broken slow_body);
+$rig->event_of($_) for qw(short vast_body broken slow_body);
+is_deeply $rig->settled('short'), ['ok|HTTP 200 OK: x'], 'an answer that is cut off';
+like $rig->settled('vast_body')->[0], qr/^ok\|HTTP 200 OK: y+$/, 'one of 9 MB';
+is_deeply $rig->settled('slow_body'), ['ok|HTTP 202 Yes: ye'], 'one that does not end';
+is_deeply $rig->settled('broken'), ['failed|HTTP 400 Bad Request: no'], 'and a refusal that is cut off';
+is $shop->count(qr{^/$_}), 1, "$_: one POST" for qw(short vast_body slow_body broken);
+
 # ---- garbage, slow, down ----
-$shop->on({ path => '^/garbage', raw => "this is no HTTP\r\n\r\n" }, { path => '^/close', raw => '' }, { path => '^/short', length => 1000, body => 'x' },
+$shop->on({ path => '^/garbage', raw => "this is no HTTP\r\n\r\n" }, { path => '^/close', raw => '' },
     { path => '^/hang', delay => 30 }, { path => '^/big', body => 'y' x 300_000 }, { path => '^/nul', body => "a\0b" });
-target($_, max_attempts => 1, $_ eq 'hang' ? (timeout => '400 ms') : ()) for qw(garbage close short hang big nul);
-$rig->event_of($_) for qw(garbage close short hang big nul);
-like $rig->settled($_)->[0], qr/^failed\|(?!HTTP)\S/, "$_: no answer is a failed attempt" for qw(garbage close short);
+target($_, max_attempts => 1, $_ eq 'hang' ? (timeout => '400 ms') : ()) for qw(garbage close hang big nul);
+$rig->event_of($_) for qw(garbage close hang big nul);
+like $rig->settled($_)->[0], qr/^failed\|(?!HTTP)\S/, "$_: no answer is a failed attempt" for qw(garbage close);
 like $rig->settled('hang')->[0], qr/^failed\|.*(?:timed out|time)/i, 'a deadline';
 like $rig->settled('big')->[0], qr/^ok\|HTTP 200 OK: y+$/, 'a large answer is cut';
 cmp_ok length $rig->results('big')->[0], '<=', 4010, 'to what is kept';

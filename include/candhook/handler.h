@@ -60,7 +60,7 @@ struct candhook_response {
     int status;        /* of HTTP; 0: there was no answer */
     const char *body;  /* JSON, unchanged; "" when there is none */
     const char *error; /* a message when the status is not 2xx or the answer is too large; else NULL */
-    long retry_after;  /* the header Retry-After, in seconds; -1: there was none */
+    long retry_after;  /* the header Retry-After, in seconds, 86400 at most; -1: there was none */
 };
 
 /* The functions that a handler can call. Texts are UTF-8 and valid until the handler returns. */

@@ -119,7 +119,7 @@ static enum result take_exchange_result(struct http *http, struct exchange *exch
     *answer = (struct http_answer){0};
     if (result == RESULT_OK) {
         *answer = exchange->answer;
-        exchange->answer.body = NULL;
+        exchange->answer.reason = exchange->answer.body = NULL;
     } else {
         *err = exchange->why;
     }

@@ -25,15 +25,16 @@ struct http_request {
     size_t body_length;
     long timeout_ms;
     size_t answer_bytes; /* how much of the answer's body is kept; the rest is read and dropped */
+    bool status_only;    /* a status is an answer, also when not all came that should follow it */
 };
 
 struct http_answer {
     int status;         /* 100 to 599 */
-    char reason[64];    /* of the status line, without control characters; may be empty */
+    char *reason;       /* of the status line, whole, without control characters; may be empty, never NULL */
     char *body;         /* the part that was kept, and a NUL; never NULL */
     size_t body_length; /* without the NUL */
-    bool cut;           /* the body was longer */
-    long retry_after;   /* seconds, of the header Retry-After (a number or a date); -1: there is none */
+    bool cut;           /* the body was longer, or with status_only did not come whole */
+    long retry_after;   /* of the header Retry-After (a number or a date): 0 to a day, in seconds; -1: there is none */
     double seconds;     /* from start to end */
 };
 
@@ -49,8 +50,8 @@ void http_free(struct http *http);
 
 /*
  * Sends a request and waits for its answer. No other request of HTTP may run meanwhile. RESULT_OK with an answer of any
- * status, to be freed by http_answer_free. RESULT_RETRY when no whole answer came. RESULT_FAIL when the request cannot
- * be sent: its URL, its method or a header is wrong.
+ * status, to be freed by http_answer_free. RESULT_RETRY when no whole answer came (see status_only). RESULT_FAIL when
+ * the request cannot be sent: its URL, its method or a header is wrong.
  */
 MUST_CHECK enum result http_send(struct http *http, const struct http_request *request, struct http_answer *answer,
                                  struct err *err);

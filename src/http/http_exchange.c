@@ -4,7 +4,8 @@
  * One request and its answer: the options of libcurl's handle, the callbacks that receive the answer, and the result.
  *
  * An answer is read to its end, even where its body is not kept, so that the connection can be used again. But one of
- * more than ANSWER_MAX bytes is aborted.
+ * more than ANSWER_MAX bytes is aborted. Where only the status counts, it is the answer whatever came behind it: a
+ * request that was answered 2xx is done, and must not be sent again.
  */
 #include <config.h>
 
@@ -20,6 +21,7 @@
 
 #define ANSWER_MAX (8 * 1024 * 1024)
 #define HEADERS_MAX (256 * 1024)
+#define RETRY_AFTER_MAX 86400L /* more cannot be meant, and the year 9999 is beyond what others reckon with */
 
 void *http_must(void *memory)
 {
@@ -30,19 +32,24 @@ void *http_must(void *memory)
 
 void http_answer_free(struct http_answer *answer)
 {
+    free(answer->reason);
     free(answer->body);
-    answer->body = NULL;
+    answer->reason = answer->body = NULL;
 }
 
 /* ---- receiving the answer ---- */
 
-/* Reads "HTTP/1.1 STATUS REASON", which begins an answer: an interim one (1xx) may have come before. */
+/*
+ * Reads "HTTP/1.1 STATUS REASON", which begins an answer: an interim one (1xx) may have come before. The reason is kept
+ * whole: whoever shows it masks secrets in it first, and of one that is cut a beginning would be left.
+ */
 static void read_status_line(struct http_answer *answer, const char *line, size_t length)
 {
     size_t blanks = 0, kept = 0;
 
     answer->retry_after = -1;
-    for (size_t i = 0; i < length && line[i] != '\r' && line[i] != '\n' && kept < sizeof answer->reason - 1; i++) {
+    answer->reason = memory_resize(answer->reason, 1, length + 1);
+    for (size_t i = 0; i < length && line[i] != '\r' && line[i] != '\n'; i++) {
         if (blanks == 2)
             answer->reason[kept++] = printable_in_line(line[i]);
         else
@@ -51,23 +58,20 @@ static void read_status_line(struct http_answer *answer, const char *line, size_
     answer->reason[kept] = '\0';
 }
 
-/* Returns the seconds that VALUE means, a number or a date, or -1 when it is neither. */
+/* Returns the seconds that VALUE means, a number or a date, as http.h bounds them, or -1 when it is neither. */
 static long parse_retry_after(const char *value)
 {
-    time_t date;
     char *end;
-    long seconds;
+    long seconds = strtol(value, &end, 10); /* LONG_MIN or LONG_MAX when it is beyond */
 
-    if (isdigit((unsigned char)*value)) {
-        seconds = strtol(value, &end, 10); /* LONG_MAX when it is larger than that */
-        if (*end == '\0')
-            return seconds;
+    if (end == value || *end != '\0') {
+        time_t date = curl_getdate(value, NULL);
+
+        if (date == (time_t)-1)
+            return -1;
+        seconds = (long)(date - time(NULL));
     }
-    date = curl_getdate(value, NULL);
-    if (date == (time_t)-1)
-        return -1;
-    seconds = (long)(date - time(NULL));
-    return seconds > 0 ? seconds : 0;
+    return seconds < 0 ? 0 : seconds > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : seconds;
 }
 
 /* Reads a header line, if it is Retry-After. */
@@ -216,6 +220,7 @@ struct exchange *http_exchange_new(const struct http_request *request, struct er
     exchange->url = url;
     exchange->server = server;
     exchange->body_limit = request->answer_bytes;
+    exchange->status_only = request->status_only;
     exchange->answer.retry_after = -1;
     for (size_t i = 0; i < HTTP_HEADERS && request->headers[i] != NULL; i++)
         add_header(exchange, request->headers[i]);
@@ -277,12 +282,14 @@ void http_exchange_end(struct exchange *exchange, CURLcode code)
 
     exchange->ended = true;
     exchange->result = RESULT_RETRY;
-    if (code != CURLE_OK) {
+    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(exchange->curl, CURLINFO_TOTAL_TIME, &answer->seconds);
+    if (code != CURLE_OK && exchange->status_only && status >= 200) {
+        answer->cut = true;
+    } else if (code != CURLE_OK) {
         describe_failure(exchange, code);
         return;
     }
-    curl_easy_getinfo(exchange->curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(exchange->curl, CURLINFO_TOTAL_TIME, &answer->seconds);
     if (status < 100 || status > 599) {
         err_set(&exchange->why, "no answer from %s: the status %ld is none of HTTP", exchange->server, status);
         return;
@@ -290,5 +297,7 @@ void http_exchange_end(struct exchange *exchange, CURLcode code)
     answer->status = (int)status;
     answer->body = memory_resize(answer->body, 1, answer->body_length + 1);
     answer->body[answer->body_length] = '\0';
+    if (answer->reason == NULL)
+        answer->reason = memory_copy_text(""); /* HTTP/0.9 and such */
     exchange->result = RESULT_OK;
 }

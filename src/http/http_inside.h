@@ -32,6 +32,7 @@ struct exchange {
     struct curl_slist *headers;
     char *server;                    /* scheme://host[:port] */
     size_t body_limit;               /* bytes of the answer's body to keep */
+    bool status_only;                /* of the request */
     size_t body_bytes, header_bytes; /* received so far */
     const char *abort_reason;        /* why a callback aborted the transfer; NULL: none did */
     char curl_error[CURL_ERROR_SIZE];

@@ -98,26 +98,38 @@ static enum result read_data(const char *data, char **body, struct err *err)
 }
 
 /* Prints bytes of an answer; on a terminal without control characters, which could steer it. */
-static void print_bytes(const char *bytes, size_t length)
+static void print_bytes(FILE *stream, const char *bytes, size_t length)
 {
-    if (isatty(STDOUT_FILENO))
-        printable_write(stdout, bytes, length);
+    if (isatty(fileno(stream)))
+        printable_write(stream, bytes, length);
     else
-        fwrite(bytes, 1, length, stdout);
+        fwrite(bytes, 1, length, stream);
 }
 
-/* Prints the body. Where the API repeats the token, "[token]" is printed for it. */
-static void print_masked_body(const struct http_answer *answer, const char *token)
+/* Prints a part of an answer. Where the API repeats the token, "[token]" is printed for it. */
+static void print_masked(FILE *stream, const char *bytes, size_t length, const char *token)
 {
-    const char *at = answer->body, *end = at + answer->body_length, *found;
+    const char *at = bytes, *end = at + length, *found;
 
     while ((found = memmem(at, (size_t)(end - at), token, strlen(token))) != NULL) {
-        print_bytes(at, (size_t)(found - at));
-        fputs("[token]", stdout);
+        print_bytes(stream, at, (size_t)(found - at));
+        fputs("[token]", stream);
         at = found + strlen(token);
     }
-    print_bytes(at, (size_t)(end - at));
-    if (answer->body_length > 0 && end[-1] != '\n')
+    print_bytes(stream, at, (size_t)(end - at));
+}
+
+static void print_status_line(const struct http_answer *answer, const char *token)
+{
+    fprintf(stderr, "HTTP %d%s", answer->status, *answer->reason != '\0' ? " " : "");
+    print_masked(stderr, answer->reason, strlen(answer->reason), token);
+    fputc('\n', stderr);
+}
+
+static void print_body(const struct http_answer *answer, const char *token)
+{
+    print_masked(stdout, answer->body, answer->body_length, token);
+    if (answer->body_length > 0 && answer->body[answer->body_length - 1] != '\n')
         putchar('\n');
 }
 
@@ -157,8 +169,8 @@ static int call_and_print(const char *verb, const char *base, const struct api_o
         return result == RESULT_RETRY ? EX_UNAVAILABLE : EX_USAGE;
     }
     if (!good || options->include)
-        fprintf(stderr, "HTTP %d%s%s\n", answer.status, *answer.reason != '\0' ? " " : "", answer.reason);
-    print_masked_body(&answer, request->bot_token);
+        print_status_line(&answer, request->bot_token);
+    print_body(&answer, request->bot_token);
     if (answer.status == 401)
         mark_refused_token(verb, store, options->community, stored_at);
     http_answer_free(&answer);

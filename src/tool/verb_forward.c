@@ -210,7 +210,8 @@ static enum result post_event(struct forward *forward, const char *body, struct 
                                          .headers = {"Content-Type: application/json"},
                                          .body = body,
                                          .body_length = strlen(body),
-                                         .timeout_ms = TIMEOUT_MS};
+                                         .timeout_ms = TIMEOUT_MS,
+                                         .status_only = true};
     enum result result = http_start(forward->http, &request, forward, err);
 
     if (result != RESULT_OK)

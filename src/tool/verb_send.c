@@ -191,7 +191,8 @@ static int send_to(const char *verb, const struct send_options *options, const c
                                    .url = url,
                                    .headers = {"Content-Type: application/json"},
                                    .timeout_ms = TIMEOUT_MS,
-                                   .answer_bytes = SHOWN_BYTES};
+                                   .answer_bytes = SHOWN_BYTES,
+                                   .status_only = true};
     int status = EX_USAGE;
     struct err err;
     char *body;

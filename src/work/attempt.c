@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define TOKEN_PART 8 /* shortest beginning of a token that is removed from the end of a detail */
+#define MASKED_BYTES (ATTEMPT_DETAIL_BYTES + 1000) /* the database may shorten it by masking, and cuts last */
 
 void attempt_begin(struct attempt *attempt)
 {
@@ -58,11 +59,19 @@ static char *mask_token(char *detail, const char *token)
     return masked;
 }
 
+/* Cuts a detail that is masked: one that were cut before might end or go on with a part of the token. */
+static char *cut_detail(char *masked)
+{
+    if (masked != NULL && strlen(masked) > MASKED_BYTES)
+        masked[MASKED_BYTES] = '\0';
+    return masked;
+}
+
 void attempt_end(struct attempt *attempt, const char *result, char *detail)
 {
     attempt->state = ATTEMPT_ENDED;
     attempt->outcome.result = result;
-    attempt->outcome.detail = mask_token(detail, attempt->delivery->bot_token);
+    attempt->outcome.detail = cut_detail(mask_token(detail, attempt->delivery->bot_token));
     attempt->outcome.finished_ms = (uint64_t)clock_real_ms();
 }
 

@@ -37,7 +37,7 @@ void attempt_begin(struct attempt *attempt);
 
 /*
  * Ends the attempt. RESULT, borrowed for good, is "ok", "retry" or "failed". DETAIL (allocated, may be NULL) is taken
- * over; where it shows the bot token, [token] is put in its place.
+ * over, and may be of any length; where it shows the bot token, [token] is put in its place.
  */
 void attempt_end(struct attempt *attempt, const char *result, char *detail);
 

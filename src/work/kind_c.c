@@ -118,12 +118,11 @@ static const struct candhook_response *give_response(const struct candhook_call 
     response->status = answer.status;
     response->retry_after = answer.retry_after;
     response->body = give_memory(state, answer.body);
+    give_memory(state, answer.reason);
     if (answer.cut)
-        return set_error(state, response, "the answer is too large");
-    if (answer.status < 200 || answer.status > 299) {
-        snprintf(err.text, sizeof err.text, "HTTP %d %s", answer.status, answer.reason);
-        set_error(state, response, err.text);
-    }
+        response->error = "the answer is too large";
+    else if (answer.status < 200 || answer.status > 299)
+        response->error = give_memory(state, memory_format("HTTP %d %s", answer.status, answer.reason));
     if (answer.status == 401)
         state->token_refused = true;
     return response;

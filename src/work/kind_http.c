@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: ISC
  *
  * URLs as handlers. 2xx is ok. 408, 425, 429, 5xx and no answer are tried again, not before Retry-After. Every other
- * answer fails at once: the same request would get it again.
+ * answer fails at once: the same request would get it again. The status alone decides: a POST that was answered 200 is
+ * not repeated because the rest of the answer is too long or breaks off.
  */
 #include <config.h>
 
@@ -54,6 +55,7 @@ void kind_http_begin(struct attempt *attempt, struct http *http)
         .body_length = strlen(delivery->body),
         .timeout_ms = attempt->lease->timeout_ms,
         .answer_bytes = ATTEMPT_DETAIL_BYTES,
+        .status_only = true,
     };
     struct err err;
 

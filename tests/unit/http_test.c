@@ -62,6 +62,15 @@ static void put_headers(int socket)
         put(socket, "X-Header: x\r\n", 13);
 }
 
+/* A reason phrase of 5,000 letters and a full stop. */
+static void put_reason(int socket)
+{
+    char line[5100];
+    int length = snprintf(line, sizeof line, "HTTP/1.1 500 %05000d.\r\nContent-Length: 0\r\n\r\n", 0);
+
+    put(socket, line, (size_t)length);
+}
+
 /* The time a minute from now, or ago, as HTTP writes it. */
 static void put_date(int socket, int seconds)
 {
@@ -114,6 +123,11 @@ static void answer_request(int socket, const char *request)
         put(socket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38), write_byte(answered[1]);
     else if (strncmp(path, "/garbage", 8) == 0)
         put(socket, "\x00\xff\r\n\r\nHTTP", 10);
+    else if (strncmp(path, "/short/", 7) == 0)
+        put(socket, text,
+            (size_t)snprintf(text, sizeof text, "HTTP/1.1 %.3s Part\r\nContent-Length: 9\r\n\r\npart", path + 7));
+    else if (strncmp(path, "/reason", 7) == 0)
+        put_reason(socket);
     else if (strncmp(path, "/echo", 5) == 0)
         put_echo(socket, request);
 }
@@ -227,6 +241,40 @@ static void test_bounds(struct http *http)
        "one that does not end is broken off");
     ok(get(http, "/headers", &answer, &err) == RESULT_RETRY && strstr(err.text, "headers") != NULL,
        "and so are headers: %s", err.text);
+    ok(get(http, "/short/200", &answer, &err) == RESULT_RETRY, "a body that is cut off is no answer: %s", err.text);
+    ok(get(http, "/reason", &answer, &err) == RESULT_OK && strlen(answer.reason) == 5001 && answer.reason[5000] == '.',
+       "a long reason is kept whole");
+    http_answer_free(&answer);
+}
+
+/* Where only the status counts, nothing that comes behind it makes it doubtful. */
+static void test_status_only(struct http *http)
+{
+    static const struct {
+        const char *path;
+        int status;
+    } cases[] = {
+        {"/short/200", 200}, {"/short/400", 400}, {"/bytes/9000000", 200}, {"/headers", 200}, {"/bytes/100", 200}};
+    struct http_answer answer;
+    struct err err;
+    char url[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct http_request request = request_of(cases[i].path, url, sizeof url);
+
+        request.status_only = true;
+        ok(http_send(http, &request, &answer, &err) == RESULT_OK && answer.status == cases[i].status &&
+               answer.body_length <= 4096 && strlen(answer.body) == answer.body_length,
+           "%s: the status is the answer", cases[i].path);
+        ok(answer.cut == (strcmp(cases[i].path, "/bytes/100") != 0), "and whether the body is whole is told");
+        http_answer_free(&answer);
+    }
+    for (const char *const *path = (const char *const[]){"/garbage", "/nothing", "/status/999", NULL}; *path; path++) {
+        struct http_request request = request_of(*path, url, sizeof url);
+
+        request.status_only = true;
+        ok(http_send(http, &request, &answer, &err) == RESULT_RETRY, "%s: without one there is none", *path);
+    }
 }
 
 static void test_retry_after(struct http *http)
@@ -237,10 +285,16 @@ static void test_retry_after(struct http *http)
     } cases[] = {{"/after/120", 120, 120},
                  {"/after/0", 0, 0},
                  {"/after/soon", -1, -1},
-                 {"/after/-5", -1, -1},
+                 {"/after/-5", 0, 0},
+                 {"/after/-99999999999999999999", 0, 0},
+                 {"/after/86401", 86400, 86400},
+                 {"/after/2147483648", 86400, 86400},
+                 {"/after/12x", -1, -1},
+                 {"/date/604800", 86400, 86400},
+                 {"/after/Fri,%20", -1, -1},
                  {"/date/60", 55, 60},
                  {"/date/-60", 0, 0},
-                 {"/after/99999999999999999999", 1L << 40, -1UL >> 1},
+                 {"/after/99999999999999999999", 86400, 86400},
                  {"/status/500", -1, -1}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -417,6 +471,7 @@ int main(void)
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     test_answer(http);
     test_bounds(http);
+    test_status_only(http);
     test_retry_after(http);
     test_failures(http);
     http_free(http);

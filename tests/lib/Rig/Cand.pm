@@ -22,9 +22,10 @@
 #     method  => 'POST'            path => a regular expression; both may be left out
 #     status  => 503, or a list that is gone through, the last for ever; undef in it: the default behaviour
 #     per     => a header's name: the list is gone through for each of its values apart (the event's id, say)
-#     reason, headers => { name => value }, body => the text         of the answer
+#     reason, headers => { name => value }, body => the text, repeat => how often it stands there
 #     delay   => seconds before the answer
 #     raw     => 'bytes' that are written in place of an answer, and the connection closed; '' closes it without a word
+#     hold    => seconds from these bytes to the close
 #     length  => a Content-Length that is not true; the connection is closed behind the body
 #
 # stop ends it at once, kept connections too: the port refuses connections then, and stays ours. start opens it again.
@@ -243,7 +244,7 @@ my %reasons = (200 => 'OK', 201 => 'Created', 204 => 'No Content', 400 => 'Bad R
 # Writes the answer. Returns whether the connection may be kept.
 sub give ($socket, $request, $answer) {
     Time::HiRes::sleep($answer->{delay}) if $answer->{delay};
-    my $body = $answer->{body} // '';
+    my $body = ($answer->{body} // '') x ($answer->{repeat} // 1);
     my $length = $answer->{length} // length $body;
     my $reason = $answer->{reason} // $reasons{ $answer->{status} // 0 } // '';
     my %headers = %{ $answer->{headers} // {} };
@@ -258,6 +259,7 @@ sub give ($socket, $request, $answer) {
         my $wrote = syswrite $socket, $text or return 0;
         substr $text, 0, $wrote, '';
     }
+    Time::HiRes::sleep($answer->{hold}) if $answer->{hold};
     return !defined $answer->{raw} && !defined $answer->{length} && lc($request->{headers}{connection} // '') ne 'close';
 }
 
