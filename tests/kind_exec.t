@@ -148,7 +148,18 @@ chmod 0777, "$dir/handlers/open";
 $rig->write_file('handlers/open/x', "#!/bin/sh\n", 0755);
 $rig->make_folder('handlers/sub', 0755);
 $rig->write_file('handlers/sub/fine', "#!/bin/sh\necho below\n", 0755);
+# Above the folder that holds the file: one that others may write to lets them put another folder in its place, unless it is
+# sticky, as /tmp is.
+for my $mode (0777, 0775, 01777) {
+    my $above = sprintf 'handlers/above-%o', $mode;
+    $rig->make_folder($above, $mode);
+    $rig->make_folder("$above/in", 0755);
+    $rig->write_file("$above/in/x", "#!/bin/sh\necho ran\n", 0755);
+}
 my %refused = (
+    'above-777/in/x'  => qr/^failed\|refused \S+above-777: it must be a folder .* only its owner may write/,
+    'above-775/in/x'  => qr/^failed\|refused \S+above-775: it must be a folder .* only its owner may write/,
+    'above-1777/in/x' => qr/^ok\|ran$/,
     absent     => qr/^failed\|cannot find \S+absent: No such file/,
     writable   => qr/^failed\|refused \S+writable: it must be a regular file .* only its owner may write/,
     plain      => qr/^failed\|exit status 71: cannot run \S+plain: Permission denied/,

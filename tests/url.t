@@ -65,6 +65,25 @@ like $out, qr/^hand\s+abcd\.\.\.\s+not known.*short: make a new one/m, 'tells of
 chmod 0644, "$dir/secrets";
 is url('new'), 65, 'a file that others may read';
 like $err, qr/chmod 600/, 'is refused, with the remedy';
+chmod 0600, "$dir/secrets";
+
+# ---- what lies in the place of the new file, and was not made by this program ----
+$rig->write_file('victim', "precious\n");
+link "$dir/victim", "$dir/secrets.new" or die;
+is url('new', '--label', 'linked'), 0, 'a hard link to another file';
+is $rig->read_file('victim'), "precious\n", 'which stays as it is';
+is +(stat "$dir/victim")[3], 1, 'and is linked no more';
+like $rig->read_file('secrets'), qr/ linked /, 'the secret is in the right one';
+$rig->write_file('secrets.new', '', 0666);
+open my $spy, '<', "$dir/secrets.new" or die;
+is url('new', '--label', 'spied'), 0, 'a file that somebody has open';
+is join('', <$spy>), '', 'they read nothing';
+like $rig->read_file('secrets'), qr/ spied /, 'of the secret';
+symlink "$dir/victim", "$dir/secrets.new" or die;
+is url('new', '--label', 'symbolic'), 65, 'a symbolic link';
+is $rig->read_file('victim'), "precious\n", 'is not followed';
+unlink "$dir/secrets.new";
+
 # ---- a secret that begins with a dash: none is made, and one that a person wrote can be retired ----
 $rig->write_file('secrets', '');
 url('new') == 0 or die $err for 1 .. 80;

@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Whoever changes the file holds the lock of PATH.new, and PATH.new still is the file that was locked: while we waited,
- * the holder before us may have renamed it over PATH, and then we start again.
+ * Whoever changes the file holds the lock of PATH.new, has made it, and it still is the file that was locked: while we
+ * waited, the holder before us may have renamed it over PATH, and then we start again. One that somebody else made is
+ * removed, and never written to: it may be a link to another file, or be open for others.
  */
 #include <config.h>
 
@@ -15,6 +16,7 @@
 #include "base/private_file.h"
 #include "base/signals.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,23 +48,43 @@ static bool is_still_named(int fd, const char *path)
            ours.st_dev == named.st_dev;
 }
 
+/* Makes PATH.new, or opens the one that is there. Returns whether it was made; errno is ENOENT when it has just gone.
+ */
+static bool open_new_file(struct secrets_edit *edit)
+{
+    const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+    edit->fd = open(edit->new_path, flags | O_CREAT | O_EXCL, 0600);
+    if (edit->fd >= 0)
+        return true;
+    if (errno == EEXIST)
+        edit->fd = open(edit->new_path, flags);
+    return false;
+}
+
 static enum result lock_new_file(struct secrets_edit *edit, struct err *err)
 {
     int64_t deadline = clock_monotonic_ms() + LOCK_TIMEOUT_MS;
 
     while (clock_monotonic_ms() < deadline) {
-        edit->fd = open(edit->new_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-        if (edit->fd < 0) {
+        bool made = open_new_file(edit), locked;
+
+        if (edit->fd < 0 && errno != ENOENT) {
             err_set_errno(err,
                           "cannot write %s: run this as root, or put url_secrets into a folder that is the user's own",
                           edit->new_path);
             return RESULT_FAIL;
         }
-        if (lock_take(edit->fd) && is_still_named(edit->fd, edit->new_path))
+        locked = edit->fd >= 0 && lock_take(edit->fd) && is_still_named(edit->fd, edit->new_path);
+        if (locked && made)
             return RESULT_OK;
-        close(edit->fd);
+        if (locked)
+            unlink(edit->new_path); /* of a program that died, or a stranger's */
+        if (edit->fd >= 0)
+            close(edit->fd);
         edit->fd = -1;
-        signals_poll(NULL, 0, LOCK_RETRY_MS);
+        if (!locked)
+            signals_poll(NULL, 0, LOCK_RETRY_MS);
     }
     err_set(err, "another program has been changing %s for 10 s", edit->path);
     return RESULT_RETRY;
@@ -106,9 +128,9 @@ static void close_edit(struct secrets_edit *edit)
 /* Replaces the file by one that holds TEXT. */
 static enum result replace_file(struct secrets_edit *edit, const char *text, size_t length, struct err *err)
 {
-    if (ftruncate(edit->fd, 0) != 0 || fchmod(edit->fd, 0600) != 0 ||
-        (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) || !io_write_all(edit->fd, text, length) ||
-        fsync(edit->fd) != 0 || rename(edit->new_path, edit->path) != 0 || !io_sync_parent(edit->path)) {
+    if (fchmod(edit->fd, 0600) != 0 || (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) ||
+        !io_write_all(edit->fd, text, length) || fsync(edit->fd) != 0 || rename(edit->new_path, edit->path) != 0 ||
+        !io_sync_parent(edit->path)) {
         err_set_errno(err, "cannot write %s", edit->path);
         return RESULT_FAIL;
     }

@@ -82,8 +82,11 @@ void child_close(struct child *child)
 
 /* ---- trust ---- */
 
-/* Checks that PATH is of TYPE, and that only root and this user can have written it. */
-static enum result check_path_trust(const char *path, mode_t type, struct err *err)
+/*
+ * Checks that PATH is of TYPE, and that only root and this user can have written it. SHARED: a folder that others may
+ * write to will do if it is sticky, as /tmp is: of what lies there they can replace only what is theirs.
+ */
+static enum result check_path_trust(const char *path, mode_t type, bool shared, struct err *err)
 {
     struct stat status;
 
@@ -92,24 +95,26 @@ static enum result check_path_trust(const char *path, mode_t type, struct err *e
         return RESULT_FAIL;
     }
     if ((status.st_mode & S_IFMT) == type && (status.st_uid == 0 || status.st_uid == geteuid()) &&
-        (status.st_mode & 022) == 0)
+        ((status.st_mode & 022) == 0 || (shared && (status.st_mode & S_ISVTX) != 0)))
         return RESULT_OK;
     err_set(err, "refused %s: it must be a %s that belongs to this user or root and that only its owner may write to",
             path, type == S_IFDIR ? "folder" : "regular file");
     return RESULT_FAIL;
 }
 
-/* Checks the file at PATH and the folder that it lies in. */
-static enum result check_handler_trust(char *path, struct err *err)
+/* Checks the file at PATH, which is resolved, the folder that it lies in, and all above that. */
+static enum result check_handler_trust(const char *path, struct err *err)
 {
-    char *slash = strrchr(path, '/');
-    enum result result = check_path_trust(path, S_IFREG, err);
+    enum result result = check_path_trust(path, S_IFREG, false, err);
+    char *folder = memory_copy_text(path), *slash;
+    bool above = false;
 
-    if (result != RESULT_OK)
-        return result;
-    *slash = '\0';
-    result = check_path_trust(path, S_IFDIR, err);
-    *slash = '/';
+    while (result == RESULT_OK && (slash = strrchr(folder, '/')) != NULL) {
+        *slash = '\0';
+        result = check_path_trust(slash > folder ? folder : "/", S_IFDIR, above, err);
+        above = true;
+    }
+    free(folder);
     return result;
 }
 

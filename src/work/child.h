@@ -38,7 +38,7 @@ void child_close(struct child *child);
 /*
  * Finds the file NAME of handler_dir and gives its resolved *PATH, freed by the caller. RESULT_FAIL, with *PATH NULL,
  * unless the file may run with our rights: it lies inside handler_dir, is a regular file of ours or root's, and nobody
- * else may write to it or its folder.
+ * else may write to it, to its folder, or to one above, where they could put another in its place.
  */
 MUST_CHECK enum result child_find(const char *handler_dir, const char *name, char **path, struct err *err);
 
