@@ -64,7 +64,7 @@ declare
                            'candhook_internal.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], '
                            'text[], text[], text[], uuid[], bytea[], text[], boolean), candhook_internal.maintain()',
         'candhook_worker', 'execute on function candhook_internal.claim(text, integer, text[], text[], boolean), '
-                           'candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[], '
+                           'candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], bigint[], '
                            'text, tid[]), candhook_internal.renew(bigint), candhook_internal.give_back(bigint, uuid[]), '
                            'candhook_internal.release(text), candhook_internal.due_in(text[], text[])',
         -- run_sql has the caller's rights, so the worker calls its parts, too.

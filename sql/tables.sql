@@ -225,8 +225,6 @@ comment on column candhook.delivery.lease is
     'number of the claim that holds it: only a caller that gives this number can finish it; null when it is not leased';
 comment on column candhook.delivery.worker is 'name of the process that holds the lease';
 
-create sequence if not exists candhook_internal.lease as bigint;
-comment on sequence candhook_internal.lease is 'numbers of claims (candhook.delivery.lease)';
 
 create table if not exists candhook.bot_token (
     origin_community_id text not null,

@@ -130,6 +130,20 @@ is $rig->sql("select event_id from candhook_internal.finish($old, array['$kept',
   $kept, 'a lease finishes only what it still holds';
 is delivery('event_id, worker'), "$lost|two", 'the rest is untouched';
 
+# A crash of the server may undo claims that were not on the disk yet, and what they took of a sequence with them. The next
+# claim must not get the number of one that a worker still holds.
+$rig->clear;
+$rig->handler('a', @c);
+$id = $rig->sql('select t.put()');
+my ($crash) = $rig->psql_session;
+$old = $crash->query(q{begin; select lease from candhook_internal.claim('one', 10);}) =~ s/\s//gr;
+$crash->query('rollback;');
+$rig->sql(q{select setval(c.oid, } . ($old < 1e9 ? $old : 1) . q{, false) from pg_class c where c.relkind = 'S' and c.relnamespace = 'candhook_internal'::regnamespace});
+$new = $rig->claim('two');
+isnt $new, $old, 'the number of a lease that a crash undid does not come again';
+is finish($old, $id, 'ok'), '', 'so its outcome is refused for the one after it';
+is delivery('attempt, worker'), '1|two', 'which is untouched';
+
 # ---- release leaves alone what a server process still runs ----
 $rig->clear;
 $rig->handler('a', @c);

@@ -55,7 +55,7 @@ may worker => 'listen candhook; set role candhook_handler; select current_user',
 is $rig->sql('select said from t.effect'), 'token-of-G1', 'the handler had its token';
 may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.handler}, q{select * from candhook.delivery}, q{delete from candhook.outcome},
   q{insert into candhook.bot_token values ('G1', 'x')}, q{select candhook.set_bot_token('G1', 'x')}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
-  q{drop table candhook.event}, q{drop function candhook_internal.claim(text, integer, text[], text[], boolean)}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select nextval('candhook_internal.lease')},
+  q{drop table candhook.event}, q{drop function candhook_internal.claim(text, integer, text[], text[], boolean)}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select candhook_internal.new_lease()},
   q{select candhook_internal.make_partition('event', '2030-01-01')}, q{select candhook_internal.hold('note', '{}', '{}')}, q{select * from candhook_internal.record_batch('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')}, q{set role candhook_admin};
 
 # ---- status and doctor: everybody but handlers and strangers ----

@@ -83,7 +83,7 @@ begin
         -- wait for that run.
         foreach lost in array array[best.lost, not best.lost] loop
             number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not lost)
-                           then nextval('candhook_internal.lease') end;
+                           then candhook_internal.new_lease() end;
             select * into taken, attempts, communities
               from candhook_internal.take_due(chosen, number, claim.worker,
                                               case when chosen.kind = 'sql' and (lost or number is null and newly_held = 0)

@@ -1,6 +1,6 @@
 create or replace function candhook_internal.finish(lease bigint, ids uuid[], results text[], details text[],
                                                     started_at timestamptz[], finished_at timestamptz[],
-                                                    delays integer[] default null, handler text default null,
+                                                    delays bigint[] default null, handler text default null,
                                                     rows tid[] default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql security definer
@@ -113,7 +113,7 @@ begin
     return query select * from unnest(ids, results, details);
 end
 $$;
-comment on function candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], integer[],
+comment on function candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], bigint[],
                                              text, tid[]) is
     'records the outcomes of leased attempts (ok, retry, failed), and settles their deliveries or retries them after '
     'at least the delays in seconds; returns the outcomes of those that the lease still holds; without a lease, of '

@@ -179,8 +179,10 @@ MUST_CHECK enum result store_run_sql(struct store *store, const struct store_lea
 MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes,
                                     size_t count, const struct store_outcome_listener *listener, struct err *err);
 
-/* Extends the lease. */
-MUST_CHECK enum result store_renew(struct store *store, int64_t lease, struct err *err);
+#define STORE_LEASE_MS 15000 /* how long a lease lasts from the claim, or from each renewal */
+
+/* Extends the lease. Gives how many deliveries it still HELD: fewer than expected means that some are lost. */
+MUST_CHECK enum result store_renew(struct store *store, int64_t lease, size_t *held, struct err *err);
 
 /* Gives back deliveries of the lease, without counting the attempt: COUNT of EVENT_IDS, or all when that is NULL. */
 MUST_CHECK enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,

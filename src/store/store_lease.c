@@ -235,7 +235,7 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
     result = database_call(
         store->database,
-        "select event_id, result, detail from candhook_internal.finish($1, $2::pg_catalog.uuid[], $3, $4, $5, $6, $7::integer[])",
+        "select event_id, result, detail from candhook_internal.finish($1, $2::pg_catalog.uuid[], $3, $4, $5, $6, $7)",
         &params, &rows, err);
     if (result != RESULT_OK)
         return result;
@@ -244,12 +244,19 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     return RESULT_OK;
 }
 
-enum result store_renew(struct store *store, int64_t lease, struct err *err)
+enum result store_renew(struct store *store, int64_t lease, size_t *held, struct err *err)
 {
     struct sql_params params = {0};
+    struct rows *rows;
+    enum result result;
 
     sql_params_integer(&params, lease);
-    return database_run(store->database, "select candhook_internal.renew($1)", &params, err);
+    result = database_call(store->database, "select candhook_internal.renew($1)", &params, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    *held = (size_t)atoi(rows_text(rows, 0, 0));
+    rows_free(rows);
+    return RESULT_OK;
 }
 
 enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,

@@ -26,8 +26,9 @@ struct attempt {
     const struct store_lease *lease;
     const struct store_delivery *delivery;
     enum attempt_state state;
-    int64_t deadline;   /* monotonic ms */
-    bool token_refused; /* the canD API has refused the bot token */
+    int64_t deadline;     /* monotonic ms */
+    bool token_refused;   /* the canD API has refused the bot token, which is not marked yet */
+    bool outcome_refused; /* by the database: what is to be recorded now tells of it */
     struct store_outcome outcome;
     void *kind_data; /* while it runs: owned by the file of its kind */
 };

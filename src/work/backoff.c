@@ -21,7 +21,7 @@ static int add_jitter(int ms)
     return ms / 2 + ms * byte / 255;
 }
 
-void backoff_wait(struct backoff *backoff, const char *what, const struct err *reason)
+int backoff_next(struct backoff *backoff, const char *what, const struct err *reason)
 {
     if (what != NULL && (!backoff->logged || strcmp(backoff->reason.text, reason->text) != 0)) {
         log_warning("%s=failing reason=%s next=\"tried again until it works\"", what, reason->text);
@@ -31,7 +31,12 @@ void backoff_wait(struct backoff *backoff, const char *what, const struct err *r
     backoff->wait_ms = backoff->wait_ms == 0 ? FIRST_WAIT_MS : backoff->wait_ms * 2;
     if (backoff->wait_ms > LONGEST_WAIT_MS)
         backoff->wait_ms = LONGEST_WAIT_MS;
-    signals_poll(NULL, 0, add_jitter(backoff->wait_ms));
+    return add_jitter(backoff->wait_ms);
+}
+
+void backoff_wait(struct backoff *backoff, const char *what, const struct err *reason)
+{
+    signals_poll(NULL, 0, backoff_next(backoff, what, reason));
 }
 
 void backoff_reset(struct backoff *backoff, const char *what)

@@ -18,9 +18,12 @@ struct backoff {
 };
 
 /*
- * Waits before the next try: 100 ms doubling to 10 s, with jitter; a signal ends the wait. Logs `WHAT=failing` once per
- * new reason; WHAT NULL logs nothing.
+ * Returns the milliseconds to wait before the next try: 100 doubling to 10,000, with jitter. Logs `WHAT=failing` once
+ * per new reason; WHAT NULL logs nothing.
  */
+int backoff_next(struct backoff *backoff, const char *what, const struct err *reason);
+
+/* Waits for as long as backoff_next returns; a signal ends the wait. */
 void backoff_wait(struct backoff *backoff, const char *what, const struct err *reason);
 
 /* To be called after a success: the next wait is 100 ms again. Logs `WHAT=recovered` when a failure had been logged. */

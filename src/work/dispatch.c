@@ -10,9 +10,11 @@
 #include "work/dispatch.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "http/http.h"
 #include "work/attempt.h"
+#include "work/backoff.h"
 #include "work/kind_c.h"
 #include "work/kind_exec.h"
 #include "work/kind_http.h"
@@ -23,11 +25,15 @@
 
 #define BATCH 64
 #define RUNNING_MAX 256        /* attempts at a time, of all handlers together */
-#define RENEW_MS 4000          /* a lease lasts 15 s */
+#define RENEW_MS 4000          /* how often a lease is renewed */
+#define BEGIN_MS 7500          /* after this long without a renewal nothing is begun: half of a lease's time */
 #define CLAIM_INTERVAL_MS 5000 /* claim this often in any case: a connection pooler may drop notifications */
 #define STOP_GRACE_MS 10000    /* how long attempts may go on after the stop */
 
-static const char *const kinds[] = {"c", "exec", "http"};
+_Static_assert(BEGIN_MS <= STORE_LEASE_MS / 2, "an attempt begins only while its lease is valid for a good while");
+
+static const char *const kinds[] = {"http", "c", "exec"};
+#define KINDS_WITHOUT_PROCESS 1 /* so many of them, at the beginning */
 
 struct lease_run {
     struct lease_run *next;
@@ -35,8 +41,10 @@ struct lease_run {
     struct attempt *attempts;  /* one for each delivery */
     size_t begun, settled;     /* how many */
     struct c_process *process; /* of kind c, while one runs */
-    int64_t renewed_at;        /* monotonic ms */
+    int64_t renewed_at;        /* monotonic ms: when the last renewal was sent; 0: at once */
+    bool lost;                 /* others have some of its deliveries: nothing more is begun */
     bool given_back;           /* those that were not begun */
+    bool one_by_one;           /* outcomes, since the database has refused several together */
 };
 
 struct dispatch {
@@ -48,6 +56,8 @@ struct dispatch {
     size_t running;         /* attempts, of all runs */
     int64_t claim_at;       /* monotonic ms: when to claim again */
     int64_t kill_at;        /* monotonic ms: when to kill what runs; 0: there was no stop */
+    int64_t processes_at;   /* monotonic ms: when processes may be started again */
+    struct backoff starting;
 };
 
 struct dispatch *dispatch_new(const struct conf *conf, struct store *store, const char *worker)
@@ -87,6 +97,7 @@ static void kill_attempts(struct dispatch *dispatch, struct lease_run *run)
 /* Counts the attempts that a process of kind c has begun by itself. */
 static void count_begun(struct lease_run *run)
 {
+    run->begun = 0;
     while (run->begun < run->lease.count && run->attempts[run->begun].state != ATTEMPT_WAITS)
         run->begun++;
 }
@@ -142,17 +153,53 @@ static bool has_waiting(const struct lease_run *run)
     return run->begun < run->lease.count && !run->given_back;
 }
 
-/* Begins the next attempt of the run. */
-static void begin_attempt(struct dispatch *dispatch, struct lease_run *run)
+static bool needs_process(const struct lease_run *run)
+{
+    return !is_of_kind(run, "http");
+}
+
+/* Returns whether processes can be started, as far as is known. */
+static bool can_start_processes(const struct dispatch *dispatch)
+{
+    return clock_monotonic_ms() >= dispatch->processes_at;
+}
+
+/* Returns whether the next attempt of the run may begin, as far as its lease is concerned. */
+static bool may_begin(const struct dispatch *dispatch, const struct lease_run *run)
+{
+    return has_waiting(run) && run->process == NULL && !run->lost &&
+           clock_monotonic_ms() - run->renewed_at < BEGIN_MS && (!needs_process(run) || can_start_processes(dispatch));
+}
+
+/* Starts the process of the next attempt, of kind c or exec. */
+static enum result start_process(const struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
     struct attempt *attempt = &run->attempts[run->begun];
 
-    if (is_of_kind(run, "c"))
-        run->process = kind_c_start(attempt, run->lease.count - run->begun, dispatch->conf);
-    else if (is_of_kind(run, "exec"))
-        kind_exec_begin(attempt, dispatch->conf);
-    else
+    if (is_of_kind(run, "exec"))
+        return kind_exec_begin(attempt, dispatch->conf, err);
+    run->process =
+        kind_c_start(attempt, run->lease.count - run->begun, run->renewed_at + BEGIN_MS, dispatch->conf, err);
+    return run->process != NULL ? RESULT_OK : RESULT_RETRY;
+}
+
+/*
+ * Begins the next attempt of the run. When no process can be started, nothing that needs one is begun or claimed for a
+ * while, and what waits for one is given back: another host may be able to.
+ */
+static void begin_attempt(struct dispatch *dispatch, struct lease_run *run)
+{
+    struct attempt *attempt = &run->attempts[run->begun];
+    struct err err;
+
+    if (!needs_process(run)) {
         kind_http_begin(attempt, dispatch->http);
+    } else if (start_process(dispatch, run, &err) == RESULT_OK) {
+        backoff_reset(&dispatch->starting, "starting");
+    } else {
+        dispatch->processes_at = clock_monotonic_ms() + backoff_next(&dispatch->starting, "starting", &err);
+        return;
+    }
     run->begun++;
     dispatch->running += attempt->state == ATTEMPT_RUNS;
 }
@@ -163,9 +210,9 @@ static void begin_attempts(struct dispatch *dispatch)
     for (struct lease_run *run = dispatch->runs; run != NULL; run = run->next) {
         size_t limit = (size_t)run->lease.concurrency, running = count_running_of(dispatch, run->lease.handler);
 
-        while (has_waiting(run) && run->process == NULL && running < limit && dispatch->running < RUNNING_MAX) {
+        while (may_begin(dispatch, run) && running < limit && dispatch->running < RUNNING_MAX) {
             begin_attempt(dispatch, run);
-            running += run->attempts[run->begun - 1].state == ATTEMPT_RUNS;
+            running = count_running_of(dispatch, run->lease.handler);
         }
     }
 }
@@ -197,13 +244,13 @@ static size_t count_runs(const struct dispatch *dispatch)
 }
 
 /* Appends a run of LEASE, which is taken over. */
-static void add_run(struct dispatch *dispatch, const struct store_lease *lease)
+static void add_run(struct dispatch *dispatch, const struct store_lease *lease, int64_t claimed_at)
 {
     struct lease_run *run = memory_new(1, sizeof *run), **end = &dispatch->runs;
 
     run->attempts = memory_new(lease->count, sizeof *run->attempts);
     run->lease = *lease;
-    run->renewed_at = clock_monotonic_ms();
+    run->renewed_at = claimed_at;
     for (size_t i = 0; i < lease->count; i++) {
         run->attempts[i].lease = &run->lease;
         run->attempts[i].delivery = &run->lease.deliveries[i];
@@ -219,8 +266,11 @@ static enum result schedule_claim(struct dispatch *dispatch, const struct store_
     int due = 0;
     enum result result = store_due_in(dispatch->store, share, &due, err);
 
-    if (result == RESULT_OK)
-        dispatch->claim_at = clock_monotonic_ms() + (due >= 0 && due < CLAIM_INTERVAL_MS ? due : CLAIM_INTERVAL_MS);
+    if (result != RESULT_OK)
+        return result;
+    dispatch->claim_at = clock_monotonic_ms() + (due >= 0 && due < CLAIM_INTERVAL_MS ? due : CLAIM_INTERVAL_MS);
+    if (!can_start_processes(dispatch) && dispatch->processes_at < dispatch->claim_at)
+        dispatch->claim_at = dispatch->processes_at;
     return result;
 }
 
@@ -231,14 +281,16 @@ static enum result claim_batch(struct dispatch *dispatch, bool *leased, struct e
     const struct store_claim claim = {
         .worker = dispatch->worker,
         .batch = BATCH,
-        .share = {kinds, sizeof kinds / sizeof *kinds, busy, list_busy_handlers(dispatch, busy)},
+        .share = {kinds, can_start_processes(dispatch) ? sizeof kinds / sizeof *kinds : KINDS_WITHOUT_PROCESS, busy,
+                  list_busy_handlers(dispatch, busy)},
     };
+    int64_t claimed_at = clock_monotonic_ms();
     struct store_lease lease;
     enum result result = store_claim(dispatch->store, &claim, &lease, err);
 
     *leased = result == RESULT_OK && lease.count > 0;
     if (*leased)
-        add_run(dispatch, &lease);
+        add_run(dispatch, &lease, claimed_at);
     else
         store_free_lease(&lease);
     if (result == RESULT_OK && !*leased)
@@ -262,74 +314,131 @@ static enum result claim_and_begin(struct dispatch *dispatch, struct err *err)
 
 /* ---- settling ---- */
 
-/* Marks the token that the API refused in this attempt as invalid. */
-static enum result refuse_token(struct dispatch *dispatch, const struct attempt *attempt, struct err *err)
+/* Marks the token that the API refused in this attempt as invalid. When it cannot be, the next attempt tries again. */
+static enum result refuse_token(struct dispatch *dispatch, struct attempt *attempt, struct err *err)
 {
     const struct store_delivery *delivery = attempt->delivery;
     bool refused = false;
     enum result result = store_refuse_bot_token(dispatch->store, delivery->origin_community_id,
                                                 delivery->token_stored_at, &refused, err);
 
+    if (result == RESULT_RETRY)
+        return result;
+    attempt->token_refused = false;
+    if (strcmp(attempt->outcome.result, "failed") == 0)
+        attempt->outcome.result = "retry"; /* it may work with the next token */
     if (refused)
         outcome_log_refused_token(delivery->origin_community_id);
-    return result;
+    else if (result != RESULT_OK)
+        outcome_log_unmarked_token(delivery->origin_community_id, err->text);
+    return RESULT_OK;
 }
 
-static void log_outcome(void *context, const char *event_id, const char *result, const char *detail)
-{
-    const struct lease_run *run = context;
-
-    outcome_log_attempt(run->lease.handler, event_id, result, detail);
-}
-
-/* Lists the outcomes of the attempts that ended, and marks the tokens that were refused in them. */
-static enum result list_outcomes(struct dispatch *dispatch, struct lease_run *run, struct store_outcome *outcomes,
-                                 size_t *count, struct err *err)
+/* Marks the tokens that the API refused in attempts of the run that ended. */
+static enum result refuse_tokens(struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
     enum result result = RESULT_OK;
 
-    *count = 0;
-    for (size_t i = 0; i < run->begun && result == RESULT_OK; i++) {
-        struct attempt *attempt = &run->attempts[i];
-
-        if (attempt->state != ATTEMPT_ENDED)
-            continue;
-        outcomes[*count] = attempt->outcome;
-        if (attempt->token_refused) {
-            if (strcmp(attempt->outcome.result, "failed") == 0)
-                outcomes[*count].result = "retry"; /* it may work with the next token */
-            result = refuse_token(dispatch, attempt, err);
-        }
-        (*count)++;
-    }
+    for (size_t i = 0; i < run->begun && result == RESULT_OK; i++)
+        if (run->attempts[i].state == ATTEMPT_ENDED && run->attempts[i].token_refused)
+            result = refuse_token(dispatch, &run->attempts[i], err);
     return result;
 }
 
-static void mark_settled(struct dispatch *dispatch, struct lease_run *run)
+/* What store_finish has recorded. */
+struct recorded {
+    const struct lease_run *run;
+    size_t count;
+};
+
+static void log_outcome(void *context, const char *event_id, const char *result, const char *detail)
 {
-    for (size_t i = 0; i < run->begun; i++) {
-        if (run->attempts[i].state != ATTEMPT_ENDED)
-            continue;
-        run->attempts[i].state = ATTEMPT_SETTLED;
-        attempt_free(&run->attempts[i]);
-        run->settled++;
-        dispatch_claim_now(dispatch); /* its handler may be below its limit again */
+    struct recorded *recorded = context;
+
+    recorded->count++;
+    outcome_log_attempt(recorded->run->lease.handler, event_id, result, detail);
+}
+
+/* Lists attempts that ended: all, or only the first. Returns how many. */
+static size_t list_ended(const struct lease_run *run, struct attempt **ended)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < run->begun && (count == 0 || !run->one_by_one); i++)
+        if (run->attempts[i].state == ATTEMPT_ENDED)
+            ended[count++] = &run->attempts[i];
+    return count;
+}
+
+static void mark_settled(struct dispatch *dispatch, struct lease_run *run, struct attempt *const *ended, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ended[i]->state = ATTEMPT_SETTLED;
+        attempt_free(ended[i]);
     }
+    run->settled += count;
+    dispatch_claim_now(dispatch); /* the handler may be below its limit again */
+}
+
+/*
+ * The database refuses these outcomes: a rule that a person made, perhaps. Several are recorded one by one, so that a
+ * bad one costs only itself. In place of that one, the refusal is recorded, as one to be tried again; if that is
+ * refused, too, it is only logged, and the lease runs out.
+ */
+static void note_refusal(struct dispatch *dispatch, struct lease_run *run, struct attempt *const *ended, size_t count,
+                         const struct err *err)
+{
+    struct attempt *attempt = ended[0];
+    char *result;
+
+    if (count > 1) {
+        run->one_by_one = true;
+    } else if (!attempt->outcome_refused) {
+        attempt->outcome_refused = true;
+        result = memory_copy_text(attempt->outcome.result);
+        attempt_free(attempt);
+        attempt_end_with(attempt, "retry", "the database refused the outcome \"%s\": %s", result, err->text);
+        free(result);
+    } else {
+        outcome_log_attempt(run->lease.handler, attempt->outcome.event_id, "lost", err->text);
+        mark_settled(dispatch, run, ended, 1);
+    }
+}
+
+/* Records the outcomes of ENDED. */
+static enum result record_outcomes(struct dispatch *dispatch, struct lease_run *run, struct attempt *const *ended,
+                                   size_t count, struct err *err)
+{
+    struct recorded recorded = {.run = run};
+    const struct store_outcome_listener listener = {log_outcome, &recorded};
+    struct store_outcome *outcomes = memory_new(count, sizeof *outcomes);
+    enum result result;
+
+    for (size_t i = 0; i < count; i++)
+        outcomes[i] = ended[i]->outcome;
+    result = store_finish(dispatch->store, run->lease.number, outcomes, count, &listener, err);
+    free(outcomes);
+    if (result == RESULT_FAIL)
+        note_refusal(dispatch, run, ended, count, err);
+    if (result != RESULT_OK)
+        return result == RESULT_FAIL ? RESULT_OK : result;
+    mark_settled(dispatch, run, ended, count);
+    if (recorded.count < count)
+        run->renewed_at = 0; /* the lease is lost, or a delivery is settled: the renewal tells */
+    return RESULT_OK;
 }
 
 /* Records the attempts of the run that ended. */
 static enum result settle_attempts(struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
-    const struct store_outcome_listener listener = {log_outcome, run};
-    struct store_outcome *outcomes = memory_new(run->begun, sizeof *outcomes);
+    struct attempt **ended = memory_new(run->begun, sizeof *ended);
+    enum result result = refuse_tokens(dispatch, run, err);
     size_t count;
-    enum result result = list_outcomes(dispatch, run, outcomes, &count, err);
 
-    if (count > 0 && result == RESULT_OK)
-        result = store_finish(dispatch->store, run->lease.number, outcomes, count, &listener, err);
-    if (result != RESULT_RETRY)
-        mark_settled(dispatch, run);
-    free(outcomes);
+    while (result == RESULT_OK && (count = list_ended(run, ended)) > 0)
+        result = record_outcomes(dispatch, run, ended, count, err);
+    run->one_by_one = run->one_by_one && result != RESULT_OK;
+    free(ended);
     return result;
 }
 
@@ -349,13 +458,44 @@ static enum result give_back_waiting(struct dispatch *dispatch, struct lease_run
     return result;
 }
 
+/* Makes the run begin nothing more. */
+static void end_begins(struct lease_run *run)
+{
+    if (run->process == NULL)
+        return;
+    kind_c_finish(run->process);
+    count_begun(run);
+}
+
+static void note_lost_lease(struct lease_run *run, size_t held, size_t expected)
+{
+    log_warning("handler=%s lease=lost deliveries=%zu held=%zu effect=\"what has not begun is given up\"",
+                run->lease.handler, expected, held);
+    run->lost = true;
+    end_begins(run);
+}
+
 static enum result renew_lease(struct dispatch *dispatch, struct lease_run *run, struct err *err)
 {
-    enum result result = store_renew(dispatch->store, run->lease.number, err);
+    size_t expected = (run->given_back ? run->begun : run->lease.count) - run->settled, held;
+    int64_t sent_at = clock_monotonic_ms();
+    enum result result = store_renew(dispatch->store, run->lease.number, &held, err);
 
-    if (result == RESULT_OK)
-        run->renewed_at = clock_monotonic_ms();
-    return result;
+    if (result != RESULT_OK)
+        return result;
+    run->renewed_at = sent_at;
+    if (run->process != NULL)
+        kind_c_allow(run->process, sent_at + BEGIN_MS);
+    if (held < expected && !run->lost)
+        note_lost_lease(run, held, expected);
+    return RESULT_OK;
+}
+
+/* Returns whether what waits in the run is to be given back. */
+static bool is_given_up(const struct dispatch *dispatch, const struct lease_run *run)
+{
+    return dispatch->kill_at != 0 || run->lost ||
+           (needs_process(run) && run->process == NULL && !can_start_processes(dispatch));
 }
 
 /* Brings the database up to date about the run. */
@@ -363,10 +503,10 @@ static enum result update_run(struct dispatch *dispatch, struct lease_run *run, 
 {
     enum result result = settle_attempts(dispatch, run, err);
 
-    if (result == RESULT_OK && dispatch->kill_at != 0 && has_waiting(run))
-        result = give_back_waiting(dispatch, run, err);
     if (result == RESULT_OK && clock_monotonic_ms() - run->renewed_at >= RENEW_MS)
         result = renew_lease(dispatch, run, err);
+    if (result == RESULT_OK && has_waiting(run) && is_given_up(dispatch, run))
+        result = give_back_waiting(dispatch, run, err);
     return result;
 }
 
@@ -439,8 +579,7 @@ void dispatch_stop(struct dispatch *dispatch)
         return;
     dispatch->kill_at = clock_monotonic_ms() + STOP_GRACE_MS;
     for (struct lease_run *run = dispatch->runs; run != NULL; run = run->next)
-        if (run->process != NULL)
-            kind_c_finish(run->process);
+        end_begins(run);
 }
 
 /* Returns when the next step is due (monotonic ms) if no descriptor becomes readable before. */

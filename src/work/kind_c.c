@@ -4,6 +4,10 @@
  * The child process loads the shared object anew, so that a replaced file is used from the next batch on. It calls the
  * handler for one delivery after the other, and writes an answer to its pipe after each call: `struct c_answer`, then
  * the detail's bytes. So the parent knows which call crashed or hangs: the first one without an answer.
+ *
+ * Before each call the child takes a turn, in memory that both share. The parent can take all turns that are left: then
+ * it knows exactly which calls were begun, and no other will be. Turns also end by themselves, with the lease, lest the
+ * child goes on under a lease that its parent (stopped, perhaps) has lost.
  */
 #include <config.h>
 
@@ -21,9 +25,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +43,14 @@ struct c_answer {
     unsigned detail_length;
 };
 
+/* What parent and child share. */
+struct c_turns {
+    _Atomic size_t begun;  /* how many calls were; TURNS_TAKEN: no other will be */
+    _Atomic int64_t until; /* monotonic ms: none begins later */
+};
+
+#define TURNS_TAKEN SIZE_MAX
+
 /* One call of a handler, with what our functions need when the handler calls them. */
 struct call_state {
     struct candhook_call call; /* what the handler sees; first, so that its address is that of this structure */
@@ -46,6 +61,15 @@ struct call_state {
     char detail[ATTEMPT_DETAIL_BYTES + 1];
     void **given; /* what the handler got from our functions, freed after the call */
     size_t given_count;
+};
+
+struct c_process {
+    struct child child;
+    struct c_turns *turns;
+    struct attempt *attempts;
+    size_t count, current; /* the current one has begun, or is about to */
+    size_t length;         /* of what was read of its answer */
+    char text[sizeof(struct c_answer) + ATTEMPT_DETAIL_BYTES];
 };
 
 /* ---- in the child ---- */
@@ -196,9 +220,19 @@ static void call_handler(candhook_handler *handler, const struct attempt *attemp
     free(state);
 }
 
-/* What the child does. It has no descriptor of ours but the pipe; what the handler prints goes to our stderr. */
-static void run_handlers(const struct attempt *attempts, size_t count, const struct conf *conf, int pipe)
+/* Takes the turn of call INDEX. Returns whether it may begin. */
+static bool take_turn(struct c_turns *turns, size_t index)
 {
+    size_t begun = index;
+
+    return clock_monotonic_ms() < atomic_load(&turns->until) &&
+           atomic_compare_exchange_strong(&turns->begun, &begun, index + 1);
+}
+
+/* What the child does. It has no descriptor of ours but the pipe; what the handler prints goes to our stderr. */
+static void run_handlers(const struct c_process *process, const struct conf *conf, int pipe)
+{
+    const struct attempt *attempts = process->attempts;
     candhook_handler *handler;
     struct http *http = NULL;
     struct err err;
@@ -209,7 +243,7 @@ static void run_handlers(const struct attempt *attempts, size_t count, const str
     close_range(PIPE_FD + 1, ~0U, 0);
     fcntl(PIPE_FD, F_SETFD, FD_CLOEXEC);
     handler = load_handler(conf->handler_dir, attempts[0].lease->target, &err);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < process->count && (i == 0 || take_turn(process->turns, i)); i++) {
         if (handler != NULL)
             call_handler(handler, &attempts[i], conf, &http);
         else
@@ -220,34 +254,47 @@ static void run_handlers(const struct attempt *attempts, size_t count, const str
 
 /* ---- in the parent ---- */
 
-struct c_process {
-    struct child child;
-    struct attempt *attempts;
-    size_t count, current;
-    size_t length; /* of what was read of the current attempt's answer */
-    char text[sizeof(struct c_answer) + ATTEMPT_DETAIL_BYTES];
-};
-
 enum answer_state {
     ANSWER_WHOLE,
     ANSWER_PARTIAL, /* the rest may come */
     ANSWER_LOST     /* the process has closed its pipe or written nonsense */
 };
 
-struct c_process *kind_c_start(struct attempt *attempts, size_t count, const struct conf *conf)
+static struct c_turns *new_turns(int64_t until)
+{
+    struct c_turns *turns = mmap(NULL, sizeof *turns, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (turns == MAP_FAILED)
+        return NULL;
+    atomic_init(&turns->begun, 1);
+    atomic_init(&turns->until, until);
+    return turns;
+}
+
+static void free_c_process(struct c_process *process)
+{
+    if (process->turns != NULL)
+        munmap(process->turns, sizeof *process->turns);
+    free(process);
+}
+
+struct c_process *kind_c_start(struct attempt *attempts, size_t count, int64_t until, const struct conf *conf,
+                               struct err *err)
 {
     struct c_process *process = memory_new(1, sizeof *process);
     int pipe;
 
     process->attempts = attempts;
     process->count = count;
-    attempt_begin(&attempts[0]);
-    if (child_fork(&process->child, &pipe) == 0)
-        run_handlers(attempts, count, conf, pipe);
-    if (process->child.pid > 0)
+    process->turns = new_turns(until);
+    if (process->turns != NULL && child_fork(&process->child, &pipe) == 0)
+        run_handlers(process, conf, pipe);
+    if (process->child.pid > 0) {
+        attempt_begin(&attempts[0]);
         return process;
-    attempt_end_with(&attempts[0], "retry", "cannot start a process: %s", strerror(errno));
-    free(process);
+    }
+    err_set_errno(err, "cannot start a process");
+    free_c_process(process);
     return NULL;
 }
 
@@ -256,9 +303,24 @@ int kind_c_descriptor(const struct c_process *process)
     return process->child.output;
 }
 
+void kind_c_allow(struct c_process *process, int64_t until)
+{
+    atomic_store(&process->turns->until, until);
+}
+
 void kind_c_finish(struct c_process *process)
 {
-    process->count = process->current + 1;
+    size_t begun = atomic_exchange(&process->turns->begun, TURNS_TAKEN);
+
+    if (begun >= process->count)
+        return; /* all of them; or the turns were taken before */
+    for (size_t i = process->current; i < process->count; i++) {
+        if (i >= begun)
+            process->attempts[i].state = ATTEMPT_WAITS;
+        else if (i > process->current)
+            attempt_begin(&process->attempts[i]);
+    }
+    process->count = begun;
 }
 
 /* Kills the process, frees it, and returns the status of waitpid. */
@@ -267,7 +329,7 @@ static int end_process(struct c_process *process)
     int status = child_kill(&process->child);
 
     child_close(&process->child);
-    free(process);
+    free_c_process(process);
     return status;
 }
 
@@ -324,18 +386,21 @@ static void end_by_status(struct attempt *attempt, int status)
 
 bool kind_c_step(struct c_process *process)
 {
-    struct attempt *attempt = &process->attempts[process->current];
-    enum answer_state state;
+    struct attempt *attempt;
+    enum answer_state state = ANSWER_WHOLE;
 
-    while ((state = read_answer(process)) == ANSWER_WHOLE) {
+    while (process->current < process->count && (state = read_answer(process)) == ANSWER_WHOLE) {
         end_by_answer(process);
-        if (++process->current == process->count) {
-            end_process(process);
-            return false;
-        }
-        attempt = &process->attempts[process->current];
-        attempt_begin(attempt);
+        if (++process->current < process->count)
+            attempt_begin(&process->attempts[process->current]);
     }
+    if (state == ANSWER_LOST)
+        kind_c_finish(process); /* which tells whether the current one had begun */
+    if (process->current >= process->count) {
+        end_process(process);
+        return false;
+    }
+    attempt = &process->attempts[process->current];
     if (state == ANSWER_PARTIAL && clock_monotonic_ms() < attempt->deadline)
         return true;
     if (state == ANSWER_PARTIAL) {

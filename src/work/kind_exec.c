@@ -82,8 +82,10 @@ static void run_program(const struct attempt *attempt, const struct conf *conf, 
     if (dup2(input, 0) < 0 || dup2(pipe, 1) < 0 || dup2(pipe, 2) < 0)
         _exit(EX_OSERR);
     close_range(3, ~0U, 0);
-    if (chdir(conf->handler_dir) != 0)
+    if (chdir(conf->handler_dir) != 0) {
         dprintf(2, "cannot enter %s: %s\n", conf->handler_dir, strerror(errno));
+        _exit(EX_OSERR);
+    }
     set_variables(variables, attempt, conf);
     execve(path, arguments, variables);
     dprintf(2, "cannot run %s: %s\n", path, strerror(errno));
@@ -105,31 +107,40 @@ static int open_input(const char *body)
     return -1;
 }
 
-void kind_exec_begin(struct attempt *attempt, const struct conf *conf)
+/* Starts the program at PATH. Returns NULL with the reason in ERR when there can be no process. */
+static struct exec_process *start_program(const struct attempt *attempt, const struct conf *conf, const char *path,
+                                          struct err *err)
 {
     struct exec_process *process = memory_new(1, sizeof *process);
-    struct err err;
-    char *path;
-    int input, pipe;
+    int input = open_input(attempt->delivery->body), pipe;
 
-    attempt_begin(attempt);
-    if (child_find(conf->handler_dir, attempt->lease->target, &path, &err) != RESULT_OK) {
-        attempt_end_with(attempt, "retry", "%s", err.text);
-        free(process);
-        return;
-    }
-    input = open_input(attempt->delivery->body);
     if (input >= 0 && child_fork(&process->child, &pipe) == 0)
         run_program(attempt, conf, path, input, pipe);
-    if (process->child.pid > 0) {
-        attempt->kind_data = process;
-    } else {
-        attempt_end_with(attempt, "retry", "cannot start a process: %s", strerror(errno));
+    if (process->child.pid == 0) {
+        err_set_errno(err, "cannot start a process");
         free(process);
+        process = NULL;
     }
     if (input >= 0)
         close(input);
+    return process;
+}
+
+enum result kind_exec_begin(struct attempt *attempt, const struct conf *conf, struct err *err)
+{
+    char *path;
+
+    if (child_find(conf->handler_dir, attempt->lease->target, &path, err) != RESULT_OK) {
+        attempt_begin(attempt);
+        attempt_end_with(attempt, "retry", "%s", err->text);
+        return RESULT_OK;
+    }
+    attempt->kind_data = start_program(attempt, conf, path, err);
     free(path);
+    if (attempt->kind_data == NULL)
+        return RESULT_RETRY;
+    attempt_begin(attempt);
+    return RESULT_OK;
 }
 
 int kind_exec_descriptor(const struct attempt *attempt)

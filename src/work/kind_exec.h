@@ -11,9 +11,10 @@
 
 /*
  * Begins an attempt: starts the program, without a shell, with an environment of its own and the event's JSON on stdin.
- * When it cannot be started, the attempt has ended when this returns.
+ * When there is no such program, the attempt has ended when this returns. RESULT_RETRY when there can be no process: a
+ * limit of the host, mostly. Then the attempt has not begun.
  */
-void kind_exec_begin(struct attempt *attempt, const struct conf *conf);
+MUST_CHECK enum result kind_exec_begin(struct attempt *attempt, const struct conf *conf, struct err *err);
 
 /* Returns the descriptor that is readable when kind_exec_step has something to do; -1 after the output was closed. */
 int kind_exec_descriptor(const struct attempt *attempt);

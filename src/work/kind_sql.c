@@ -63,12 +63,13 @@ static enum result run_one_by_one(struct store *store, struct sql_batch *batch, 
     const struct store_lease *lease = &batch->lease;
     int64_t until = clock_monotonic_ms() + ONE_BY_ONE_MS;
     enum result result = RESULT_OK;
+    size_t held; /* run_sql looks for itself */
 
     for (size_t i = 0; i < lease->count && result == RESULT_OK; i++) {
         if (signals_stop_asked() || clock_monotonic_ms() >= until)
             return store_give_back(store, lease->number, NULL, 0, err);
         if (i > 0)
-            result = store_renew(store, lease->number, err);
+            result = store_renew(store, lease->number, &held, err);
         if (result == RESULT_OK)
             result = run_event(store, batch, lease->deliveries[i].event_id, err);
     }

@@ -20,3 +20,9 @@ void outcome_log_refused_token(const char *origin_community_id)
     log_warning("community=%s bot_token=refused effect=\"its deliveries are held\" remedy=\"store a new token\"",
                 origin_community_id);
 }
+
+void outcome_log_unmarked_token(const char *origin_community_id, const char *reason)
+{
+    log_warning("community=%s bot_token=refused effect=\"it could not be marked\" reason=%s", origin_community_id,
+                reason);
+}

@@ -12,4 +12,7 @@ void outcome_log_attempt(const char *handler, const char *event_id, const char *
 /* Logs that the API has refused the bot token of a community. */
 void outcome_log_refused_token(const char *origin_community_id);
 
+/* Logs that it has, but that the database could not mark the token. */
+void outcome_log_unmarked_token(const char *origin_community_id, const char *reason);
+
 #endif
