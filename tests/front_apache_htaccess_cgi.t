@@ -17,6 +17,7 @@ Conformance::run(
     readme         => 'apache/README',
     column         => 'htaccess, CGI',
     kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
-    expect         => { logs => 'access log' }
+    guesses        => 200,
+    expect         => { holding => 'a process each', guessed => 'one each', logs => 'access log' }
 );
 done_testing;

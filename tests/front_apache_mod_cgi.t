@@ -17,6 +17,7 @@ Conformance::run(
     readme         => 'apache/README',
     column         => 'mod_cgi',
     kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
-    expect         => {  }
+    guesses        => 200,
+    expect         => { holding => 'a process each' }
 );
 done_testing;

@@ -17,6 +17,7 @@ Conformance::run(
     readme         => 'apache/README',
     column         => 'mod_cgid',
     kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
-    expect         => { reload => 'nothing lost' }
+    guesses        => 200,
+    expect         => { holding => 'a process each', reload => 'nothing lost' }
 );
 done_testing;

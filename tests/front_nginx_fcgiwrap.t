@@ -23,6 +23,7 @@ Conformance::run(
     readme         => 'nginx/README',
     column         => 'fcgiwrap',
     load           => 100,
+    guesses        => 200,
     kill_responder => sub {
         $rig->kill9($fcgiwrap);
         $fcgiwrap = $rig->fcgiwrap;

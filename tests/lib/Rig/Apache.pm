@@ -7,7 +7,7 @@ use v5.36;
 # The modules that a shipped file needs, beside those that every Apache has.
 my %modules = (
     'mod_fcgid.conf'  => [qw(alias fcgid)],
-    'proxy_fcgi.conf' => [qw(proxy proxy_fcgi buffer)],
+    'proxy_fcgi.conf' => [qw(alias proxy proxy_fcgi buffer)],
     'cgi.conf'        => [qw(alias)],
     htaccess          => [qw(rewrite)],
     none              => []
