@@ -46,6 +46,19 @@ $id = $rig->sql('select t.put()');
 is $rig->sql(q{select handler, kind, target, timeout_ms, event_id, attempt, bot_token, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body from candhook_internal.claim('w', 10)}),
   "note|sql|t.note(candhook.event,text)|30000|$id|1||||||||||", 'for kind sql only what is needed to call run_sql';
 
+# ---- how much ----
+$rig->clear;
+$rig->handler('large', kind => 'exec', target => 'x');
+my @large = split /\n/, $rig->sql(q{select t.put(t.event('product.created', jsonb_build_object('n', n, 'text', repeat('x', case n when 4 then 9000000 else 3000000 end))::text), t.id(n))
+    from generate_series(1, 5) n});
+for my $part ([ @large[ 0, 1 ] ], [ $large[2] ], [ $large[3] ], [ $large[4] ]) {
+    is $rig->sql(q{select string_agg(event_id::text, ' ' order by event_id), bool_or(payload is not null) from candhook_internal.claim('w', 64)}), "@$part|f",
+      'a claim holds 8 MiB or one delivery, and each body once';
+    my ($waiting, $counted) = split /\|/, $rig->sql('select count(*), sum(attempt) from candhook.delivery where lease is null');
+    is $rig->sql('select candhook_internal.due_in()'), 0, 'the rest is due at once' if $waiting;
+    is $counted, 0, 'and not counted' if $waiting;
+}
+
 # ---- which handler, how many ----
 $rig->clear;
 $rig->handler('a', @c);

@@ -24,6 +24,9 @@ as $$
 -- called without a lease in the same transaction, locks and runs a batch that begins there. When that transaction
 -- fails, they are due as before and nothing is counted: the caller then claims with leases for a while.
 --
+-- A claim of another kind gives up to 8 MiB of text, since the caller holds all of it until each attempt has ended, but one
+-- delivery at least. The others go back uncounted. payload is null except for kind c, which alone is handed it apart.
+--
 -- Only the beginning of the index (handler, due_at) is read for each handler, and the first delivery of each key of an
 -- ordered one. So it does not matter how many deliveries are due later, are held, or belong to a disabled handler.
 -- Deliveries whose bot token is missing are held on the way, and the search continues with the next handler, at most 32
@@ -40,6 +43,9 @@ declare
     attempts integer[];
     communities text[];
     ready uuid[];
+    given uuid[];
+    bytes bigint; -- of `given`
+    room constant bigint := 8388608;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'candhook_internal.claim needs the isolation level read committed'
@@ -102,7 +108,10 @@ begin
         end if;
         continue when taken = '{}';
 
-        return query
+        given := '{}';
+        bytes := 0;
+        for lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at, received_at,
+            module, type, origin_community_id, user_id, community_id, profile_id, payload, body in
         select number, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
                coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end),
                r.id, case when number is not null then r.attempt end, x.*
@@ -110,7 +119,8 @@ begin
           left join lateral (
                select t.token, to_char(t.stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                       to_char(e.received_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), e.module, e.type,
-                      e.origin_community_id, e.user_id, e.community_id, e.profile_id, e.payload::text,
+                      e.origin_community_id, e.user_id, e.community_id, e.profile_id,
+                      case when chosen.kind = 'c' then e.payload::text end,
                       candhook.body(e)::text
                  from candhook.event e
                  left join candhook.bot_token t
@@ -120,8 +130,17 @@ begin
            -- If the token has gone since hold looked for it: the handler must not get null, so the lease runs out.
          where chosen.kind = 'sql' or not chosen.needs_token or x.token is not null
          order by r.id -- a UUIDv7 begins with the time of receipt
-         limit case when number is null then 1 end;
-        exit when found;
+         limit case when number is null then 1 end
+        loop
+            bytes := bytes + coalesce(octet_length(payload), 0) + coalesce(octet_length(body), 0);
+            exit when bytes > room and given <> '{}';
+            given := given || event_id;
+            return next;
+        end loop;
+        if bytes > room and cardinality(given) < cardinality(taken) then
+            perform candhook_internal.give_back(number, array(select t.id from unnest(taken) as t (id) where t.id <> all (given)));
+        end if;
+        exit when given <> '{}';
     end loop;
 
     -- A claim that a crash of the server loses is made again, so its commit need not wait for the disk. finish waits.
@@ -132,6 +151,6 @@ end
 $$;
 comment on function candhook_internal.claim(text, integer, text[], text[], boolean) is
     'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for '
-    'kind sql all columns after attempt are null, since run_sql reads them; with only_lock the first delivery of an '
+    'kind sql all columns after attempt are null, since run_sql reads them; payload for kind c only; with only_lock the first delivery of an '
     'unordered sql handler is locked and not counted, and its lease and attempt are null; timeout_ms in milliseconds, '
     'times as RFC 3339 in UTC';

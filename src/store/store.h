@@ -118,7 +118,7 @@ struct store_delivery {
     int attempt; /* 1 for the first */
     const char *bot_token, *token_stored_at, *received_at, *module, *type;
     const char *origin_community_id, *user_id, *community_id, *profile_id;
-    const char *payload, *body; /* JSON objects */
+    const char *payload, *body; /* JSON objects; payload is NULL except for kind c */
 };
 
 /* A batch of one handler's deliveries. */
