@@ -53,8 +53,8 @@ declare
                              'candhook.delivery, candhook.recent, candhook.held, candhook.failed, candhook.due, '
                              'candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked';
     -- For the programs' verbs that read: status, doctor, forward, scopes. The view unhandled_types calls matches.
-    looking constant text := 'execute on function candhook_internal.status(), candhook_internal.diagnose(), '
-                             'candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '
+    looking constant text := 'execute on function candhook_internal.status(), candhook_internal.counts(), '
+                             'candhook_internal.diagnose(), candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '
                              'candhook_internal.events(timestamptz, uuid, text, text, integer)';
     tokens constant text := 'execute on function candhook_internal.bot_token(text), '
                             'candhook_internal.refuse_bot_token(text, timestamptz)';

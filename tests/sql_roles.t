@@ -59,7 +59,7 @@ may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from ca
   q{select candhook_internal.make_partition('event', '2030-01-01')}, q{select candhook_internal.hold('note', '{}', '{}')}, q{select * from candhook_internal.record_batch('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')}, q{set role candhook_admin};
 
 # ---- status and doctor: everybody but handlers and strangers ----
-for my $function ('candhook_internal.status()', 'candhook_internal.diagnose()', q{candhook_internal.probe(now(), 'x')}) {
+for my $function ('candhook_internal.status()', 'candhook_internal.counts()', 'candhook_internal.diagnose()', q{candhook_internal.probe(now(), 'x')}) {
     may $_ => "select count(*) >= 0 from $function", 't' for qw(worker reader admin);
     may_not $_ => "select * from $function" for qw(handler nobody);
 }

@@ -10,7 +10,7 @@ my $rig = Rig->new;
 my $dir = $rig->{dir};
 my ($status, $out, $err);
 sub status (@arguments) { ($status, $out, $err) = $rig->candhook('status', @arguments); return $status }
-sub json () { status('--json'); return JSON::PP->new->decode($out) }
+sub json (@arguments) { status('--json', @arguments); return JSON::PP->new->decode($out) }
 
 $rig->cluster;
 $rig->conf;
@@ -51,6 +51,19 @@ like $now->{answers}{since}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'since when'
 ok $now->{worker}{running}, 'the worker runs';
 is $now->{worker}{pid}, $rig->worker_pid, 'that one';
 like $now->{worker}{since}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'since when';
+ok exists $now->{deliveries}{oldest_due_s} && !defined $now->{deliveries}{oldest_due_s}, 'nothing is due';
+is_deeply [ sort keys %{ $now->{deliveries} } ], ['oldest_due_s'], 'nothing is counted';
+ok !exists $now->{events} && !exists $now->{outcomes}, 'and nothing of what was received and handled';
+is_deeply [ map { join ' ', sort keys %$_ } @{ $now->{handlers} } ], [ ('enabled last_failed name') x 4 ], 'of a handler what an index tells';
+is_deeply [ map { defined $_->{last_failed} ? 1 : 0 } @{ $now->{handlers} } ], [ 1, 0, 0, 0 ], 'which one failed';
+is status(), 0, 'for people';
+like $out, qr/^deliveries  none waits that could run$/m, 'the same';
+like $out, qr/^bad\s+\d{4}\S+ *$/m, 'the handler that failed';
+like $out, qr/^paused\s+-\s+paused$/m, 'and the paused one';
+unlike $out, qr/last day/, 'without counts';
+$now = json('--counts');
+is $status, 0, 'with counts';
+ok exists $now->{deliveries}{oldest_due_s}, 'that is there, too';
 is $now->{events}{received_1h}, 5, 'events';
 is $now->{events}{malformed_24h}, 1, 'malformed bodies';
 is_deeply [ map { $now->{outcomes}{$_} } qw(ok_1h failed_1h unhandled_1h ok_24h) ], [ 3, 3, 1, 3 ], 'outcomes';
@@ -60,12 +73,13 @@ is_deeply [ sort keys %handler ], [qw(bad fine held paused)], 'handlers';
 ok $handler{fine}{last_ok} && !$handler{fine}{last_failed}, 'the last success of one';
 ok !$handler{bad}{last_ok} && $handler{bad}{last_failed}, 'and the last failure of another';
 is $handler{held}{unfinished}, 1, 'one has something to do';
-is status(), 0, 'for people';
+is status('-c'), 0, 'for people';
 like $out, qr/^worker\s+runs, process \d+ since/m, 'the worker';
 like $out, qr/^spool\s+0 events/m, 'the spool';
 like $out, qr/^answers\s+200: 5, 400: 1, 404: 2, 405: 1, 413: 0, 503: 0; since /m, 'the answers';
 like $out, qr/^\s+5\s+5\s+events$/m, 'the events';
-like $out, qr/^fine\s+\d{4}\S+\s+-\s+3\s+0\s+0$/m, 'a handler';
+like $out, qr/^fine\s+-\s+\d{4}\S+\s+3\s+0\s+0$/m, 'a handler';
+like $out, qr/^\s+0 due, 0 running, 0 put off, 1 held for a bot token, 1 paused$/m, 'deliveries';
 like $out, qr/^paused .*paused$/m, 'a paused one';
 like $out, qr/^healthy\n\z/m, 'healthy';
 
@@ -126,5 +140,30 @@ for my $role (qw(worker reader admin)) {
 $rig->sql('create role nobody_special login');
 $rig->conf(database => $rig->conninfo(user => 'nobody_special'));
 is status(), 69, 'without rights: 69';
+$rig->conf;
+
+# ---- what it costs does not grow with what was received and handled ----
+# All buffers that are touched, those of the functions' own statements, too; the first call fills the catalogs' caches.
+sub pages ($function) {
+    my ($hit, $read) = $rig->sql("select count(*) from candhook_internal.$function() \\g /dev/null\nexplain (analyze, buffers, timing off, summary off, costs off) select * from candhook_internal.$function()") =~ /shared hit=(\d+)(?: read=(\d+))?/;
+    return $hit + ($read // 0);
+}
+my $before = pages('status');
+my $recent = q{select gen_random_uuid() as id, now() - n * interval '1 s' as at from generate_series(1, 30000) n};
+$rig->sql("insert into candhook.event (id, received_at, module, type, payload) select id, at, 'MOIM', 'a', '{}' from ($recent) x");
+$rig->sql("insert into candhook.outcome (event_id, received_at, handler, attempt, result, finished_at)
+           select id, received_at, h, 1, case when random() < 0.1 then 'failed' else 'ok' end, received_at from candhook.event, unnest('{fine,bad}'::text[]) h
+            where not exists (select from candhook.outcome o where o.received_at = event.received_at and o.event_id = event.id)");
+for my $analyzed (0, 1) {
+    $rig->sql('analyze candhook.outcome; analyze candhook.event') if $analyzed;
+    cmp_ok pages('status'), '<', $before + 60, "no more pages with 60000 outcomes of the last hours, analyzed: $analyzed (before: $before)";
+}
+cmp_ok pages('counts'), '>', $before + 500, 'what counts does read them';
+$rig->sql("insert into candhook.delivery (event_id, received_at, handler, due_at) select id, received_at, 'fine', now() - interval '20 s' + random() * interval '10 s' from candhook.event order by received_at desc limit 20000");
+cmp_ok pages('status'), '<', $before + 60, 'nor with 20000 deliveries that wait';
+is $rig->sql(q{select value from candhook_internal.status() where key = 'oldest_due_s'}) >= 19, 1, 'of which the oldest is known';
+$rig->sql('alter function candhook_internal.counts() rename to counts_away');
+ok status() != 69, 'the judgement does not ask for counts' or diag $out;
+is status('--counts'), 69, 'but who wants them does';
 is +($rig->candhook('status', 'extra'))[0], 64, 'an argument too many';
 done_testing;

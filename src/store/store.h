@@ -256,8 +256,11 @@ struct store_facts {
     struct rows *rows;
 };
 
-/* Gives what candhook_internal.status returns; values are JSON. Freed by store_free_facts. */
-MUST_CHECK enum result store_status(struct store *store, struct store_facts *facts, struct err *err);
+/*
+ * Gives what candhook_internal.status returns, and with COUNTS what candhook_internal.counts does, which reads a day of
+ * outcomes; values are JSON. Freed by store_free_facts.
+ */
+MUST_CHECK enum result store_status(struct store *store, bool counts, struct store_facts *facts, struct err *err);
 
 /* Gives what candhook_internal.diagnose returns: area is its item, value its detail, key is "". Freed by
  * store_free_facts. */

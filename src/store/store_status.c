@@ -51,12 +51,14 @@ const char *store_find_fact(const struct store_facts *facts, const char *area, c
     return "";
 }
 
-enum result store_status(struct store *store, struct store_facts *facts, struct err *err)
+enum result store_status(struct store *store, bool counts, struct store_facts *facts, struct err *err)
 {
+    static const char status[] = "select area, name, key, value from candhook_internal.status()";
+    static const char status_and_counts[] = "select area, name, key, value from candhook_internal.status() "
+                                            "union all select area, name, key, value from candhook_internal.counts()";
     struct sql_params params = {0};
     struct rows *rows;
-    enum result result = database_call(store->database, "select area, name, key, value from candhook_internal.status()",
-                                       &params, &rows, err);
+    enum result result = database_call(store->database, counts ? status_and_counts : status, &params, &rows, err);
 
     *facts = (struct store_facts){0};
     if (result == RESULT_OK)

@@ -74,8 +74,10 @@ static void check_backlog(struct doctor *doctor, const struct store_facts *statu
                      "`runners`); select * from candhook.due",
                      inspect_age(backlog.due_s, age));
     if (!backlog.recording_stalled && !backlog.handling_stalled)
-        doctor_ok(doctor, "backlog", "%zu events not recorded yet, %ld deliveries due", events,
-                  inspect_number(status, "deliveries", "due"));
+        doctor_ok(doctor, "backlog", "%zu events not recorded yet, %s%s", events,
+                  inspect_has_due(status) ? "the oldest delivery that could run has waited for "
+                                          : "no delivery waits that could run",
+                  inspect_has_due(status) ? inspect_age(backlog.due_s, age) : "");
 }
 
 /* Notes what people may want to know of the last day. AREA is an area of store_diagnose. */
@@ -105,7 +107,7 @@ void doctor_check_work(struct doctor *doctor)
     if (!doctor->has_spool)
         return;
     check_worker(doctor);
-    if (doctor->store != NULL && store_status(doctor->store, &status, &err) != RESULT_OK) {
+    if (doctor->store != NULL && store_status(doctor->store, false, &status, &err) != RESULT_OK) {
         doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
         return;
     }

@@ -104,6 +104,11 @@ long inspect_number(const struct store_facts *facts, const char *area, const cha
     return strtol(store_find_fact(facts, area, key), NULL, 10);
 }
 
+bool inspect_has_due(const struct store_facts *facts)
+{
+    return strspn(store_find_fact(facts, "deliveries", "oldest_due_s"), "0123456789") > 0;
+}
+
 static long oldest_unrecorded_seconds(const struct inspection *spool)
 {
     int64_t age = spool->depth.oldest_ms > 0 ? clock_real_ms() - (int64_t)spool->depth.oldest_ms : 0;

@@ -49,6 +49,9 @@ struct inspect_backlog inspect_judge(const struct inspection *spool, const struc
 /* Returns the fact AREA, KEY of store_status as a number; 0 when there is none. */
 long inspect_number(const struct store_facts *facts, const char *area, const char *key);
 
+/* Returns whether FACTS, of store_status, tell of a delivery that could run. */
+bool inspect_has_due(const struct store_facts *facts);
+
 /* A number of seconds for people: "40 s", "12 min", "3 h", "2 days". Returns TEXT. */
 const char *inspect_age(long seconds, char text[32]);
 

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: ISC
  *
  * candhook status: the state of this installation on one screen or as JSON, and by its exit status whether work goes
- * on. The spool's part is shown without a database, too.
+ * on. The spool's part is shown without a database, too. What costs time with the number of events is read only when a
+ * person asks for it (--counts): monitoring calls this every few seconds.
  */
 #include <config.h>
 
@@ -23,12 +24,13 @@
 #define REASONS 6
 
 struct status_options {
-    bool json;
+    bool json, counts;
 };
 
 /* Everything that is shown. */
 struct installation {
     const struct conf *conf;
+    bool counts; /* the last hour and day are to be counted */
     struct inspection spool;
     struct store_facts facts;
     struct inspect_backlog backlog;
@@ -39,6 +41,7 @@ struct installation {
 };
 
 static const struct argp_option status_option_table[] = {
+    {.name = "counts", .key = 'c', .doc = "Count what was received and handled in the last hour and day, too"},
     {.name = "json", .key = 'j', .doc = "Print JSON, one object"},
     {0},
 };
@@ -48,9 +51,12 @@ static error_t parse_status_option(int key, char *text, struct argp_state *state
     struct status_options *options = state->input;
 
     (void)text;
-    if (key != 'j')
+    if (key == 'j')
+        options->json = true;
+    else if (key == 'c')
+        options->counts = true;
+    else
         return ARGP_ERR_UNKNOWN;
-    options->json = true;
     return 0;
 }
 
@@ -58,7 +64,7 @@ static const struct argp status_argp = {
     .options = status_option_table,
     .parser = parse_status_option,
     .doc =
-        "Shows the worker, the spool, the answers given, and what was received and handled in the last hour and day.\v"
+        "Shows the worker, the spool, the answers given, how long deliveries have waited, and the handlers.\v"
         "Exit status: 0 when work goes on; 1 when it is stalled: an event has waited for more than a minute to be "
         "recorded, a delivery that could run for more than five minutes, or either waits and no worker runs; 69 when "
         "the database cannot be reached. Failed outcomes are no reason for 1: candhook doctor examines more.",
@@ -105,7 +111,7 @@ static void read_installation(struct installation *status)
     const struct store_facts *facts;
 
     if (result == RESULT_OK)
-        result = store_status(store, &status->facts, &status->database_err);
+        result = store_status(store, status->counts, &status->facts, &status->database_err);
     status->has_database = result == RESULT_OK;
     store_free(store);
     facts = status->has_database ? &status->facts : NULL;
@@ -165,6 +171,16 @@ static void print_answers(const struct answer_totals *answers)
            answers->responders == 1 ? "s" : "");
 }
 
+static void print_due(const struct installation *status)
+{
+    char age[32];
+
+    if (inspect_has_due(&status->facts))
+        printf("deliveries  the oldest that could run has waited for %s\n", inspect_age(status->backlog.due_s, age));
+    else
+        printf("deliveries  none waits that could run\n");
+}
+
 static void print_counts(const struct installation *status)
 {
     static const struct {
@@ -180,7 +196,7 @@ static void print_counts(const struct installation *status)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         printf("%12ld %12ld  %s\n", status_number(status, lines[i].area, lines[i].hour),
                status_number(status, lines[i].area, lines[i].day), lines[i].text);
-    printf("\ndeliveries  %ld due, %ld running, %ld put off, %ld held for a bot token, %ld paused\n",
+    printf("\n            %ld due, %ld running, %ld put off, %ld held for a bot token, %ld paused\n",
            status_number(status, "deliveries", "due"), status_number(status, "deliveries", "running"),
            status_number(status, "deliveries", "put_off"), status_number(status, "deliveries", "held"),
            status_number(status, "deliveries", "paused"));
@@ -204,26 +220,35 @@ static const char *handler_fact(const struct store_facts *facts, const char *nam
     return text;
 }
 
-static void print_handler_table(const struct store_facts *facts)
+static void print_handler(const struct store_facts *facts, const char *name, bool counts)
+{
+    char ok[64], failed[64], ok_count[64], failed_count[64], left[64], enabled[64];
+
+    printf("%-24s %-20s", name, handler_fact(facts, name, "last_failed", failed));
+    if (counts)
+        printf(" %-20s %10s %10s %10s", handler_fact(facts, name, "last_ok", ok),
+               handler_fact(facts, name, "ok_24h", ok_count), handler_fact(facts, name, "failed_24h", failed_count),
+               handler_fact(facts, name, "unfinished", left));
+    printf("%s\n", strcmp(handler_fact(facts, name, "enabled", enabled), "false") == 0 ? "  paused" : "");
+}
+
+static void print_handler_table(const struct store_facts *facts, bool counts)
 {
     bool has_header = false;
 
     for (size_t i = 0; i < facts->count; i++) {
         const struct store_fact *fact = &facts->facts[i];
-        char ok[64], failed[64], ok_count[64], failed_count[64], left[64], enabled[64];
 
         if (strcmp(fact->area, "handler") != 0 || strcmp(fact->key, "name") != 0)
             continue;
         if (!has_header)
-            printf("\n%-24s %-20s %-20s %10s %10s %10s\n", "handler", "last ok", "last failed", "ok 24h", "failed 24h",
-                   "unfinished");
+            printf("\n%-24s %-20s", "handler", "last failed");
+        if (!has_header && counts)
+            printf(" %-20s %10s %10s %10s", "last ok", "ok 24h", "failed 24h", "unfinished");
+        if (!has_header)
+            printf("\n");
         has_header = true;
-        printf("%-24s %-20s %-20s %10s %10s %10s%s\n", fact->name, handler_fact(facts, fact->name, "last_ok", ok),
-               handler_fact(facts, fact->name, "last_failed", failed),
-               handler_fact(facts, fact->name, "ok_24h", ok_count),
-               handler_fact(facts, fact->name, "failed_24h", failed_count),
-               handler_fact(facts, fact->name, "unfinished", left),
-               strcmp(handler_fact(facts, fact->name, "enabled", enabled), "false") == 0 ? "  paused" : "");
+        print_handler(facts, fact->name, counts);
     }
 }
 
@@ -235,8 +260,10 @@ static void print_screen(const struct installation *status)
         print_answers(&status->spool.answers);
     }
     if (status->has_database) {
-        print_counts(status);
-        print_handler_table(&status->facts);
+        print_due(status);
+        if (status->counts)
+            print_counts(status);
+        print_handler_table(&status->facts, status->counts);
     } else {
         printf("database    %s\n", status->database_err.text);
     }
@@ -300,11 +327,11 @@ static void write_area_json(struct json_writer *json, const struct store_facts *
     json_write_close(json);
 }
 
-static void write_database_json(struct json_writer *json, const struct store_facts *facts)
+static void write_database_json(struct json_writer *json, const struct store_facts *facts, bool counts)
 {
-    static const char *const areas[] = {"events", "outcomes", "deliveries"};
+    static const char *const areas[] = {"deliveries", "events", "outcomes"};
 
-    for (size_t i = 0; i < sizeof areas / sizeof *areas; i++)
+    for (size_t i = 0; i < (counts ? sizeof areas / sizeof *areas : 1); i++)
         write_area_json(json, facts, areas[i], "");
     json_write_array(json, "handlers");
     for (size_t i = 0; i < facts->count; i++)
@@ -333,7 +360,7 @@ static void print_json(const struct installation *status)
         write_answers_json(json, &status->spool.answers);
     }
     if (status->has_database)
-        write_database_json(json, &status->facts);
+        write_database_json(json, &status->facts, status->counts);
     text = json_write_finish(json);
     puts(text);
     free(text);
@@ -351,6 +378,7 @@ int verb_status(int argc, char **argv)
     if (result != 0)
         return result;
     status.conf = conf;
+    status.counts = options.counts;
     read_installation(&status);
     if (options.json)
         print_json(&status);
