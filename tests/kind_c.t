@@ -23,6 +23,8 @@ compile('all.so', <<'END');
 #include <candhook/handler.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,6 +63,12 @@ enum candhook_result slow(const struct candhook_call *c)
     nanosleep(&pause, NULL);
     return c->functions->answer(c, CANDHOOK_OK, "slow %d", c->attempt);
 }
+enum candhook_result core(const struct candhook_call *c)
+{
+    struct rlimit limit = {1, 1};
+    getrlimit(RLIMIT_CORE, &limit);
+    return c->functions->answer(c, CANDHOOK_OK, "dumpable %d, core %d %d", prctl(PR_GET_DUMPABLE), (int)limit.rlim_cur, (int)limit.rlim_max);
+}
 enum candhook_result silent(const struct candhook_call *c) { (void)c; return CANDHOOK_OK; }
 enum candhook_result nonsense(const struct candhook_call *c) { (void)c; return (enum candhook_result)77; }
 enum candhook_result crash(const struct candhook_call *c) { (void)c; signal(SIGSEGV, SIG_DFL); raise(SIGSEGV); return CANDHOOK_OK; }
@@ -92,6 +100,7 @@ handler('refuse', 'all.so:refuse');
 handler('latin', 'all.so:latin');
 handler('slow', 'all.so:slow', enabled => 'false');
 handler('silent', 'all.so:silent');
+handler('core', 'all.so:core');
 handler('nonsense', 'all.so:nonsense');
 handler('crash', 'all.so:crash', max_attempts => 2);
 handler('quit', 'all.so:quit', max_attempts => 1);
@@ -135,6 +144,15 @@ is_deeply settled('usual', 1), ['ok|by the usual name'], 'without a function can
 
 send_event('latin', payload => { id => $_ }) for 1 .. 3;
 is_deeply [sort @{ settled('latin', 3) }], [map { "ok|caf? \xc3\xa9 $_" } 1 .. 3], 'bytes that are no UTF-8 lose no batch';
+
+# ---- a crash leaves no core, which would hold tokens ----
+send_event('core');
+like settled('core', 1)->[0], qr/^ok\|dumpable [0-9], core 0 0$/, 'no core of a handler';
+like $rig->read_file("/proc/$_/limits"), qr/^Max core file size +0 +0 /m, 'nor of a process of the worker' for $rig->workers;
+SKIP: {
+    skip 'LeakSanitizer must trace its own process', 1 if %{ $rig->{env} } && grep { /SAN_OPTIONS/ } keys %{ $rig->{env} };
+    is $rig->results('core')->[0], 'ok|dumpable 0, core 0 0', 'and none by a pipe, for which that limit does not hold';
+}
 
 # ---- the canD API ----
 compile('api.so', <<'END');

@@ -97,6 +97,40 @@ is scalar @pids, 5, 'they said who they are';
 $rig->wait_gone($_) for @pids;
 pass 'and all of them are gone, children too';
 
+# ---- processes that leave the group ----
+# `quits` starts one in a session of its own, and with it a child; `stays` does, too, and runs until it is told to end.
+my $leave = "setsid sh -c 'sleep 1000 & echo \$\$ >>$dir/NAME.left; echo \$! >>$dir/NAME.left; wait' </dev/null >/dev/null 2>&1 &\n"
+  . "until [ \"\$(wc -l 2>/dev/null <$dir/NAME.left)\" = 2 ]; do sleep 0.01; done\n";
+shell('quits', $leave =~ s/NAME/quits/gr);
+shell('stays', ($leave =~ s/NAME/stays/gr) . "until [ -e $dir/stays.go ]; do sleep 0.01; done");
+$rig->handler($_, kind => 'exec', target => $_, timeout => '1 hour') for qw(quits stays);
+$rig->event_of('quits');
+is_deeply $rig->settled('quits'), ['ok|'], 'a program ends';
+my ($first, $second) = split ' ', $rig->read_file('quits.left');
+$rig->wait_gone($_) for $first, $second;
+pass 'with what it has started, in other sessions, too';
+$rig->event_of('stays');
+$rig->wait_until(sub { $rig->read_file('stays.left') =~ /\n.*\n/ }, 'another one runs');
+unlink "$dir/quits.left";
+$rig->event_of('quits');
+$rig->settled('quits', 2);
+my @stayed = split ' ', $rig->read_file('stays.left');
+ok $rig->running($stayed[0]) && $rig->running($stayed[1]), 'nothing is taken from a program that runs';
+$rig->write_file('stays.go', '');
+$rig->settled('stays');
+$rig->wait_gone($_) for @stayed, split ' ', $rig->read_file('quits.left');
+pass 'and afterwards nothing is left of both';
+unlink "$dir/stays.left", "$dir/stays.go";
+$rig->event_of('stays');
+$rig->wait_until(sub { $rig->read_file('stays.left') =~ /\n.*\n/ }, 'it runs again');
+@stayed = split ' ', $rig->read_file('stays.left');
+my ($its_runner) = grep { my $runner = $_; grep { $rig->command_line($_) =~ /stays/ } $rig->children($runner) } $rig->children($rig->worker_pid);
+$rig->write_file('stays.go', '');
+$rig->kill9($its_runner);
+$rig->wait_gone($_) for @stayed;
+pass 'nor of the programs of a runner that is killed';
+$rig->settled('stays', 2);
+
 # ---- several at once ----
 shell('meet', <<"END");
 mkdir $dir/meet.\$CANDHOOK_EVENT_ID

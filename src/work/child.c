@@ -9,12 +9,43 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define STRAYS_SEEN 1024 /* at a time; others are seen when these are gone */
+
+/* A process that a child has left behind. It is a child of ours now, so its pid is not used again before we wait. */
+struct stray {
+    pid_t pid;
+    unsigned long last; /* number of the last child that ran when the stray was seen */
+};
+
+static struct child *running_children;
+static unsigned long last_number;
+static struct stray *strays;
+static size_t stray_count;
+
+static void note_child_start(struct child *child)
+{
+    child->number = ++last_number;
+    child->next = running_children;
+    running_children = child;
+}
+
+static void note_child_end(const struct child *child)
+{
+    struct child **link = &running_children;
+
+    while (*link != NULL && *link != child)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = child->next;
+}
 
 pid_t child_fork(struct child *child, int *pipe)
 {
@@ -39,6 +70,7 @@ pid_t child_fork(struct child *child, int *pipe)
         close(ends[0]);
         return -1;
     }
+    note_child_start(child);
     setpgid(child->pid, child->pid); /* as the child does: whichever runs first */
     child->output = ends[0];
     fcntl(child->output, F_SETFL, O_NONBLOCK);
@@ -71,6 +103,7 @@ int child_kill(struct child *child)
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         ;
     child->pid = 0;
+    note_child_end(child);
     return status;
 }
 
@@ -78,6 +111,125 @@ void child_close(struct child *child)
 {
     close(child->output);
     child->output = -1;
+}
+
+/* ---- strays ---- */
+
+void child_adopt(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+/* Lists the children of this process, whoever started them; at most MAX. Where the kernel has no such list: none. */
+static size_t list_children(pid_t *pids, size_t max)
+{
+    char path[64];
+    size_t count = 0;
+    int pid;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    while (count < max && fscanf(file, "%d", &pid) == 1)
+        pids[count++] = pid;
+    fclose(file);
+    return count;
+}
+
+/* Kills a child of ours and waits for its end. Returns false where that is not allowed: the program has other rights.
+ */
+static bool end_stray(pid_t pid)
+{
+    if (kill(pid, SIGKILL) != 0)
+        return waitpid(pid, NULL, WNOHANG) != 0;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return true;
+}
+
+static bool is_running_child(pid_t pid)
+{
+    const struct child *child = running_children;
+
+    while (child != NULL && child->pid != pid)
+        child = child->next;
+    return child != NULL;
+}
+
+static bool is_known_stray(pid_t pid)
+{
+    for (size_t i = 0; i < stray_count; i++)
+        if (strays[i].pid == pid)
+            return true;
+    return false;
+}
+
+static void find_strays(void)
+{
+    pid_t pids[STRAYS_SEEN];
+    size_t count = list_children(pids, STRAYS_SEEN);
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_running_child(pids[i]) || is_known_stray(pids[i]))
+            continue;
+        strays = memory_resize(strays, stray_count + 1, sizeof *strays);
+        strays[stray_count++] = (struct stray){pids[i], last_number};
+    }
+}
+
+/* Returns the number of the child that has run longest; without any, one that is too large for all strays. */
+static unsigned long oldest_child(void)
+{
+    unsigned long oldest = last_number + 1;
+
+    for (const struct child *child = running_children; child != NULL; child = child->next)
+        if (child->number < oldest)
+            oldest = child->number;
+    return oldest;
+}
+
+/* Ends the strays whose time has come. Returns whether there were any. */
+static bool end_known_strays(void)
+{
+    unsigned long oldest = oldest_child();
+    size_t left = 0, count = stray_count;
+
+    for (size_t i = 0; i < count; i++)
+        if (strays[i].last >= oldest || !end_stray(strays[i].pid))
+            strays[left++] = strays[i];
+    stray_count = left;
+    return left < count;
+}
+
+void child_end_strays(void)
+{
+    do
+        find_strays();
+    while (end_known_strays()); /* their own children are ours now */
+}
+
+static bool is_listed(const pid_t *pids, size_t count, pid_t pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
+void child_end_others(const pid_t *ours, size_t count)
+{
+    pid_t pids[STRAYS_SEEN];
+    bool ended = true;
+
+    while (ended) {
+        size_t found = list_children(pids, STRAYS_SEEN);
+
+        ended = false;
+        for (size_t i = 0; i < found; i++)
+            ended = (!is_listed(ours, count, pids[i]) && end_stray(pids[i])) || ended;
+    }
 }
 
 /* ---- trust ---- */

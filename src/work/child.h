@@ -3,6 +3,9 @@
  *
  * A child process for somebody else's code. It leads a process group of its own, is killed when this process dies, and
  * shares one pipe with it. It is ended together with its whole group.
+ *
+ * A process that it starts may leave the group (setsid). After child_adopt, such a stray becomes a child of this
+ * process when the processes between have ended, and child_end_strays ends it.
  */
 #ifndef CANDHOOK_CHILD_H
 #define CANDHOOK_CHILD_H
@@ -10,11 +13,14 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct child {
-    pid_t pid;  /* 0: none */
-    int output; /* our end of its pipe, non-blocking */
+    pid_t pid;            /* 0: none */
+    int output;           /* our end of its pipe, non-blocking */
+    unsigned long number; /* counts all of them, from 1 on */
+    struct child *next;   /* of those that run */
 };
 
 /*
@@ -31,6 +37,18 @@ void child_signal(const struct child *child, int signal);
 
 /* Kills the group, waits for the child to end, and returns the status of waitpid; 0 when there is no child. */
 int child_kill(struct child *child);
+
+/* Makes strays children of this process. */
+void child_adopt(void);
+
+/*
+ * Kills the strays of children that have ended. It is not known whose they are: one is killed as soon as none of the
+ * children runs that ran when it was first seen here. To be called after the end of each child.
+ */
+void child_end_strays(void);
+
+/* For a process whose children are not of child_fork: kills all of them but OURS. */
+void child_end_others(const pid_t *ours, size_t count);
 
 /* Closes our end of the pipe. */
 void child_close(struct child *child);

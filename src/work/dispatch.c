@@ -15,6 +15,7 @@
 #include "http/http.h"
 #include "work/attempt.h"
 #include "work/backoff.h"
+#include "work/child.h"
 #include "work/kind_c.h"
 #include "work/kind_exec.h"
 #include "work/kind_http.h"
@@ -68,6 +69,7 @@ struct dispatch *dispatch_new(const struct conf *conf, struct store *store, cons
     dispatch->store = store;
     dispatch->worker = worker;
     dispatch->http = http_new();
+    child_adopt();
     return dispatch;
 }
 
@@ -144,6 +146,7 @@ static void step_all_attempts(struct dispatch *dispatch)
             kill_attempts(dispatch, run);
         dispatch->running += count_running(run);
     }
+    child_end_strays();
 }
 
 /* ---- starting ---- */
@@ -549,6 +552,7 @@ void dispatch_free(struct dispatch *dispatch)
         kill_attempts(dispatch, run);
         free_run(run);
     }
+    child_end_strays();
     http_free(dispatch->http);
     free(dispatch);
 }

@@ -13,10 +13,12 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/no_core.h"
 #include "base/signals.h"
 #include "spool/spool.h"
 #include "store/store.h"
 #include "work/backoff.h"
+#include "work/child.h"
 #include "work/dispatch.h"
 #include "work/kind_sql.h"
 #include "work/recorder.h"
@@ -139,6 +141,17 @@ static void note_runner_end(struct worker *worker, struct runner_process *runner
         log_debug("runner=%s leases=not_released reason=%s", runner->name, err.text);
 }
 
+/* Ends what the programs of a runner that was killed have started: it became ours. */
+static void end_left_processes(const struct worker *worker)
+{
+    pid_t *ours = memory_new(worker->runner_count, sizeof *ours);
+
+    for (unsigned i = 0; i < worker->runner_count; i++)
+        ours[i] = worker->runners[i].pid;
+    child_end_others(ours, worker->runner_count);
+    free(ours);
+}
+
 /* Starts again the runners that have ended. */
 static void restart_runners(struct worker *worker)
 {
@@ -149,6 +162,7 @@ static void restart_runners(struct worker *worker)
         for (unsigned i = 0; i < worker->runner_count; i++)
             if (worker->runners[i].pid == pid)
                 note_runner_end(worker, &worker->runners[i], status);
+    end_left_processes(worker);
     for (unsigned i = 0; i < worker->runner_count; i++)
         if (worker->runners[i].pid <= 0 &&
             monotonic_seconds() - worker->runners[i].started_at >= RUNNER_RESTART_SECONDS)
@@ -214,6 +228,7 @@ static void end_runners(struct worker *worker)
             ;
         close(worker->runners[i].options.wake_fd);
     }
+    child_end_others(NULL, 0);
     free(worker->runners);
     munmap(worker->recorded_at, sizeof *worker->recorded_at);
     worker->runners = NULL;
@@ -439,6 +454,8 @@ enum result worker_run(const struct conf *conf, const struct worker_options *opt
     struct worker worker = {.conf = conf};
     enum result result;
 
+    no_core();
+    child_adopt();
     signals_catch();
     remember_executable(&worker);
     result = spool_open(conf->spool, &worker.folder, err);

@@ -161,14 +161,15 @@ sub forget ($self, $pid) {
     $self->{processes} = [ grep { $_->{pid} != $pid } @{ $self->{processes} } ];
 }
 
-# Every process: pid => [parent, name of the executable]. What may not be read has the name ''.
+# Every process: pid => [parent, name of the executable]. A process that dumps no core does not show its own to a plain
+# user: then it is the one that the command line names, else ''.
 sub process_table {
     my %table;
     for my $folder (glob '/proc/[0-9]*') {
         my ($pid) = $folder =~ /(\d+)$/;
         my ($state, $parent) = stat_of($pid) or next;
         next if $state eq 'Z';
-        $table{$pid} = [ $parent, readlink("$folder/exe") // '' ];
+        $table{$pid} = [ $parent, readlink("$folder/exe") // command_line(undef, $pid) =~ s/ .*//sr ];
     }
     return \%table;
 }
