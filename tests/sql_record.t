@@ -73,6 +73,42 @@ like record_payloads(qq({"b":$digits}), '{}', '{}'), qr/\Arefused\|1\|[^\n]*\nre
 like record_payloads('{}', '{}', '{}'), qr/\Aunhandled\|1\|M\|M\|\{\}\|2\z/, 'unhandled events are told once for each module and type';
 is $rig->sql(q{select candhook_internal.spool_position('00000000-0000-7000-8000-000000000009')}), 9, 'then the spool is further';
 
+# ---- what people add: an event is refused when a plain one would be stored ----
+my $row = q{select count(*) from candhook.event};
+for my $case (
+    [ 'a check', q{alter table candhook.event add constraint small check (length(payload::text) < 50) not valid}, q{alter table candhook.event drop constraint small},
+        '{"id":"' . 'x' x 60 . '"}', qr/check constraint "small"/ ],
+    [ 'an index of large values', q{create index large on candhook.event ((payload ->> 'text'))}, 'drop index candhook.large',
+        '{"text":"' . join('', map { sprintf '%x', int rand 2**31 } 1 .. 3000) . '"}', qr/index row (?:size|requires)/ ],
+    [ 'a trigger', q{create function public.refuse() returns trigger language plpgsql as $$ begin
+            if new.payload ? 'bad' then raise 'no bad ones'; end if; return new; end $$;
+            create trigger refuse before insert on candhook.event for each row execute function public.refuse()},
+        'drop trigger refuse on candhook.event', '{"bad":1}', qr/no bad ones/ ],
+    [ 'a deferred trigger', q{create constraint trigger refuse after insert on candhook.event deferrable initially deferred for each row execute function public.refuse()},
+        'drop trigger refuse on candhook.event', '{"bad":2}', qr/no bad ones/ ],
+    [ 'an exclusion of what is there twice', q{create table public.seen (id text primary key); create function public.see() returns trigger language plpgsql as $$ begin
+            insert into public.seen select new.payload ->> 'once' where new.payload ? 'once'; return new; end $$;
+            create trigger see before insert on candhook.event for each row execute function public.see()},
+        'drop trigger see on candhook.event; drop table public.seen', '{"once":"a"}', qr/duplicate key/, '{"once":"a"}' ],
+  ) {
+    my ($what, $add, $drop, $bad, $reason, @beside) = @$case;
+    $rig->sql($add);
+    my $there = $rig->sql($row);
+    my $number = @beside ? '[23]' : 2;    # of two alike, whichever comes second by its id
+    like record_payloads('{}', '{}', @beside, $bad), qr/\Arefused\|$number\|\|\|[^\n]*$reason[^\n]*\|1\z/, "$what refuses one event, and its neighbour is none of it";
+    unlike record_payloads('{}', $bad), qr/Failing row|\bxxx/, 'the reason shows no data' if $what eq 'a check';
+    like record_payloads('{}', $bad), qr/\Arefused\|1\|/, 'alone, too' if !@beside;
+    is $rig->sql($row), $there, 'nothing is stored';
+    $rig->sql($drop);
+}
+$rig->sql(q{create function public.refuse_all() returns trigger language plpgsql as $$ begin raise 'none at all'; end $$;
+            create trigger refuse before insert on candhook.event for each row execute function public.refuse_all()});
+like $rig->sql_error(q{select t.put()}), qr/none at all/, 'what refuses every event is an error, and no event is to blame';
+$rig->sql(q{create or replace function public.refuse_all() returns trigger language plpgsql as $$ begin
+            if new.payload ? 'bad' then raise 'not now' using errcode = 'lock_not_available'; end if; return new; end $$});
+like $rig->sql_error(q{select t.put(t.event(payload => '{"bad":1}'))}), qr/not now/, 'so is what may pass by itself';
+$rig->sql('drop trigger refuse on candhook.event');
+
 # ---- given reasons ----
 my ($one, $two) = record($good, '{"module":');
 is malformed($two), unpack('H*', '{"module":') . ' no event', 'a malformed body has its reason and every byte';

@@ -26,7 +26,8 @@ as $$
 --      'malformed', id, null, null, reason, 1                              a body that was recorded as malformed
 --      'unhandled', id of one, module, type, context of one, number        events that no handler matches
 --
--- When jsonb refuses events of the batch, which is rare, nothing is recorded. It returns only
+-- When the database refuses events of the batch (jsonb's limits; a constraint, index or trigger that a person added), which
+-- is rare, nothing is recorded. It returns only
 --
 --      'refused', id, null, null, reason, 1                                for each of them
 --
@@ -89,21 +90,21 @@ begin
             end loop;
             exit;
         exception
-            when unique_violation then
-                if careful then
+            when others then
+                if sqlstate = '23505' and not careful then
+                    careful := true;
+                elsif candhook_internal.may_pass(sqlstate) then
                     raise;
+                else
+                    return query
+                    select 'refused', r.id, null::text, null::text, r.reason, 1::bigint
+                      from candhook_internal.refused_events(ids, modules, types, origin_community_ids, user_ids, community_ids,
+                                                            profile_ids, payloads, extras) r;
+                    if not found then
+                        raise;
+                    end if;
+                    return;
                 end if;
-                careful := true;
-            when data_exception or program_limit_exceeded then
-                return query
-                select 'refused', r.id, null::text, null::text, r.fault, 1::bigint
-                  from (select g.id, candhook_internal.fault(g.payload, g.extra) as fault
-                          from unnest(ids, payloads, extras) as g (id, payload, extra)) r
-                 where r.fault is not null;
-                if not found then
-                    raise;
-                end if;
-                return;
         end;
     end loop;
 

@@ -73,6 +73,8 @@ begin
     union all
     select 'delivered', null, null, null, null, count(*)
       from delivered;
+    -- What a person's deferred constraint or trigger refuses shows here, where it can be caught, and not at the commit.
+    set constraints all immediate;
 end
 $$;
 comment on function candhook_internal.record_batch(uuid[], text[], text[], text[], text[], text[], text[], text[], text[],

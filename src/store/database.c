@@ -22,7 +22,8 @@
 
 struct database {
     const char *conninfo;
-    PGconn *connection; /* NULL: none */
+    PGconn *connection;      /* NULL: none */
+    struct err commit_doubt; /* a warning about the commit of the last statement; empty: none */
 };
 
 /* ---- connection ---- */
@@ -76,6 +77,20 @@ static void set_message(struct err *err, const char *message)
 }
 
 /*
+ * Notices are not shown: the text of a handler's may hold a bot token, or lines that a sender wrote. One matters: a
+ * commit that is cancelled while it waits for a synchronous standby succeeds with a warning. What a function raises
+ * has a context; what the commit itself says has none.
+ */
+static void take_notice(void *context, const PGresult *notice)
+{
+    struct database *database = context;
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    if (severity != NULL && strcmp(severity, "WARNING") == 0 && PQresultErrorField(notice, PG_DIAG_CONTEXT) == NULL)
+        set_message(&database->commit_doubt, PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY));
+}
+
+/*
  * Returns whether libpq can parse the conninfo. It must not try to connect otherwise: its error message quotes parts of
  * the conninfo, which may be of the password. That holds as well for a host name that is the end of a password with @.
  */
@@ -111,6 +126,7 @@ enum result database_connect(struct database *database, struct err *err)
         return RESULT_FAIL;
     }
     database->connection = PQconnectdbParams(keywords, values, 1);
+    PQsetNoticeReceiver(database->connection, take_notice, database);
     if (PQstatus(database->connection) == CONNECTION_OK)
         return RESULT_OK;
     set_message(err, PQerrorMessage(database->connection));
@@ -169,9 +185,11 @@ static void cancel_statement(PGconn *connection)
     PQfreeCancel(handle);
 }
 
-/* Waits for the answer to what was sent. A statement that runs STOP_GRACE_MS after the program was told to end, perhaps
- * behind another session's lock, is cancelled. */
-static PGresult *await_result(struct database *database)
+/* How a wait for an answer ends STOP_GRACE_MS after the program was told to end. */
+enum stop_action { STOP_CANCELS, STOP_DISCONNECTS };
+
+/* Waits for the answer to what was sent; NULL when there is none. */
+static PGresult *await_result(struct database *database, enum stop_action action)
 {
     PGresult *last = NULL, *got;
     int64_t stop_seen = 0;
@@ -183,6 +201,10 @@ static PGresult *await_result(struct database *database)
         if (signals_stop_asked() && stop_seen == 0)
             stop_seen = clock_monotonic_ms();
         if (stop_seen > 0 && clock_monotonic_ms() - stop_seen >= STOP_GRACE_MS) {
+            if (action == STOP_DISCONNECTS) {
+                database_disconnect(database);
+                return NULL;
+            }
             cancel_statement(database->connection);
             stop_seen = clock_monotonic_ms();
         }
@@ -201,6 +223,7 @@ enum result database_send(struct database *database, const char *sql, struct sql
     enum result result = RESULT_OK;
     struct rows *none;
 
+    database->commit_doubt.text[0] = '\0';
     if (database->connection == NULL)
         result = fail_not_connected(err);
     else if (!PQsendQueryParams(database->connection, sql, params->count, params->types,
@@ -212,7 +235,22 @@ enum result database_send(struct database *database, const char *sql, struct sql
 
 enum result database_receive(struct database *database, struct rows **rows, struct err *err)
 {
-    return take_result(database, await_result(database), rows, err);
+    return take_result(database, await_result(database, STOP_CANCELS), rows, err);
+}
+
+enum result database_receive_durable(struct database *database, struct rows **rows, struct err *err)
+{
+    PGresult *got = await_result(database, STOP_DISCONNECTS);
+    enum result result;
+
+    if (database->connection == NULL)
+        return fail_not_connected(err);
+    result = take_result(database, got, rows, err);
+    if (result != RESULT_OK || database->commit_doubt.text[0] == '\0')
+        return result;
+    err_set(err, "the commit may not be durable: %s", database->commit_doubt.text);
+    rows_free(*rows);
+    return RESULT_RETRY;
 }
 
 enum result database_call(struct database *database, const char *sql, struct sql_params *params, struct rows **rows,
@@ -270,7 +308,7 @@ enum result database_copy(struct database *database, const char *sql, const char
     PQclear(got);
     PQputCopyData(database->connection, bytes, (int)size);
     PQputCopyEnd(database->connection, NULL);
-    result = take_result(database, await_result(database), &rows, err);
+    result = take_result(database, await_result(database, STOP_CANCELS), &rows, err);
     if (result == RESULT_OK)
         rows_free(rows);
     return result;

@@ -162,7 +162,7 @@ enum result store_record_begin(struct store *store, const struct store_group *gr
 enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count, struct err *err)
 {
     struct rows *rows;
-    enum result result = database_receive(store->database, &rows, err);
+    enum result result = database_receive_durable(store->database, &rows, err);
 
     if (result != RESULT_OK)
         return result;

@@ -93,6 +93,30 @@ sub pg_start ($self) {
     );
 }
 
+# A standby of the cluster in the folder NAME, which listens on the same folder's socket of port 5433: made, not started.
+sub standby ($self, $name = 'standby') {
+    my ($status, $out, $err) = $self->run({}, bindir() . '/pg_basebackup', '-D', "$self->{dir}/$name", '-R', '-X', 'stream', '-c', 'fast', '--no-sync',
+        '-d', $self->conninfo(application_name => $name));
+    $status == 0 or die "pg_basebackup: $out$err\n";
+    return $name;
+}
+
+sub standby_start ($self, $name = 'standby') {
+    my $pid = $self->{$name} = $self->spawn($name, { signal => 'INT' }, bindir() . '/postgres', '-D', "$self->{dir}/$name", '-c', 'port=5433');
+    $self->wait_until(
+        sub {
+            die "it ended: " . $self->read_file("log/$name.log") if !$self->running($pid);
+            return ($self->run_sql('select 1', port => 5433))[0] == 0;
+        },
+        'the standby takes connections'
+    );
+}
+
+sub standby_stop ($self, $name = 'standby') {
+    $self->psql_close;
+    $self->stop(delete $self->{$name} // die("no standby runs\n"), 'INT');
+}
+
 # The quick end in good order: connections are cut, everything is written.
 sub pg_stop ($self) {
     my $pid = delete $self->{postmaster} or die "PostgreSQL does not run\n";
