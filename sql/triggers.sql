@@ -10,6 +10,11 @@ create or replace trigger handler_changed
     for each row execute function candhook_internal.handler_changed();
 comment on trigger handler_changed on candhook.handler is 'updates the handler''s deliveries, and wakes the workers';
 
+create or replace trigger handler_truncated
+    before truncate on candhook.handler
+    for each statement execute function candhook_internal.handler_truncated();
+comment on trigger handler_truncated on candhook.handler is 'refuses truncate, which would leave deliveries without a handler';
+
 create or replace trigger bot_token_check
     before insert or update on candhook.bot_token
     for each row execute function candhook_internal.bot_token_check();

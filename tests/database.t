@@ -52,8 +52,14 @@ $rig->wait_until(sub { $rig->sql("select count(*) from candhook.outcome where re
 is $rig->sql("select detail from candhook.outcome where result = 'ok'"), 'candhook_handler [token]', 'handled under the other role';
 is +($rig->candhook('token', 'set', 'G1', { stdin => "x\n" }))[0], 70, 'the worker may store no token';
 like $rig->sql_error('select * from candhook.bot_token', user => 'little'), qr/permission denied/, 'and read none';
+# Its notices are its own business: a token or a sender's text in them reaches no log of ours.
+$rig->sql(q{create or replace function greet(event candhook.event, bot_token text) returns text language plpgsql as $$ begin
+            raise notice 'token % ', bot_token; raise warning E'%\n2026-01-01T00:00:00Z candhook[1] error: forged=yes', bot_token; return 'done'; end $$});
+is $rig->post($rig->path, $rig->event)->{status}, 200, 'an event is taken';
+$rig->wait_until(sub { $rig->sql("select count(*) from candhook.outcome where detail = 'done'") == 1 }, 'a handler that raises notices is fine');
 $rig->stop($responder);
 $rig->candhook_ok('stop');
+is join(' ', grep { !/postgres\.log$/ && $rig->read_file($_ =~ s{^\Q$dir\E/}{}r) =~ /a-bot-token|forged/ } glob "$dir/log/*"), '', 'and no log of ours has their text';
 
 # ---- tokens and the server's log ----
 $rig->conf(database => "host=$dir dbname=candhook user=postgres options='-c log_statement=all'");

@@ -45,7 +45,38 @@ my @sessions = map { $rig->psql_session(dbname => 'two') } 1 .. 2;
 $_->async("\\i " . $rig->write_file("install.sql", do { local (@ARGV, $/) = $file; <> })) for @sessions;
 unlike join('', map { $_->result } @sessions), qr/ERROR/, 'two at once do not disturb each other';
 
+# ---- what an older version left ----
+$rig->sql(q{create or replace function candhook.version() returns integer language sql as $$ select 0 $$;
+            create function candhook.give_up(event_id text) returns bigint language sql as $$ select 1::bigint $$;
+            create function candhook.of_a_person() returns integer language sql as $$ select 1 $$;
+            create function candhook_internal.old() returns integer language sql as $$ select 1 $$;
+            drop function candhook_internal.due_in(text[], text[]);
+            create function candhook_internal.due_in(text[], text[]) returns text language sql as $$ select 'later' $$}, dbname => 'two');
+$rig->sql(do { local (@ARGV, $/) = $file; <> }, dbname => 'two');
+is $rig->sql(q{select string_agg(p.oid::regprocedure::text || ' ' || p.prorettype::regtype, ', ' order by p.proname) from pg_proc p
+               where p.proname in ('give_up', 'of_a_person', 'old', 'due_in') and p.pronamespace in ('candhook'::regnamespace, 'candhook_internal'::regnamespace)}, dbname => 'two'),
+  'candhook_internal.due_in(text[],text[]) double precision, candhook.give_up(uuid,text,timestamp with time zone) bigint, candhook.of_a_person() integer',
+  'functions with other parameters, with another result, or without use are gone; one of a person stays';
+
 # ---- refused ----
+# Whoever may create a schema could make ours first, and change under us what it holds.
+$rig->sql('create role squatter login; grant create on database two to squatter');
+$rig->sql('create database three', dbname => 'postgres');
+$rig->sql('grant create on database three to squatter', dbname => 'three');
+for my $schema (qw(candhook candhook_internal)) {
+    $rig->sql("create schema $schema", dbname => 'three', user => 'squatter');
+    $rig->sql('create function candhook.version() returns integer language plpgsql as $$ begin alter role squatter superuser; return 1; end $$', dbname => 'three', user => 'squatter')
+      if $schema eq 'candhook';
+    my $message = $rig->sql_error(do { local (@ARGV, $/) = $file; <> }, dbname => 'three');
+    like $message, qr/the schema $schema belongs to "squatter"/, "$schema of another user is refused";
+    like $message, qr/HINT:.*[Ii]nstall as squatter/, 'with the remedy';
+    is $rig->sql(q{select rolsuper from pg_roles where rolname = 'squatter'}), 'f', 'and nothing of it was called';
+    $rig->sql("drop schema $schema cascade", dbname => 'three');
+}
+$rig->sql('create function candhook_internal.trap() returns integer language sql as $$ select 1 $$; alter function candhook_internal.trap() owner to squatter', dbname => 'two');
+like $rig->sql_error(do { local (@ARGV, $/) = $file; <> }, dbname => 'two'), qr/candhook_internal\.trap\(\) belongs to "squatter"/, 'as is a function of another user in ours';
+$rig->sql('drop function candhook_internal.trap()', dbname => 'two');
+
 $rig->sql(q{create database latin encoding 'LATIN1' template template0 lc_collate 'C' lc_ctype 'C'}, dbname => 'postgres');
 my $message = $rig->sql_error(do { local (@ARGV, $/) = $file; <> }, dbname => 'latin');
 like $message, qr/needs a database whose encoding is UTF8; "latin" has LATIN1/, 'a database that is not UTF-8 is refused';

@@ -229,4 +229,34 @@ select count(*) from candhook_internal.run_sql(:lease);});
 }
 is $rig->sql(q{select count(*) from candhook.outcome where handler = 'note' and result = 'ok'}), 50, 'the healthy are done';
 cmp_ok $claims, '<=', 10000 / 64 + 10, 'no later than those that came before them have had one attempt';
+
+# ---- nothing waits for a handler that is gone ----
+$rig->clear;
+$rig->handler('note');
+$rig->sql('select t.put()') for 1 .. 2;
+my $person = $rig->psql_session;
+$person->query('begin isolation level repeatable read; select count(*) from candhook.handler;');
+$rig->sql('select t.put()');
+for my $change ('delete from candhook.handler', q{select candhook.remove_handler('note')}, q{update candhook.handler set name = 'other'}) {
+    $person->query('savepoint s;');
+    like $person->query("$change;"), qr/read committed only/, "with an old snapshot: no $change";
+    $person->query('rollback to s;');
+}
+like $person->query('truncate candhook.handler;'), qr/cannot be truncated/, 'truncate settles nothing, so it is refused';
+$person->query('rollback;');
+$person->close;
+is $rig->sql(q{select candhook.remove_handler('note')}), 3, 'a removal settles all';
+$rig->handler('note');
+$rig->sql('select t.put()') for 1 .. 3;
+$rig->sql(q{set session_replication_role = replica; delete from candhook.handler});    # as a restored table: no trigger fires
+is $rig->sql('select count(*) from candhook.delivery'), 3, 'where triggers do not fire, deliveries stay';
+my $orphan = $rig->sql('select event_id from candhook.delivery limit 1');
+is $rig->sql("select candhook.give_up('$orphan')"), 1, 'one is given up by its event';
+is $rig->sql(q{select * from candhook_internal.maintain()}), 'settled 2 deliveries as failed whose handler is gone', 'the worker settles the others, and says so';
+is $rig->sql(q{select count(*) from candhook.outcome where handler = 'note' and result = 'failed' and detail = 'handler removed'}), 5, 'each has its outcome';
+$rig->handler('note');
+$rig->sql('select t.put()');
+$rig->sql(q{set session_replication_role = replica; delete from candhook.handler});
+is $rig->sql(q{select candhook.give_up(handler => 'note')}), 1, 'a name that only deliveries have is given up, too';
+like $rig->sql_error(q{select candhook.give_up(handler => 'note')}), qr/note/, 'a name that nothing has is a mistake';
 done_testing;

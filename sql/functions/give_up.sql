@@ -20,9 +20,6 @@ begin
                   hint = 'candhook.give_up(EVENT), candhook.give_up(handler => NAME), or both; and received_before => TIME '
                          'for older ones only.';
     end if;
-    if give_up.handler is not null then
-        perform candhook_internal.handler_known(give_up.handler);
-    end if;
 
     with chosen as materialized (
         select d.received_at, d.event_id, d.handler
@@ -46,6 +43,11 @@ begin
         returning 1
     )
     select count(*) into given from recorded;
+
+    -- A name that no handler has, but deliveries, is a name to give up.
+    if given = 0 and give_up.handler is not null then
+        perform candhook_internal.handler_known(give_up.handler);
+    end if;
 
     -- Deliveries that are ordered behind one of these may begin.
     if given > 0 then

@@ -6,6 +6,12 @@ as $$
 -- After a handler changed: updates its deliveries. Definer's rights, so that managing handlers needs no rights on
 -- deliveries.
 begin
+    -- Its snapshot must hold the deliveries that were recorded until the handler was locked, or they would be left behind.
+    if (tg_op = 'DELETE' or tg_op = 'UPDATE' and new.name <> old.name)
+       and current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'a handler is removed or renamed in the isolation level read committed only'
+            using errcode = 'invalid_transaction_state', hint = 'begin isolation level read committed;';
+    end if;
     if tg_op = 'DELETE' then
         -- A running attempt is settled with its delivery: it will find its lease gone.
         with gone as (

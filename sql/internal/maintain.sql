@@ -6,7 +6,8 @@ set lock_timeout = '1s'
 as $$
 -- Called by any worker now and then; once a day is enough. Makes the partitions from the previous month to three months
 -- ahead, and one for rows of a default partition, at most one such month a table and call. Deletes spool positions that
--- were not updated for 90 days. Each row returned is a line for the log.
+-- were not updated for 90 days. Settles as failed what waits for a handler that is gone: the triggers settle it when they
+-- fire, and a restored or replicated table fires none. Each row returned is a line for the log.
 --
 -- A lock that cannot be had within a second is left for the next call, for which there are three months of time:
 -- transactions that wait for a strong lock make others wait behind them.
@@ -51,8 +52,29 @@ begin
     if moved > 0 then
         return next format('forgot %s spool positions that nobody had touched for 90 days', moved);
     end if;
+
+    -- One step in the index for each handler's name.
+    with recursive waiting as (
+        (select d.handler from candhook.delivery d order by d.handler limit 1)
+        union all
+        select (select d.handler from candhook.delivery d where d.handler > w.handler order by d.handler limit 1)
+          from waiting w
+         where w.handler is not null
+    ), gone as (
+        delete from candhook.delivery d
+         using waiting w
+         where d.handler = w.handler and not exists (select from candhook.handler h where h.name = w.handler)
+        returning d.event_id, d.received_at, d.handler, case when d.lease is null then d.attempt + 1 else d.attempt end as attempt
+    )
+    insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, finished_at)
+    select g.event_id, g.received_at, g.handler, g.attempt, 'failed', 'handler removed', now()
+      from gone g;
+    get diagnostics moved = row_count;
+    if moved > 0 then
+        return next format('settled %s deliveries as failed whose handler is gone', moved);
+    end if;
 end
 $$;
 comment on function candhook_internal.maintain() is
-    'makes partitions three months ahead, empties the default ones, deletes old spool positions; returns a line '
-    'for the log for each';
+    'makes partitions three months ahead, empties the default ones, deletes old spool positions, settles '
+    'deliveries without a handler; returns a line for the log for each';

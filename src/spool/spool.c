@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,4 +63,42 @@ enum result spool_open(const char *folder, int *fd, struct err *err)
     }
     *fd = opened;
     return RESULT_OK;
+}
+
+static bool read_id(int folder, char id[UUID_TEXT])
+{
+    int file = openat(folder, SPOOL_ID, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    uint8_t bytes[UUID_BYTES];
+    ssize_t got;
+
+    if (file < 0)
+        return false;
+    got = pread(file, id, UUID_TEXT - 1, 0);
+    close(file);
+    id[UUID_TEXT - 1] = '\0';
+    return got == UUID_TEXT - 1 && uuid_parse(id, bytes);
+}
+
+/* Whoever finds the file finds all of it: it gets its name when it is on the disk. */
+static bool make_id(int folder, char id[UUID_TEXT])
+{
+    int file = openat(folder, SPOOL_ID ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    uint8_t bytes[UUID_BYTES];
+    bool made;
+
+    if (file < 0)
+        return false;
+    uuid_new(bytes);
+    made = io_write_all(file, uuid_text(bytes, id), UUID_TEXT - 1) && fsync(file) == 0 &&
+           renameat(folder, SPOOL_ID ".new", folder, SPOOL_ID) == 0 && fsync(folder) == 0;
+    close(file);
+    return made;
+}
+
+enum result spool_get_id(int folder, char id[UUID_TEXT], struct err *err)
+{
+    if (read_id(folder, id) || make_id(folder, id))
+        return RESULT_OK;
+    err_set_errno(err, "cannot make the spool's file " SPOOL_ID);
+    return RESULT_RETRY;
 }

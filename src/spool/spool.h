@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "spool/segment.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@
 #define SPOOL_WORKER_LOCK "worker.lock"   /* locked by the one worker while it lives */
 #define SPOOL_WORKER_START "worker.start" /* the back-off with which a worker is started (intake/worker_start.c) */
 #define SPOOL_WORKER_NEXT "worker.next"   /* locked by the CGI child that waits for the worker to end */
+#define SPOOL_ID "id"                     /* the spool's name among all spools: a UUID */
 #define SPOOL_STOPPED "stopped"           /* exists while a person wants no worker to be started */
 
 /*
@@ -29,6 +31,12 @@
  * open to others.
  */
 MUST_CHECK enum result spool_open(const char *folder, int *fd, struct err *err);
+
+/*
+ * Gives the spool's id, and makes one (a file, synced) when it has none. Only the holder of the worker lock calls this.
+ * RESULT_RETRY when it can be neither read nor made.
+ */
+MUST_CHECK enum result spool_get_id(int folder, char id[UUID_TEXT], struct err *err);
 
 /* ---- writing: candhook.fcgi ---- */
 
@@ -76,14 +84,16 @@ struct spool_position {
 };
 
 /*
- * Bytes in the middle of a segment that are not a record: bit rot. The spool's folder `damaged` holds a copy of them,
- * named <uuid>.<offset>. When no copy could be made, or the segment holds no record at all, the whole <uuid>.seg is
- * moved there once its records are recorded.
+ * Bytes of a segment that are not a record. In the middle of it that is bit rot. At its end it is `torn`: mostly the
+ * beginning of a batch whose writer was killed, which was never acknowledged. The spool's folder `damaged` holds a
+ * copy, named <uuid>.<offset> or <uuid>.<offset>.torn. When no copy could be made, the disk cannot read the segment, or
+ * it holds no record at all, the whole <uuid>.seg is moved there once its records are recorded.
  */
 struct spool_damage {
     uint8_t segment[UUID_BYTES];
     uint64_t offset;
     uint64_t length;
+    bool torn;
 };
 
 struct spool_batch {

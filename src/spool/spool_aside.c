@@ -10,7 +10,6 @@
 #include "base/io.h"
 #include "base/lock.h"
 #include "spool/segment.h"
-#include "spool/spool_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,8 +47,10 @@ DIR *spool_aside_list(int folder, const char *name)
 }
 
 /* Stops early when the file became shorter. */
-static bool copy_bytes(int from, int to, uint64_t offset, uint64_t length)
+static bool copy_bytes(const struct spool_file *from, int to, uint64_t length)
 {
+    uint64_t offset = from->offset;
+
     while (length > 0) {
         uint8_t bytes[COPY_BYTES];
         ssize_t got = spool_file_read(from, bytes, length < COPY_BYTES ? (size_t)length : COPY_BYTES, offset);
@@ -67,10 +68,10 @@ static bool copy_bytes(int from, int to, uint64_t offset, uint64_t length)
 }
 
 /* Makes the file NAME in the folder INTO from bytes of FROM; a copy that is not whole is removed. */
-static bool copy_into_file(int into, const char *name, int from, uint64_t offset, uint64_t length)
+static bool copy_into_file(int into, const char *name, const struct spool_file *from, uint64_t length)
 {
     int copy = openat(into, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    bool copied = copy >= 0 && copy_bytes(from, copy, offset, length);
+    bool copied = copy >= 0 && copy_bytes(from, copy, length);
 
     if (copy >= 0)
         close(copy);
@@ -79,16 +80,16 @@ static bool copy_into_file(int into, const char *name, int from, uint64_t offset
     return copied && fsync(into) == 0;
 }
 
-bool spool_aside_copy(int folder, int fd, const uint8_t segment[UUID_BYTES], uint64_t offset, uint64_t length)
+bool spool_aside_copy(int folder, const struct spool_file *segment, uint64_t length, const char *suffix)
 {
     int damaged = make_subfolder(folder, SPOOL_DAMAGED);
-    char name[UUID_TEXT + 24], id[UUID_TEXT];
+    char name[UUID_TEXT + 32], id[UUID_TEXT];
     bool copied;
 
     if (damaged < 0)
         return false;
-    snprintf(name, sizeof name, "%s.%llu", uuid_text(segment, id), (unsigned long long)offset);
-    copied = copy_into_file(damaged, name, fd, offset, length);
+    snprintf(name, sizeof name, "%s.%llu%s", uuid_text(segment->id, id), (unsigned long long)segment->offset, suffix);
+    copied = copy_into_file(damaged, name, segment, length);
     close(damaged);
     return copied;
 }

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/uuid.h"
+#include "spool/spool_file.h"
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -21,10 +22,13 @@
 /* Opens the folder NAME in FOLDER for listing; "." is FOLDER itself. Returns NULL with errno. */
 DIR *spool_aside_list(int folder, const char *name);
 
-/* Copies LENGTH bytes at OFFSET of SEGMENT, open as FD, into `damaged`, and syncs the copy. Returns false with errno.
- */
-MUST_CHECK bool spool_aside_copy(int folder, int fd, const uint8_t segment[UUID_BYTES], uint64_t offset,
-                                 uint64_t length);
+/* What is copied into `damaged`, as <uuid>.<offset> and this suffix. */
+#define SPOOL_ROT ""
+#define SPOOL_TORN ".torn" /* the end of a segment whose writer was killed */
+
+/* Copies LENGTH bytes of SEGMENT, from its present offset on, into `damaged`, and syncs the copy. Returns false with
+ * errno. */
+MUST_CHECK bool spool_aside_copy(int folder, const struct spool_file *segment, uint64_t length, const char *suffix);
 
 /* Moves the whole segment, open as FD, into the folder WHERE, and sets its time to now. Returns false with errno. */
 MUST_CHECK bool spool_aside_move(int folder, int fd, const uint8_t segment[UUID_BYTES], const char *where);

@@ -31,7 +31,7 @@ static const uint8_t *window_at(const struct spool_file *file, struct depth_wind
                                 size_t *length)
 {
     if (offset < window->offset || offset + SEGMENT_RECORD_HEADER_BYTES > window->offset + window->length) {
-        ssize_t got = spool_file_read(file->fd, window->bytes, sizeof window->bytes, offset);
+        ssize_t got = spool_file_read(file, window->bytes, sizeof window->bytes, offset);
 
         window->offset = offset;
         window->length = got > 0 ? (size_t)got : 0;
@@ -65,7 +65,8 @@ static void count_records(struct spool_file *file, struct depth_window *window, 
         if (found == SEGMENT_BAD) {
             if (length == 0 || *header == 0) /* room that the writer allocated: the end of the records */
                 break;
-            at = spool_file_next_record(file, at);
+            if (!spool_file_next_record(file, at, &at))
+                break;
             continue;
         }
         if (length < SEGMENT_RECORD_HEADER_BYTES || size > file->size - at || record.flag == SEGMENT_SEAL)
@@ -84,22 +85,26 @@ static void count_segment(int folder, const uint8_t id[UUID_BYTES], uint64_t rec
     if (!spool_file_open(&file, folder, recorded))
         return; /* most likely it was recorded and removed meanwhile */
     depth->segments++;
-    count_records(&file, window, depth);
+    if (spool_file_find_start(&file))
+        count_records(&file, window, depth);
     close(file.fd);
 }
 
-static size_t count_files(int folder, const char *name)
+static void count_damaged(int folder, struct spool_depth *depth)
 {
-    DIR *dir = spool_aside_list(folder, name);
+    DIR *dir = spool_aside_list(folder, SPOOL_DAMAGED);
     const struct dirent *entry;
-    size_t count = 0;
 
-    if (dir == NULL)
-        return 0;
-    while ((entry = readdir(dir)) != NULL)
-        count += entry->d_name[0] != '.';
-    closedir(dir);
-    return count;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        size_t length = strlen(entry->d_name), suffix = strlen(SPOOL_TORN);
+
+        if (length > suffix && strcmp(entry->d_name + length - suffix, SPOOL_TORN) == 0)
+            depth->torn++;
+        else
+            depth->damaged += entry->d_name[0] != '.';
+    }
+    if (dir != NULL)
+        closedir(dir);
 }
 
 enum result spool_depth_count(int folder, spool_depth_fn *recorded, const void *context, struct spool_depth *depth,
@@ -121,6 +126,6 @@ enum result spool_depth_count(int folder, spool_depth_fn *recorded, const void *
             count_segment(folder, id, recorded(context, id), window, depth);
     free(window);
     closedir(dir);
-    depth->damaged = count_files(folder, SPOOL_DAMAGED);
+    count_damaged(folder, depth);
     return RESULT_OK;
 }

@@ -18,7 +18,8 @@ struct spool_depth {
     size_t events;      /* that are not recorded */
     uint64_t bytes;     /* size of their records */
     uint64_t oldest_ms; /* when the oldest of them arrived, since 1970; 0: there is none */
-    size_t damaged;     /* files in the folder `damaged` */
+    size_t damaged;     /* files in the folder `damaged`: what bit rot left */
+    size_t torn;        /* and torn ends of segments */
 };
 
 /* Returns the offset up to which a segment is recorded, as the database stores it; 0 when it does not know the segment.

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: ISC
  *
  * One segment's file, opened for reading: where to begin, and where to go on behind damaged bytes. It is opened
- * read-write because a lock needs a writable descriptor; nothing here writes.
+ * read-write because a lock needs a writable descriptor; nothing here writes. What must stay true: bytes that cannot be
+ * read are an error, never data, until the reader gives them up.
  */
 #include <config.h>
 
@@ -32,14 +33,14 @@ static ssize_t read_block_or_zeros(int fd, void *to, size_t length, uint64_t off
     return (ssize_t)want;
 }
 
-ssize_t spool_file_read(int fd, void *to, size_t length, uint64_t offset)
+ssize_t spool_file_read(const struct spool_file *file, void *to, size_t length, uint64_t offset)
 {
     ssize_t got;
 
     do
-        got = pread(fd, to, length, (off_t)offset);
+        got = pread(file->fd, to, length, (off_t)offset);
     while (got < 0 && errno == EINTR);
-    return got < 0 && errno == EIO ? read_block_or_zeros(fd, to, length, offset) : got;
+    return got < 0 && errno == EIO && file->given_up ? read_block_or_zeros(file->fd, to, length, offset) : got;
 }
 
 bool spool_file_update_size(struct spool_file *file)
@@ -56,8 +57,9 @@ bool spool_file_update_size(struct spool_file *file)
     return true;
 }
 
-/* Whether reading can go on at OFFSET: a record begins there, or nothing was written there yet. */
-static bool can_read_from(const struct spool_file *file, uint64_t offset)
+/* Whether reading can go on at OFFSET: a record begins there, or nothing was written there yet. Returns false with
+ * errno when it cannot be read. */
+static bool try_offset(const struct spool_file *file, uint64_t offset, bool *good)
 {
     static const uint8_t unwritten[SEGMENT_RECORD_HEADER_BYTES];
     uint8_t header[SEGMENT_RECORD_HEADER_BYTES];
@@ -65,25 +67,32 @@ static bool can_read_from(const struct spool_file *file, uint64_t offset)
     ssize_t got;
     size_t size;
 
+    *good = offset == file->size;
     if (offset >= file->size)
-        return offset == file->size;
-    got = spool_file_read(file->fd, header, sizeof header, offset);
-    return got > 0 && (memcmp(header, unwritten, (size_t)got) == 0 ||
-                       segment_get_record(header, (size_t)got, file->id, &record, &size) != SEGMENT_BAD);
+        return true;
+    got = spool_file_read(file, header, sizeof header, offset);
+    *good = got > 0 && (memcmp(header, unwritten, (size_t)got) == 0 ||
+                        segment_get_record(header, (size_t)got, file->id, &record, &size) != SEGMENT_BAD);
+    return got >= 0;
 }
 
-static void set_first_offset(struct spool_file *file, uint64_t offset)
+bool spool_file_find_start(struct spool_file *file)
 {
     uint8_t header[SEGMENT_HEADER_BYTES];
-    ssize_t got = spool_file_read(file->fd, header, sizeof header, 0);
+    ssize_t got = spool_file_read(file, header, sizeof header, 0);
+    bool good = false;
 
-    file->move_whole = got < 0 || !segment_has_header(header, (size_t)got, file->id);
-    file->offset = file->move_whole ? 0 : SEGMENT_HEADER_BYTES;
-    if (offset > SEGMENT_HEADER_BYTES && can_read_from(file, offset))
-        file->offset = offset;
+    if (got < 0 || (file->recorded > SEGMENT_HEADER_BYTES && !try_offset(file, file->recorded, &good)))
+        return false;
+    file->move_whole |= !segment_has_header(header, (size_t)got, file->id);
+    file->offset = file->move_whole && !file->given_up ? 0 : SEGMENT_HEADER_BYTES;
+    if (good)
+        file->offset = file->recorded;
+    file->started = true;
+    return true;
 }
 
-bool spool_file_open(struct spool_file *file, int folder, uint64_t offset)
+bool spool_file_open(struct spool_file *file, int folder, uint64_t recorded)
 {
     char name[SEGMENT_NAME_BYTES];
 
@@ -99,48 +108,85 @@ bool spool_file_open(struct spool_file *file, int folder, uint64_t offset)
         errno = reason;
         return false;
     }
-    set_first_offset(file, offset);
+    file->recorded = recorded;
     return true;
 }
 
-/* Whether a record begins at OFFSET; its first LENGTH bytes are at BYTES. */
-static bool is_record_at(const struct spool_file *file, uint64_t offset, const uint8_t *bytes, size_t length)
+/* Whether a record begins at OFFSET; its first LENGTH bytes are at BYTES. Returns false with errno when it cannot be
+ * read. */
+static bool try_record(const struct spool_file *file, uint64_t offset, const uint8_t *bytes, size_t length, bool *good)
 {
     struct segment_record record;
     size_t size, have = 0;
     enum segment_found found = segment_get_record(bytes, length, file->id, &record, &size);
     uint8_t *whole;
-    ssize_t got;
+    ssize_t got = 0;
 
-    if (found != SEGMENT_SHORT)
-        return found == SEGMENT_GOOD;
-    if (size > file->size - offset)
-        return false;
+    *good = found == SEGMENT_GOOD;
+    if (found != SEGMENT_SHORT || size > file->size - offset)
+        return true;
     whole = memory_new(size, 1);
-    while (have < size && (got = spool_file_read(file->fd, whole + have, size - have, offset + have)) > 0)
+    while (have < size && (got = spool_file_read(file, whole + have, size - have, offset + have)) > 0)
         have += (size_t)got;
-    found = segment_get_record(whole, have, file->id, &record, &size);
+    *good = segment_get_record(whole, have, file->id, &record, &size) == SEGMENT_GOOD;
     free(whole);
-    return found == SEGMENT_GOOD;
+    return got >= 0;
 }
 
-uint64_t spool_file_next_record(const struct spool_file *file, uint64_t from)
+/*
+ * Looks for a record that begins in the LENGTH bytes at AT. *FOUND is its offset; when there is none, *NEXT is where to
+ * look on. Returns false with errno when something cannot be read.
+ */
+static bool scan_bytes(const struct spool_file *file, uint64_t at, const uint8_t *bytes, size_t length, uint64_t *next,
+                       bool *found)
+{
+    size_t i = segment_find_magic(bytes, length, 0);
+
+    *found = false;
+    while (length - i >= SEGMENT_RECORD_HEADER_BYTES) {
+        if (!try_record(file, at + i, bytes + i, length - i, found))
+            return false;
+        if (*found)
+            break;
+        i = segment_find_magic(bytes, length, i + 1);
+    }
+    *next = at + (i > 0 || *found ? i : 1);
+    return true;
+}
+
+bool spool_file_next_record(const struct spool_file *file, uint64_t from, uint64_t *next)
 {
     uint8_t *bytes = memory_new(SCAN_BYTES, 1);
-    uint64_t at = from + 1, found = file->size;
-    ssize_t got;
+    uint64_t at = from + 1;
+    bool found = false, readable = true;
 
-    while (at < file->size && (got = spool_file_read(file->fd, bytes, SCAN_BYTES, at)) > 0) {
-        size_t length = (size_t)got, i = segment_find_magic(bytes, length, 0);
+    while (readable && !found && at < file->size) {
+        ssize_t got = spool_file_read(file, bytes, SCAN_BYTES, at);
 
-        while (length - i >= SEGMENT_RECORD_HEADER_BYTES && !is_record_at(file, at + i, bytes + i, length - i))
-            i = segment_find_magic(bytes, length, i + 1);
-        if (length - i >= SEGMENT_RECORD_HEADER_BYTES) {
-            found = at + i;
+        readable = got >= 0 && scan_bytes(file, at, bytes, (size_t)got, &at, &found);
+        if (got == 0)
             break;
-        }
-        at += i > 0 ? i : 1;
+    }
+    *next = found ? at : file->size;
+    free(bytes);
+    return readable;
+}
+
+bool spool_file_find_zeros(const struct spool_file *file, uint64_t from, uint64_t *zeros)
+{
+    uint8_t *bytes = memory_new(SCAN_BYTES, 1);
+    uint64_t at = from;
+    ssize_t got = 0;
+
+    *zeros = from;
+    while (at < file->size && (got = spool_file_read(file, bytes, SCAN_BYTES, at)) > 0) {
+        for (size_t i = (size_t)got; i > 0; i--)
+            if (bytes[i - 1] != 0) {
+                *zeros = at + i;
+                break;
+            }
+        at += (uint64_t)got;
     }
     free(bytes);
-    return found;
+    return got >= 0;
 }

@@ -7,8 +7,11 @@
  *   gone. Only what is read after that moment tells where the segment ends, and only an ended segment is removed.
  * - A segment is opened once: closing a second descriptor would release the lock.
  * - Bytes at the end of a living writer's segment that are no record are not written completely yet, and are read again
- *   with the next batch. In a dead segment they are damage when a record follows anywhere behind them, else the torn
- *   end of a batch that was never acknowledged.
+ *   with the next batch. In a dead segment they are damage when a record follows anywhere behind them, else a torn end:
+ *   mostly of a batch that was never acknowledged, but nobody can tell it from rot in the last record. Both are kept,
+ *   unless they are zeros, which the writer wrote ahead.
+ * - A segment that the disk cannot read (EIO) stays as it is, and is tried again for minutes: a disk behind a network
+ *   comes back. Then it is read around the bad blocks, and moved to `damaged` whole.
  * - A segment's `offset` never passes a record, a damage or a seal that is not in the batch.
  */
 #include <config.h>
@@ -29,6 +32,7 @@
 #define READ_BYTES (256u << 10)      /* after that, more at once */
 #define BATCH_SEGMENTS 128           /* at most this many are opened for one batch */
 #define EXPIRE_SECONDS 10            /* between two clean-ups of `kept` */
+#define GIVE_UP_MS (10 * 60 * 1000)  /* how long a segment that the disk cannot read is tried again */
 
 struct spool_reader {
     int folder;
@@ -171,7 +175,7 @@ static enum result open_segment(struct spool_reader *reader, struct spool_file *
 
 /* ---- reading ---- */
 
-static void add_damage(struct spool_reader *reader, const struct spool_file *segment, uint64_t length)
+static void add_damage(struct spool_reader *reader, const struct spool_file *segment, uint64_t length, bool torn)
 {
     struct spool_batch *batch = &reader->batch;
     struct spool_damage *damage;
@@ -181,22 +185,35 @@ static void add_damage(struct spool_reader *reader, const struct spool_file *seg
     memcpy(damage->segment, segment->id, UUID_BYTES);
     damage->offset = segment->offset;
     damage->length = length;
+    damage->torn = torn;
 }
 
-/* Goes from bytes of a dead segment that are no record to the next record, or to the end. */
-static void skip_bad_bytes(struct spool_reader *reader, struct spool_file *segment)
+/* Keeps LENGTH bytes that are no record, from the segment's offset on, and notes them. */
+static void keep_bad_bytes(struct spool_reader *reader, struct spool_file *segment, uint64_t length, bool torn)
 {
-    uint64_t next = spool_file_next_record(segment, segment->offset), length = next - segment->offset;
+    if (!segment->move_whole && !spool_aside_copy(reader->folder, segment, length, torn ? SPOOL_TORN : SPOOL_ROT))
+        segment->move_whole = true; /* a rename needs no space */
+    add_damage(reader, segment, length, torn);
+}
 
-    if (next < segment->size) {
-        if (!segment->move_whole &&
-            !spool_aside_copy(reader->folder, segment->fd, segment->id, segment->offset, length))
-            segment->move_whole = true; /* a rename needs no space */
-        add_damage(reader, segment, length);
-    } else if (segment->offset == 0) {
-        add_damage(reader, segment, segment->size);
+/* Goes from bytes of a dead segment that are no record to the next record, or to the end. Returns false with errno when
+ * the disk cannot read them. */
+static bool skip_bad_bytes(struct spool_reader *reader, struct spool_file *segment)
+{
+    uint64_t next, zeros;
+
+    if (!spool_file_next_record(segment, segment->offset, &next))
+        return false;
+    if (next < segment->size || segment->offset == 0) {
+        keep_bad_bytes(reader, segment, next - segment->offset, false);
+    } else {
+        if (!spool_file_find_zeros(segment, segment->offset, &zeros))
+            return false;
+        if (zeros > segment->offset)
+            keep_bad_bytes(reader, segment, zeros - segment->offset, !segment->given_up);
     }
     segment->offset = next;
+    return true;
 }
 
 static void add_record(struct spool_reader *reader, const struct segment_record *record)
@@ -244,8 +261,8 @@ static bool fill_buffer(struct spool_reader *reader, struct spool_file *segment,
         want = reader->buffer_bytes - reader->buffer_used;
     ahead->chunk = READ_BYTES;
     while (ahead->have < need) {
-        ssize_t got = spool_file_read(segment->fd, reader->buffer + reader->buffer_used + ahead->have,
-                                      want - ahead->have, segment->offset + ahead->have);
+        ssize_t got = spool_file_read(segment, reader->buffer + reader->buffer_used + ahead->have, want - ahead->have,
+                                      segment->offset + ahead->have);
 
         if (got < 0)
             return false;
@@ -258,12 +275,15 @@ static bool fill_buffer(struct spool_reader *reader, struct spool_file *segment,
     return true;
 }
 
-/* No record begins at the segment's offset, or the file ends there. Returns whether there is more to read. */
-static bool pass_no_record(struct spool_reader *reader, struct spool_file *segment)
+/* No record begins at the segment's offset, or the file ends there. *MORE is whether there is more to read. Returns
+ * false with errno. */
+static bool pass_no_record(struct spool_reader *reader, struct spool_file *segment, bool *more)
 {
-    if (segment->dead && (segment->offset < segment->size || segment->offset == 0))
-        skip_bad_bytes(reader, segment);
-    return segment->dead && segment->offset < segment->size;
+    *more = false;
+    if (segment->dead && (segment->offset < segment->size || segment->offset == 0) && !skip_bad_bytes(reader, segment))
+        return false;
+    *more = segment->dead && segment->offset < segment->size;
+    return true;
 }
 
 /* A record begins at the segment's offset. Returns whether there is more to read. */
@@ -300,7 +320,8 @@ static bool read_records(struct spool_reader *reader, struct spool_file *segment
                 return false;
             more = !reader->batch_full;
         } else {
-            more = pass_no_record(reader, segment);
+            if (!pass_no_record(reader, segment, &more))
+                return false;
             ahead.have = 0;
         }
     }
@@ -321,19 +342,41 @@ static void add_position(struct spool_reader *reader, const struct spool_file *s
         reader->batch_full = true;
 }
 
+/* The disk could not read the segment: it is tried again, and given up after GIVE_UP_MS. */
+static void note_unreadable(struct spool_reader *reader, struct spool_file *segment)
+{
+    bool disk = errno == EIO;
+    int64_t now = clock_monotonic_ms();
+
+    note_trouble(reader, segment, "read");
+    if (!disk)
+        return;
+    if (segment->unreadable_since == 0)
+        segment->unreadable_since = now;
+    if (segment->dead && now - segment->unreadable_since >= GIVE_UP_MS)
+        segment->given_up = segment->move_whole = true;
+}
+
 /* Reads what one segment has. The order matters: first the lock, then the size, then the bytes. */
 static void read_segment(struct spool_reader *reader, struct spool_file *segment)
 {
-    uint64_t before = segment->offset;
+    uint64_t before;
 
     if (!segment->dead && lock_take(segment->fd))
         segment->dead = true;
     else if (!segment->dead && errno != EAGAIN && errno != EACCES)
         note_trouble(reader, segment, "lock");
-    if (!segment->ended && (!spool_file_update_size(segment) || !read_records(reader, segment)))
-        note_trouble(reader, segment, "read");
-    else if (segment->dead && (segment->sealed || segment->offset >= segment->size))
-        segment->ended = true;
+    if (!segment->started && !spool_file_find_start(segment)) {
+        note_unreadable(reader, segment);
+        return;
+    }
+    before = segment->offset;
+    if (!segment->ended && (!spool_file_update_size(segment) || !read_records(reader, segment))) {
+        note_unreadable(reader, segment);
+    } else {
+        segment->unreadable_since = 0;
+        segment->ended = segment->dead && (segment->sealed || segment->offset >= segment->size);
+    }
     if (segment->ended || segment->offset != before)
         add_position(reader, segment);
 }

@@ -50,8 +50,8 @@ MUST_CHECK enum result database_receive(struct database *database, struct rows *
 
 /*
  * Like database_receive, for a statement after which something else is removed. RESULT_OK: its commit is durable, on a
- * synchronous standby, too. A commit with a warning is RESULT_RETRY, since the standby may lack it. The statement is never
- * cancelled: 10 s after the program was told to end, the connection is closed, and the server goes on waiting.
+ * synchronous standby, too. A commit with a warning is RESULT_RETRY, since the standby may lack it. The statement is
+ * never cancelled: 10 s after the program was told to end, the connection is closed, and the server goes on waiting.
  */
 MUST_CHECK enum result database_receive_durable(struct database *database, struct rows **rows, struct err *err);
 

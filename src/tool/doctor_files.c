@@ -234,6 +234,11 @@ void doctor_check_spool(struct doctor *doctor)
                      "%s/damaged holds %zu files: the disk lost bytes. The log tells when; look at the disk, then move "
                      "them away",
                      doctor->conf->spool, doctor->spool.depth.damaged);
+    if (doctor->spool.depth.torn > 0)
+        doctor_note(doctor, "torn",
+                    "%s/damaged holds %zu torn ends of segments: mostly of requests whose program was killed before it "
+                    "answered them; move them away",
+                    doctor->conf->spool, doctor->spool.depth.torn);
 }
 
 /* ---- other files ---- */

@@ -183,16 +183,25 @@ static void log_notes(const struct store_note *notes, size_t count)
                  first->module, first->type, first->detail, events, types);
 }
 
-static void log_damages(const struct spool_batch *batch)
+static void log_damage(const struct spool_damage *damage)
 {
-    for (size_t i = 0; i < batch->damage_count; i++) {
-        char id[UUID_TEXT];
+    char id[UUID_TEXT];
 
+    uuid_text(damage->segment, id);
+    if (damage->torn)
+        log_warning("segment=%s state=torn offset=%lu length=%lu effect=\"kept in the spool's folder damaged; mostly a "
+                    "batch that a killed program left unfinished, which was not answered 200\"",
+                    id, (unsigned long)damage->offset, (unsigned long)damage->length);
+    else
         log_error("segment=%s state=damaged offset=%lu length=%lu "
                   "effect=\"stepped over, a copy is kept in the spool's folder damaged\" remedy=\"look at the disk\"",
-                  uuid_text(batch->damages[i].segment, id), (unsigned long)batch->damages[i].offset,
-                  (unsigned long)batch->damages[i].length);
-    }
+                  id, (unsigned long)damage->offset, (unsigned long)damage->length);
+}
+
+static void log_damages(const struct spool_batch *batch)
+{
+    for (size_t i = 0; i < batch->damage_count; i++)
+        log_damage(&batch->damages[i]);
 }
 
 static void log_trouble(struct recorder *recorder)

@@ -49,7 +49,7 @@ struct runner_process {
     pid_t pid;          /* 0: not running */
     int64_t started_at; /* monotonic seconds */
     int64_t woken_at;   /* monotonic ms: when it got the wake-up that is unread */
-    char name[128];
+    char name[160];
     struct runner_options options;
 };
 
@@ -63,6 +63,7 @@ struct worker {
     _Atomic int64_t *recorded_at; /* monotonic ms of the last recording: shared with the runners */
     struct stat executable;       /* when the worker started */
     char executable_path[PATH_MAX];
+    char spool_id[UUID_TEXT];
     int64_t maintained_at, version_checked_at, processes_checked_at; /* monotonic seconds; 0: never */
     bool schema_changed;
     bool released; /* leases of earlier workers */
@@ -77,22 +78,20 @@ static int64_t monotonic_seconds(void)
 }
 
 /*
- * Lease names begin with HOST/INODE/ (of the spool). One worker runs per spool, so when one starts, every lease with
- * this prefix belongs to a dead one.
+ * Lease names begin with HOST/SPOOL/, the spool's id. One worker runs per spool, so when one starts, every lease with
+ * this prefix belongs to a dead one. (The folder's inode is no name: two hosts' file systems may give the same.)
  */
 static void make_name_prefix(const struct worker *worker, char *name, size_t size)
 {
     char host[64] = "";
-    struct stat folder = {.st_ino = 0};
 
     gethostname(host, sizeof host - 1);
-    (void)!fstat(worker->folder, &folder);
-    snprintf(name, size, "%s/%jx/", host, (uintmax_t)folder.st_ino);
+    snprintf(name, size, "%s/%s/", host, worker->spool_id);
 }
 
 static void make_name(const struct worker *worker, char *name, size_t size, unsigned index)
 {
-    char prefix[100];
+    char prefix[128];
 
     make_name_prefix(worker, prefix, sizeof prefix);
     snprintf(name, size, "%s%d/%u", prefix, (int)getpid(), index);
@@ -101,7 +100,7 @@ static void make_name(const struct worker *worker, char *name, size_t size, unsi
 /* Ends the leases of earlier workers of this spool, which were killed. */
 static enum result release_dead_leases(struct worker *worker, struct err *err)
 {
-    char prefix[100];
+    char prefix[128];
 
     make_name_prefix(worker, prefix, sizeof prefix);
     return store_release(worker->store, prefix, err);
@@ -358,7 +357,7 @@ static enum result step_handlers(struct kind_sql *sql, struct dispatch *dispatch
  */
 static enum result work_once(struct worker *worker, struct err *err)
 {
-    char name[128];
+    char name[160];
     size_t recorded = 0, ran = 0;
     bool work = false;
     struct kind_sql sql = {.store = worker->store, .worker = name};
@@ -422,6 +421,9 @@ static enum result work_locked(struct worker *worker, const struct worker_option
         unlinkat(worker->folder, SPOOL_STOPPED, 0);
     else if (is_stopped(worker))
         return RESULT_OK;
+    result = spool_get_id(worker->folder, worker->spool_id, err);
+    if (result != RESULT_OK)
+        return result;
     log_info("worker=started spool=%s once=%s", worker->conf->spool, options->once ? "yes" : "no");
     if (options->once)
         result = work_once(worker, err);

@@ -47,10 +47,28 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t length)
 
 /* ---- torn ends ---- */
 
-/* Reads the segment cut off at LENGTH, filled up with FILL zeros. */
-static int torn_is_dropped(const struct rig *rig, struct rig_segment *segment, size_t length, size_t fill)
+/* Whether the copy in `damaged`, with SUFFIX, is the stretch. Removes it. */
+static int copy_is_there(const struct rig *rig, const struct rig_segment *segment, size_t offset, size_t length,
+                         const char *suffix)
+{
+    char name[128], id[UUID_TEXT];
+    size_t size = 0;
+    uint8_t *bytes;
+    int same;
+
+    snprintf(name, sizeof name, "damaged/%s.%zu%s", uuid_text(segment->id, id), offset, suffix);
+    bytes = rig_read(rig, name, &size);
+    same = bytes && size == length && memcmp(bytes, segment->bytes + offset, length) == 0;
+    free(bytes);
+    unlinkat(rig->folder, name, 0);
+    return same;
+}
+
+/* Reads the segment cut off at LENGTH, in or before its third record, filled up with FILL zeros. */
+static int torn_is_kept(const struct rig *rig, struct rig_segment *segment, size_t length, size_t fill)
 {
     struct rig_database database = {0};
+    size_t end = length, from = segment->offsets[2];
     uint8_t *bytes = calloc(1, length + fill);
     char name[SEGMENT_NAME_BYTES];
     int fine;
@@ -58,11 +76,15 @@ static int torn_is_dropped(const struct rig *rig, struct rig_segment *segment, s
     memcpy(bytes, segment->bytes, length);
     rig_write(rig, segment_name(segment->id, ".seg", name), bytes, length + fill);
     free(bytes);
+    while (end > from && segment->bytes[end - 1] == 0) /* looks like what was written ahead */
+        end--;
     fine = rig_drain_once(rig, &database) == 1 && rig_has_just(&database, segment, "110") && database.damages == 0 &&
-           rig_is_empty(rig) && rig_count(rig, "damaged", "") == 0;
+           rig_is_empty(rig) && database.torn == (end > from) &&
+           (end == from || copy_is_there(rig, segment, from, end - from, ".torn")) &&
+           rig_count(rig, "damaged", "") == 0;
     if (!fine)
-        printf("# cut off at %zu, then %zu zeros: damages %zu, events %zu\n", length, fill, database.damages,
-               database.id_count);
+        printf("# cut off at %zu, then %zu zeros: torn %zu, damages %zu, events %zu\n", length, fill, database.torn,
+               database.damages, database.id_count);
     rig_database_free(&database);
     return fine;
 }
@@ -76,10 +98,10 @@ static void test_torn(void)
     rig_open(&rig);
     rig_segment_make(&segment, 3, 100);
     for (size_t length = segment.offsets[2]; length < segment.length; length++) {
-        fine &= torn_is_dropped(&rig, &segment, length, 0);
-        zeros &= torn_is_dropped(&rig, &segment, length, 5000);
+        fine &= torn_is_kept(&rig, &segment, length, 0);
+        zeros &= torn_is_kept(&rig, &segment, length, 5000);
     }
-    ok(fine, "an end torn at any byte is dropped, what is before it delivered");
+    ok(fine, "an end torn at any byte is kept and told, what is before it delivered");
     ok(zeros, "the same with the writer's zeros behind it");
     rig_segment_free(&segment);
     rig_close(&rig);
@@ -99,7 +121,7 @@ static void test_stale(void)
     rig_segment_save(&rig, &segment, segment.length + old.length - old.offsets[1]);
     ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "111"),
        "records of another generation behind the end are not taken");
-    ok(database.damages == 0 && rig_is_empty(&rig), "they are a torn end");
+    ok(database.damages == 0 && database.torn == 1 && rig_is_empty(&rig), "they are a torn end");
     rig_segment_seal(&segment);
     segment.bytes = realloc(segment.bytes, segment.length + 200);
     memcpy(segment.bytes + segment.length, segment.bytes + segment.offsets[0], 144);
@@ -116,22 +138,6 @@ static void test_stale(void)
 
 /* ---- bit rot ---- */
 
-/* Whether the copy in `damaged` is the stretch. */
-static int copy_is_there(const struct rig *rig, const struct rig_segment *segment, size_t offset, size_t length)
-{
-    char name[128], id[UUID_TEXT];
-    size_t size = 0;
-    uint8_t *bytes;
-    int same;
-
-    snprintf(name, sizeof name, "damaged/%s.%zu", uuid_text(segment->id, id), offset);
-    bytes = rig_read(rig, name, &size);
-    same = bytes && size == length && memcmp(bytes, segment->bytes + offset, length) == 0;
-    free(bytes);
-    unlinkat(rig->folder, name, 0);
-    return same;
-}
-
 /* Reads the segment with the byte AT changed, which lies in the second of three records. */
 static int rot_is_stepped_over(const struct rig *rig, struct rig_segment *segment, size_t at)
 {
@@ -143,7 +149,7 @@ static int rot_is_stepped_over(const struct rig *rig, struct rig_segment *segmen
     rig_segment_save(rig, segment, segment->length);
     fine = rig_drain_once(rig, &database) == 1 && rig_has_just(&database, segment, "101") && database.damages == 1 &&
            memcmp(database.damage.segment, segment->id, UUID_BYTES) == 0 && database.damage.offset == offset &&
-           database.damage.length == length && rig_is_empty(rig) && copy_is_there(rig, segment, offset, length);
+           database.damage.length == length && rig_is_empty(rig) && copy_is_there(rig, segment, offset, length, "");
     if (!fine)
         printf("# changed at %zu: damages %zu, events %zu\n", at, database.damages, database.id_count);
     segment->bytes[at] ^= 0x20;
@@ -171,7 +177,8 @@ static void test_rot(void)
     ok(rig_drain_once(&rig, &database) == 1 && rig_has_just(&database, &segment, "110") && database.damages == 1,
        "the last record before the seal is no torn end");
     ok(fstatat(rig.folder, "damaged", &st, 0) == 0 && (st.st_mode & 07777) == 0700, "the folder damaged is 0700");
-    ok(copy_is_there(&rig, &segment, segment.offsets[2], segment.offsets[3] - segment.offsets[2]), "the copy is there");
+    ok(copy_is_there(&rig, &segment, segment.offsets[2], segment.offsets[3] - segment.offsets[2], ""),
+       "the copy is there");
     rig_segment_free(&segment);
     rig_database_free(&database);
     rig_close(&rig);
@@ -262,14 +269,16 @@ static void test_damage_once(void)
     rig_segment_save(&rig, &segment, segment.length);
     reader = spool_reader_new(rig.folder, 0, rig_position, &database);
     batch = rig_next(reader, 100, 1 << 20);
-    ok(batch && batch->count == 1 && batch->damage_count == 0, "rot before a torn end cannot be told from it");
+    ok(batch && batch->count == 1 && batch->damage_count == 1 && batch->damages[0].torn,
+       "rot before a torn end cannot be told from it");
     rig_segment_free(&segment);
     rig_settle(reader, &database, batch);
     rig_segment_make(&segment, 4, 100);
     segment.bytes[segment.offsets[1] + 50] ^= 1;
     rig_segment_save(&rig, &segment, segment.length - 1);
     batch = rig_next(reader, 100, 1 << 20);
-    ok(batch && batch->count == 2 && batch->damage_count == 1, "both are told with the batch");
+    ok(batch && batch->count == 2 && batch->damage_count == 2 && !batch->damages[0].torn && batch->damages[1].torn,
+       "both are told with the batch");
     batch = rig_next(reader, 100, 1 << 20);
     ok(batch && batch->count == 2 && batch->damage_count == 0, "but not again with the same batch");
     ok(rig_settle(reader, &database, batch) == 1 && rig_drain(reader, &database) == 0 && rig_is_empty(&rig),
@@ -302,21 +311,82 @@ static void test_copy_fails(void)
     rig_close(&rig);
 }
 
-static void test_unreadable(void)
+static int64_t clock_ahead_ms;
+
+int64_t __real_clock_monotonic_ms(void);
+int64_t __wrap_clock_monotonic_ms(void);
+
+int64_t __wrap_clock_monotonic_ms(void)
+{
+    return __real_clock_monotonic_ms() + clock_ahead_ms;
+}
+
+/* A segment of which the disk cannot read the bytes FROM to TO for a while: nothing is lost, and the reader says so. */
+static int passes_bad_blocks(const struct rig *rig, off_t from, off_t to)
 {
     struct rig_database database = {0};
+    struct spool_reader *reader = spool_reader_new(rig->folder, 0, rig_position, &database);
+    struct rig_segment segment;
+    int fine, told;
+
+    rig_segment_make(&segment, 15, 2000);
+    rig_segment_save(rig, &segment, segment.length);
+    bad_from = from;
+    bad_to = to;
+    rig_drain(reader, &database);
+    told = spool_reader_trouble(reader) != NULL;
+    clock_ahead_ms += 9 * 60 * 1000;
+    rig_drain(reader, &database);
+    fine = told && !rig_is_empty(rig) && database.damages == 0 && database.torn == 0;
+    bad_from = bad_to = 0;
+    rig_drain(reader, &database);
+    fine &= spool_reader_trouble(reader) == NULL && rig_has_just(&database, &segment, "111111111111111") &&
+            database.damages == 0 && database.torn == 0 && rig_is_empty(rig) && rig_count(rig, "damaged", "") == 0;
+    if (!fine)
+        printf("# bad from %ld to %ld: told %d, damages %zu, torn %zu, events %zu\n", (long)from, (long)to, told,
+               database.damages, database.torn, database.id_count);
+    spool_reader_free(reader);
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    return fine;
+}
+
+static void test_unreadable_for_a_while(void)
+{
+    struct rig rig;
+
+    rig_open(&rig);
+    ok(passes_bad_blocks(&rig, 0, 4096), "EIO that passes: at the beginning");
+    ok(passes_bad_blocks(&rig, 8192, 12288), "in the middle");
+    ok(passes_bad_blocks(&rig, 28672, 1 << 20), "at the end");
+    ok(passes_bad_blocks(&rig, 0, 1 << 20), "and everywhere: nothing is lost, and the reader tells of it meanwhile");
+    rig_close(&rig);
+}
+
+/* The same when it does not pass: what can be read is given, and the segment is kept whole. */
+static void test_unreadable_for_good(void)
+{
+    struct rig_database database = {0};
+    struct spool_reader *reader;
     struct rig_segment segment;
     struct rig rig;
 
     rig_open(&rig);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
     rig_segment_make(&segment, 15, 2000);
     rig_segment_save(&rig, &segment, segment.length);
     bad_from = 8192;
     bad_to = 12288;
-    rig_drain_once(&rig, &database);
+    rig_drain(reader, &database);
+    clock_ahead_ms += 11 * 60 * 1000;
+    rig_drain(reader, &database);
+    rig_drain(reader, &database);
     bad_from = bad_to = 0;
     ok(rig_has_just(&database, &segment, "111000011111111") && database.damages == 1 && rig_is_empty(&rig),
-       "what the disk cannot read is damage, and its neighbours are read");
+       "what the disk cannot read for ten minutes is damage, and its neighbours are read");
+    ok(rig_count(&rig, "damaged", ".seg") == 1 && rig_count(&rig, "damaged", "") == 1,
+       "the segment is in damaged as it is: the disk may give it back one day");
+    spool_reader_free(reader);
     rig_segment_free(&segment);
     rig_database_free(&database);
     rig_close(&rig);
@@ -332,7 +402,9 @@ int main(void)
     test_header_rot();
     test_damage_once();
     test_copy_fails();
-    test_unreadable();
+    test_unreadable_for_a_while();
+    rig_forget_bodies();
+    test_unreadable_for_good();
     rig_forget_bodies();
     return done();
 }

@@ -63,7 +63,8 @@ int rig_name(const struct rig *rig, const char *sub, const char *suffix, int ind
     while (dir && !found && (entry = readdir(dir))) {
         size_t length = strlen(entry->d_name), end = strlen(suffix);
 
-        found = length > end && strcmp(entry->d_name + length - end, suffix) == 0 && index-- == 0;
+        found = entry->d_name[0] != '.' && length > end && strcmp(entry->d_name + length - end, suffix) == 0 &&
+                index-- == 0;
         if (found)
             snprintf(name, 128, "%.40s/%.80s", sub, entry->d_name);
     }
@@ -314,7 +315,8 @@ void rig_record(struct rig_database *database, const struct spool_batch *batch)
             position = &database->positions[database->position_count++];
         *position = batch->positions[i];
     }
-    database->damages += batch->damage_count;
+    for (size_t i = 0; i < batch->damage_count; i++)
+        *(batch->damages[i].torn ? &database->torn : &database->damages) += 1;
     if (batch->damage_count > 0)
         database->damage = batch->damages[batch->damage_count - 1];
 }

@@ -93,7 +93,7 @@ struct rig_database {
     size_t id_count, id_room;
     size_t again;  /* records that were there already */
     size_t broken; /* bodies that are not what the id wants */
-    size_t damages, forgotten;
+    size_t damages, torn, forgotten;
     struct spool_damage damage; /* the last one */
     enum result answer;         /* of the position callback */
     int asked;

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: ISC
+#
+# A spool in its database's life: it has a name of its own there, and what it keeps can be recorded again.
+use v5.36;
+use Test::More;
+use FastCGI;
+use Rig;
+
+my $rig = Rig->new;
+my $dir = $rig->{dir};
+$rig->cluster;
+$rig->conf(keep_sealed => '1h');
+$rig->schema;
+
+sub post (@ids) {
+    my $responder = $rig->responder(args => ['--no-worker']);
+    my $fcgi = FastCGI->new($rig->{socket});
+    for my $id (@ids) {
+        my $body = $rig->event(payload => { id => $id });
+        $fcgi->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $body, DOCUMENT_ROOT => "$dir/nginx" },
+            body => $body, keep => 1);
+        $fcgi->answer->{status} == 200 or BAIL_OUT('an event was not taken');
+    }
+    $rig->stop($responder);
+}
+
+# ---- the id ----
+post('one', 'two');
+$rig->candhook_ok('work', '--once');
+my $uuid = qr/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/;
+my $id = $rig->read_file('spool/id');
+like $id, qr/\A$uuid\z/, 'the first worker gives the spool an id';
+is sprintf('%04o', (stat "$dir/spool/id")[2] & 07777), '0600', 'which is nobody else\'s business';
+chomp(my $host = `hostname`);
+my $lease = "insert into candhook.delivery (event_id, received_at, handler, origin_community_id, order_key, lease, worker, due_at, attempt)
+             select id, received_at, %s, 'G1', '', %d, %s, now() + interval '15 s', 1 from candhook.event where payload ->> 'id' = 'one'";
+$rig->sql(q{select candhook.add_handler('mine', 'x', 'x', 'exec', 'x'), candhook.add_handler('theirs', 'x', 'x', 'exec', 'x')});
+$rig->sql(q{select candhook.disable_handler('mine'), candhook.disable_handler('theirs')});
+$rig->sql(sprintf $lease, "'mine'", 1, "'$host/$id/1/0'");
+$rig->sql(sprintf $lease, "'theirs'", 2, "'$host/00000000-0000-7000-8000-000000000000/1/0'");
+$rig->candhook_ok('work', '--once');
+is $rig->sql('select string_agg(handler, $$ $$) from candhook.delivery where due_at > now()'), 'theirs', 'a worker ends the leases of its spool, not of one on another file system that looks alike';
+is $rig->read_file('spool/id'), $id, 'the next worker finds the same id';
+$rig->write_file('spool/id', 'nonsense');
+$rig->candhook_ok('work', '--once');
+like $rig->read_file('spool/id'), qr/\A$uuid\z/, 'what is no id is replaced';
+
+# ---- what is kept ----
+is scalar(() = glob "$dir/spool/kept/*.seg"), 1, 'a recorded segment is kept';
+is $rig->sql('select count(*) from candhook_internal.spool_position'), 0, 'and the database forgets how far it was recorded';
+$rig->sql(q{delete from candhook.outcome o using candhook.event e where o.event_id = e.id and e.payload ->> 'id' = 'two'; delete from candhook.event where payload ->> 'id' = 'two'});    # as a database that lost its last transactions
+system("mv $dir/spool/kept/*.seg $dir/spool/") == 0 or die;
+$rig->candhook_ok('work', '--once');
+is $rig->sql(q{select string_agg(payload ->> 'id', ' ' order by id) from candhook.event}), 'one two', 'moved back, it is recorded again: what was lost is there, what was there is not doubled';
+done_testing;
