@@ -54,16 +54,16 @@ sub recorded ($count) {
 {
     my ($status) = send_event($url, '--set', 'payload.id=CP:X=Y', '--set', 'payload.n=12345678901234567890.123456789',
         '--set', 'payload.deep.er=[1,{"a":"b"}]', '--set', 'payload.deep.er.1.a=c', '--set', 'payload.deep.er.2=true',
-        '--set', 'context.userId=null', '--set', 'type=thing.new', '--set', 'payload.text="7"', '--set', 'payload.empty=');
+        '--set', 'context.userId=null', '--set', 'type=thing.new', '--set', 'payload.text="7"', '--set', 'payload.empty=', '--set', 'payload.zero=007');
     is $status, 0, 'a changed event is taken';
     my ($event) = recorded(1);
     is $event->{type}, 'thing.new', 'the type is changed';
     is_deeply $event->{payload}, {
-        id => 'CP:X=Y', n => $event->{payload}{n}, text => '7', empty => '', deep => { er => [ 1, { a => 'c' }, JSON::PP::true ] }
+        id => 'CP:X=Y', n => $event->{payload}{n}, text => '7', empty => '', zero => '007', deep => { er => [ 1, { a => 'c' }, JSON::PP::true ] }
     }, 'and the payload';
     is $event->{context}{userId}, undef, 'and the context';
     is $rig->sql(q{select payload ->> 'n' from candhook.event}), '12345678901234567890.123456789', 'a number keeps its digits';
-    for my $bad ('payload', 'payload.id.x=1', '=1', 'payload.purchases.0=1', '.=1') {
+    for my $bad ('payload', 'payload.id.x=1', '=1', 'payload.purchases.0=1', '.=1', 'payload.id="\u0000"', "payload.id=\xff") {
         my @type = $bad =~ /purchases/ ? ('--type', 'payment.paid', '--set', 'payload.purchases.9=1') : ('--set', $bad);
         my (undef, undef, $err) = (($status) = send_event($url, @type));
         is $status, 64, "--set $bad is refused";

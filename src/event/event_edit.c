@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "event/event_inside.h"
 
 #include <cJSON.h>
@@ -138,8 +139,8 @@ char *event_value(const char *object, const char *path)
 /* ---- changing values ---- */
 
 /*
- * Sets the child NAME of PARENT to VALUE, which is given away. Returns false when PARENT cannot have such a child: it
- * is no container, or NAME is no index from 0 to the length of the array.
+ * Sets the child NAME of PARENT to VALUE, which is given away then. Returns false when PARENT cannot have such a child:
+ * it is no container, or NAME is no index from 0 to the length of the array.
  */
 static bool put_child(cJSON *parent, const char *name, cJSON *value)
 {
@@ -158,56 +159,117 @@ static bool put_child(cJSON *parent, const char *name, cJSON *value)
         else if (index == size)
             done = cJSON_AddItemToArray(parent, value);
     }
-    if (!done)
-        cJSON_Delete(value);
     return done;
 }
 
-/* Returns TEXT as JSON if it is JSON, else as a string. cJSON decides: marked, the text 1-2 would look like a number.
- */
-static cJSON *parse_value(const char *text)
+static bool put_object(cJSON *parent, const char *name)
 {
-    cJSON *tree = cJSON_ParseWithOpts(text, NULL, 1);
-    bool is_json = tree != NULL;
+    cJSON *object = cJSON_CreateObject();
+    bool done = put_child(parent, name, object);
 
-    cJSON_Delete(tree);
-    return is_json ? parse_with_digits(text, true) : cJSON_CreateString(text);
+    if (!done)
+        cJSON_Delete(object);
+    return done;
 }
 
-/* Sets the value at PATH, which is cut up. Returns false when the path cannot be followed. */
-static bool set_value(cJSON *root, char *path, const char *value)
+/* Returns the end of the string at AT, without its closing quote; NULL when it has what JSON or cJSON refuses. */
+static const char *strict_string_end(const char *at)
+{
+    for (at++; *at != '"'; at++) {
+        if ((unsigned char)*at < ' ')
+            return NULL; /* NUL, too: it is not closed */
+        if (*at != '\\')
+            continue;
+        if (*++at == 'u' && (strspn(at + 1, "0123456789abcdefABCDEF") < 4 || strncmp(at + 1, "0000", 4) == 0))
+            return NULL;
+    }
+    return at;
+}
+
+/*
+ * Returns whether JSON has nothing of what cJSON takes, or reads otherwise than it is meant: numbers like 007 and 1.,
+ * control characters, and \u0000, which would end its string. Its structure is left to cJSON.
+ */
+static bool is_strict(const char *json)
+{
+    int exponent;
+
+    for (const char *at = json; at != NULL && *at != '\0';) {
+        if (*at == '"') {
+            at = strict_string_end(at);
+            at += at != NULL;
+        } else if (*at == '-' || isdigit((unsigned char)*at)) {
+            at = event_number_end(at, &exponent);
+        } else if (((unsigned char)*at < ' ' && !event_is_space(*at)) || (unsigned char)*at > '~') {
+            at = NULL;
+        } else {
+            at++;
+        }
+        if (at == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* Returns TEXT as JSON, all of it, or NULL when it is none. */
+static cJSON *parse_strictly(const char *text)
+{
+    return is_strict(text) ? parse_with_digits(text, true) : NULL;
+}
+
+/* Returns TEXT as JSON if it is JSON, else as a string. NULL when it is put in quotes, and no string of JSON. */
+static cJSON *parse_value(const char *text)
+{
+    size_t length = strlen(text);
+    cJSON *value = parse_strictly(text);
+
+    if (value == NULL && (length < 2 || text[0] != '"' || text[length - 1] != '"'))
+        value = cJSON_CreateString(text);
+    return value;
+}
+
+/* Sets the value at PATH, which is cut up. False when the path cannot be followed, else *VALUE is given away, and NULL.
+ */
+static bool set_value(cJSON *root, char *path, cJSON **value)
 {
     cJSON *parent = root;
     char *name;
 
     for (name = next_name(&path); path != NULL; name = next_name(&path)) {
-        if (find_child(parent, name) == NULL && !put_child(parent, name, cJSON_CreateObject()))
+        if (find_child(parent, name) == NULL && !put_object(parent, name))
             return false;
         parent = find_child(parent, name);
     }
-    return *name != '\0' && put_child(parent, name, parse_value(value));
+    if (*name == '\0' || !put_child(parent, name, *value))
+        return false;
+    *value = NULL;
+    return true;
 }
 
 static enum result apply_assignment(cJSON *root, const char *assignment, struct err *err)
 {
-    char *path = memory_copy_text(assignment), *equals = strchr(path, '=');
-    bool done = false;
+    const char *equals = strchr(assignment, '=');
+    char *path = memory_copy_bytes(assignment, equals != NULL ? (size_t)(equals - assignment) : 0);
+    cJSON *value = equals != NULL ? parse_value(equals + 1) : NULL;
+    enum result result = RESULT_FAIL;
 
-    if (equals != NULL) {
-        *equals = '\0';
-        done = set_value(root, path, equals + 1);
-    }
+    if (utf8_span(assignment, strlen(assignment)) < strlen(assignment))
+        err_set(err, "cannot set %s: it is not UTF-8", assignment);
+    else if (equals != NULL && value == NULL)
+        err_set(err, "cannot set %s: the value is in quotes, and no string of JSON; \\u0000 cannot be set", assignment);
+    else if (equals == NULL || !set_value(root, path, &value))
+        err_set(err, "cannot set %s: it must be PATH=VALUE, as in payload.id=CP:1, with a path that the event has",
+                assignment);
+    else
+        result = RESULT_OK;
+    cJSON_Delete(value);
     free(path);
-    if (done)
-        return RESULT_OK;
-    err_set(err, "cannot set %s: it must be PATH=VALUE, as in payload.id=CP:1, with a path that the event has",
-            assignment);
-    return RESULT_FAIL;
+    return result;
 }
 
 enum result event_change(const char *body, char *const *assignments, size_t count, char **out, struct err *err)
 {
-    cJSON *root = parse_with_digits(body, true);
+    cJSON *root = parse_strictly(body);
     enum result result = RESULT_OK;
 
     *out = NULL;

@@ -23,6 +23,12 @@ size_t event_byte_number(const struct scan *scan, const char *at);
 MUST_CHECK enum result event_scan(struct scan *scan, const char **object);
 
 /*
+ * Returns the end of the number at AT, or NULL when it does not follow the grammar of JSON. *EXPONENT is the magnitude of
+ * its exponent, EVENT_EXPONENT_MAX + 1 for all that are larger.
+ */
+const char *event_number_end(const char *at, int *exponent);
+
+/*
  * Makes cJSON end the program when there is no memory, where it would otherwise call a good body malformed. To be
  * called before any use of cJSON; more often does no harm.
  */

@@ -24,7 +24,7 @@ size_t event_byte_number(const struct scan *scan, const char *at)
 
 /* ---- numbers ---- */
 
-static char *skip_digits(char *at)
+static const char *skip_digits(const char *at)
 {
     while (isdigit((unsigned char)*at))
         at++;
@@ -32,7 +32,7 @@ static char *skip_digits(char *at)
 }
 
 /* Reads the digits of an exponent. *EXPONENT is at most EVENT_EXPONENT_MAX + 1, however many digits there are. */
-static char *skip_exponent(char *at, int *exponent)
+static const char *skip_exponent(const char *at, int *exponent)
 {
     for (*exponent = 0; isdigit((unsigned char)*at); at++) {
         *exponent = *exponent * 10 + (*at - '0');
@@ -42,11 +42,11 @@ static char *skip_exponent(char *at, int *exponent)
     return at;
 }
 
-/* Returns the end of the number at AT, or NULL when it does not follow the grammar of JSON. */
-static char *number_end(char *at, int *exponent)
+const char *event_number_end(const char *at, int *exponent)
 {
-    char *start;
+    const char *start;
 
+    *exponent = 0;
     at += *at == '-';
     start = at;
     at = skip_digits(at);
@@ -72,10 +72,10 @@ static char *number_end(char *at, int *exponent)
 static enum result scan_number(struct scan *scan)
 {
     char *start = scan->at;
-    int exponent = 0;
+    int exponent;
+    const char *end = event_number_end(start, &exponent);
 
-    scan->at = number_end(start, &exponent);
-    if (scan->at == NULL) {
+    if (end == NULL) {
         err_set(scan->why, "not JSON: a number at byte %zu", event_byte_number(scan, start));
         return RESULT_FAIL;
     }
@@ -84,7 +84,8 @@ static enum result scan_number(struct scan *scan)
                 EVENT_EXPONENT_MAX);
         return RESULT_FAIL;
     }
-    memset(start, ' ', (size_t)(scan->at - start));
+    scan->at += end - start;
+    memset(start, ' ', (size_t)(end - start));
     *start = '0';
     return RESULT_OK;
 }

@@ -466,6 +466,10 @@ static void check_change(const char *assignment, const char *wanted)
 
 static void check_changes(void)
 {
+    static const char *const no_json[] = {"007", "-01",      "00",   "+1",    "1.",    ".5",    "-.5",
+                                          "1e",  "1e+",      "0x10", "-",     "--1",   "1-2",   "1 2",
+                                          "NaN", "Infinity", "-Inf", "1,",    "[01]",  "[1.]",  "True",
+                                          "nul", "nulll",    "[1",   "{a:1}", "1e5.5", "1E5e5", "- 1"};
     struct err err;
     char *got;
 
@@ -477,6 +481,26 @@ static void check_changes(void)
     check_change("n=2026-01-02", "{\"n\":\"2026-01-02\",\"a\":[0]}");
     check_change("n=", "{\"n\":\"\",\"a\":[0]}");
     check_change("n=a=b", "{\"n\":\"a=b\",\"a\":[0]}");
+    for (size_t i = 0; i < sizeof no_json / sizeof *no_json; i++) {
+        char assignment[32], wanted[64];
+
+        snprintf(assignment, sizeof assignment, "n=%s", no_json[i]);
+        snprintf(wanted, sizeof wanted, "{\"n\":\"%s\",\"a\":[0]}", no_json[i]);
+        check_change(assignment, wanted);
+    }
+    check_change("n= -0.5E+7\r\n", "{\"n\":-0.5E+7,\"a\":[0]}");
+    check_change("n=1e999", "{\"n\":1e999,\"a\":[0]}");
+    check_change("n=\"\\u00e9\\ud83d\\ude00\\\"\"", "{\"n\":\"\303\251\360\237\230\200\\\"\",\"a\":[0]}");
+    check_change("n=[\"a\tb\"]", "{\"n\":\"[\\\"a\\tb\\\"]\",\"a\":[0]}");
+    check_change("n=\v1", "{\"n\":\"\\u000b1\",\"a\":[0]}");
+    check_change("n=\"a\\u0000b\"", NULL);
+    check_change("n=\"\\u12\"", NULL);
+    check_change("n=\"a\tb\"", NULL);
+    check_change("n=\"\\ud800\"", NULL);
+    check_change("n=\"", "{\"n\":\"\\\"\",\"a\":[0]}");
+    check_change("n=\xff", NULL);
+    check_change("\xc3=1", NULL);
+    ok(event_change("{\"a\":007}", NULL, 0, &got, &err) == RESULT_FAIL && got == NULL, "no JSON cannot be changed");
     check_change("n", NULL);
     check_change("=1", NULL);
     check_change("n.x=1", NULL);
