@@ -13,12 +13,15 @@
 #include "base/signals.h"
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define STOP_CHECK_MS 1000  /* how often a wait for an answer checks whether the program was told to end */
 #define STOP_GRACE_MS 10000 /* how long a statement may still run then */
+#define CANCEL_MS 5000      /* how long the server has to end a statement that is cancelled */
 
 struct database {
     const char *conninfo;
@@ -148,12 +151,20 @@ static bool is_transient(const char *sqlstate)
     return false;
 }
 
+static enum result fail_not_connected(struct err *err)
+{
+    err_set(err, "the database connection was lost");
+    return RESULT_RETRY;
+}
+
 /* Turns GOT into rows, or into a failure with its description. */
 static enum result take_result(struct database *database, PGresult *got, struct rows **rows, struct err *err)
 {
     ExecStatusType status = PQresultStatus(got);
     enum result result;
 
+    if (database->connection == NULL)
+        return fail_not_connected(err); /* it was dropped in the wait: there is no result either */
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *rows = (struct rows *)got;
         return RESULT_OK;
@@ -169,45 +180,72 @@ static enum result take_result(struct database *database, PGresult *got, struct 
     return result;
 }
 
-static enum result fail_not_connected(struct err *err)
+/* Sends the request to cancel, and waits until the server has closed that connection. A thread. */
+static void *send_cancel(void *handle)
 {
-    err_set(err, "the database connection was lost");
-    return RESULT_RETRY;
+    char ignored[256];
+
+    (void)PQcancel(handle, ignored, sizeof ignored);
+    PQfreeCancel(handle);
+    return NULL;
 }
 
+/* Cancels the statement, by a thread: where the net or the server is silent, PQcancel waits for as long as TCP does. */
 static void cancel_statement(PGconn *connection)
 {
     PGcancel *handle = PQgetCancel(connection);
-    char ignored[256];
+    pthread_t thread;
 
-    if (handle != NULL)
-        (void)PQcancel(handle, ignored, sizeof ignored);
-    PQfreeCancel(handle);
+    if (handle == NULL)
+        return;
+    if (pthread_create(&thread, NULL, send_cancel, handle) == 0)
+        pthread_detach(thread);
+    else
+        PQfreeCancel(handle);
+}
+
+/* Closes the connection to a server that is silent: nothing more is sent, since that could wait, too. */
+static void drop_connection(struct database *database)
+{
+    shutdown(PQsocket(database->connection), SHUT_RDWR);
+    database_disconnect(database);
 }
 
 /* How a wait for an answer ends STOP_GRACE_MS after the program was told to end. */
 enum stop_action { STOP_CANCELS, STOP_DISCONNECTS };
+
+/* Takes the next step of a wait that began to end at *STOP_SEEN (0: not yet). Returns false when nothing is waited for
+ * any longer: the connection is closed. */
+static bool step_stop(struct database *database, enum stop_action action, int64_t *stop_seen, bool *cancelled)
+{
+    int64_t now = clock_monotonic_ms();
+
+    if (*stop_seen == 0)
+        *stop_seen = now;
+    if (now - *stop_seen >= (*cancelled ? STOP_GRACE_MS + CANCEL_MS : STOP_GRACE_MS)) {
+        if (*cancelled || action == STOP_DISCONNECTS) {
+            drop_connection(database);
+            return false;
+        }
+        cancel_statement(database->connection);
+        *cancelled = true;
+    }
+    return true;
+}
 
 /* Waits for the answer to what was sent; NULL when there is none. */
 static PGresult *await_result(struct database *database, enum stop_action action)
 {
     PGresult *last = NULL, *got;
     int64_t stop_seen = 0;
+    bool cancelled = false;
 
     while (PQisBusy(database->connection)) {
         struct pollfd fd = {.fd = PQsocket(database->connection), .events = POLLIN};
 
         signals_poll(&fd, 1, STOP_CHECK_MS);
-        if (signals_stop_asked() && stop_seen == 0)
-            stop_seen = clock_monotonic_ms();
-        if (stop_seen > 0 && clock_monotonic_ms() - stop_seen >= STOP_GRACE_MS) {
-            if (action == STOP_DISCONNECTS) {
-                database_disconnect(database);
-                return NULL;
-            }
-            cancel_statement(database->connection);
-            stop_seen = clock_monotonic_ms();
-        }
+        if (signals_stop_asked() && !step_stop(database, action, &stop_seen, &cancelled))
+            return NULL;
         if (!PQconsumeInput(database->connection))
             break;
     }
@@ -240,12 +278,8 @@ enum result database_receive(struct database *database, struct rows **rows, stru
 
 enum result database_receive_durable(struct database *database, struct rows **rows, struct err *err)
 {
-    PGresult *got = await_result(database, STOP_DISCONNECTS);
-    enum result result;
+    enum result result = take_result(database, await_result(database, STOP_DISCONNECTS), rows, err);
 
-    if (database->connection == NULL)
-        return fail_not_connected(err);
-    result = take_result(database, got, rows, err);
     if (result != RESULT_OK || database->commit_doubt.text[0] == '\0')
         return result;
     err_set(err, "the commit may not be durable: %s", database->commit_doubt.text);

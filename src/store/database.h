@@ -44,7 +44,7 @@ MUST_CHECK enum result database_send(struct database *database, const char *sql,
 
 /*
  * Waits for the answer to what was sent. On RESULT_OK the caller frees *ROWS. Signals are let in. Once the program was
- * told to end, a statement that is not done within 10 s is cancelled.
+ * told to end, a statement that is not done within 10 s is cancelled, and 5 s later the connection is closed.
  */
 MUST_CHECK enum result database_receive(struct database *database, struct rows **rows, struct err *err);
 
