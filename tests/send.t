@@ -71,6 +71,32 @@ sub recorded ($count) {
     $rig->sql('truncate candhook.event');
 }
 
+# ---- members that the platform documents as an array, and shows as text: both are taken, and come back as they were ----
+{
+    my %member = ('subscription.subscribed' => ['payment', 'productId'], 'subscription.expired' => ['productId'], 'message.created' => ['conversationId'],
+        'payment.paid' => ['purchases.0.purchaseItems.0.productId']);
+    my %seen;
+    for my $type (sort keys %member) {
+        for my $name ($member{$type}->@*) {
+            for my $value ('"A:1"', '["A:1"]', '["A:1","B:2"]') {
+                my ($status) = send_event($url, '--type', $type, '--set', "payload.$name=$value");
+                is $status, 0, "$type: $name is $value";
+                my $path = join ',', split /\./, $name;
+                $rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 1 }, 'it is recorded');
+                is $rig->sql("select candhook.body(e) #> '{payload,$path}' = '$value' from candhook.event e"), 't', 'as it was';
+                $rig->sql('truncate candhook.event');
+            }
+        }
+        for my $name (grep { !/[.]/ } $member{$type}->@*) {
+            send_event($url, '--type', $type);
+            $rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 1 }, 'the sample is recorded');
+            $seen{ $rig->sql("select jsonb_typeof(payload -> '$name') from candhook.event") }++;
+            $rig->sql('truncate candhook.event');
+        }
+    }
+    is_deeply [ sort keys %seen ], [qw(array string)], 'the samples show both';
+}
+
 # ---- from a file, many, from stdin and from the environment ----
 {
     my $text = $rig->event(type => 'from.file');
