@@ -67,6 +67,8 @@ for my $case ([ 'mod_fcgid.conf' ], [ 'cgi.conf', 'cgid' ], [ 'proxy_fcgi.conf' 
     for my $log (sort glob "$rig->{dir}/log/*") {
         unlike $rig->read_file($log), qr/\Q$rig->{secret}\E/, 'no secret in ' . $log =~ s{.*/}{}r;
     }
+    my ($log) = $rig->read_file("apache/$mount") =~ /^# +CustomLog FILE (combined .+)$/m;
+    like $rig->read_file(Rig::source_path('apache/README')), qr{access\.log \Q$log\E\n}, 'README has the CustomLog line that the shipped file tells';
     unlike $rig->read_file("apache/$mount"), qr/\@\w+\@/, 'every folder of the shipped file is filled in';
 }
 

@@ -17,7 +17,7 @@ Conformance::run(
     readme         => 'apache/README',
     column         => 'htaccess, fcgid',
     kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
-    expect         => { at => '500', above => '500', far => '500', gone => 'at most once', reload => 'nothing lost', guessed => 'one each', logs => 'access log' },
+    expect         => { invalid => 'error log', at => '500', above => '500', far => '500', gone => 'at most once', reload => 'nothing lost', guessed => 'one each', logs => 'access log' },
     unanswered     => 20
 );
 done_testing;

@@ -17,7 +17,7 @@ Conformance::run(
     readme         => 'apache/README',
     column         => 'mod_fcgid',
     kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
-    expect         => { far => '500', gone => 'at most once', reload => 'nothing lost' },
+    expect         => { invalid => 'error log', far => '500', gone => 'at most once', reload => 'nothing lost' },
     unanswered     => 20
 );
 done_testing;

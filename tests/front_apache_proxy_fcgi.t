@@ -17,7 +17,7 @@ Conformance::run(
     $rig, $rig->apache_hooks,
     readme => 'apache/README',
     column => 'proxy_fcgi',
-    expect => { chunked => '411', above => '413, 411' },
+    expect => { invalid => 'error log', chunked => '411', above => '413, 411' },
     kill_responder => sub {
         $rig->kill9($responder);
         $responder = $rig->responder;

@@ -113,7 +113,9 @@ for my $case ([ 'upstream', 'fastcgi' ], [ 'upstream_fcgiwrap', 'fcgiwrap' ]) {
     $rig->write_file("nginx/$upstream.conf", $text);
     $rig->copy_shipped(Rig::source_path("nginx/$mount.conf"), "nginx/$mount.conf");
     my $conf = $rig->read_file('nginx/nginx.conf');
-    $conf =~ s/^\s*upstream candhook \{.*$/include $rig->{dir}\/nginx\/$upstream.conf;/m or die;
+    $conf =~ s/^upstream candhook \{.*?^\}\n.*?^\}\n/include $rig->{dir}\/nginx\/$upstream.conf;/ms or die;
+    like $text, qr/^# +access_log FILE combined if=\$candhook_logged;$/m, "$upstream.conf tells what to write into the site's access_log line";
+    like $conf, qr/ combined if=\$candhook_logged;$/m, 'which is what stands there';
     $conf =~ s{nginx/fastcgi\.conf}{nginx/$mount.conf} or die;
     $rig->write_file('nginx/try.conf', $conf);
     my ($status, undef, $err) = $rig->run({}, map { s{nginx/nginx\.conf$}{nginx/try.conf}r } $rig->nginx_command('-t'));

@@ -5,11 +5,12 @@ package Rig::Nginx;
 use v5.36;
 
 # nginx with the shipped nginx/fastcgi.conf before the responder's socket, or with `mount`, another file of that folder.
-# `http` and `server` are further lines.
+# `http` and `server` are further lines; `http` instead of the shipped nginx/upstream.conf.
 sub nginx ($self, %option) {
     my $dir = $self->{dir};
     my $socket = $option{socket} // $self->{socket} // "$dir/candhook.sock";
     my $mount = $option{mount} // 'fastcgi.conf';
+    my $http = $option{http} // $self->read_file($self->fill_shipped('nginx/upstream.conf', 'upstream.conf')) =~ s/unix:[^;]+/unix:$socket/r;
 
     $self->make_folder($_) for 'nginx', map { "nginx/$_" } qw(body fastcgi proxy uwsgi scgi html);
     $self->copy_shipped(Rig::source_path("nginx/$mount"), "nginx/$mount");
@@ -21,17 +22,17 @@ sub nginx ($self, %option) {
 daemon off;
 worker_processes 2;
 pid $dir/nginx/pid;
-error_log $dir/log/nginx_error.log info;
+error_log $dir/log/nginx_error.log notice;
 events { worker_connections 1024; }
 http {
-    access_log $dir/log/nginx_access.log;
+    access_log $dir/log/nginx_access.log combined if=\$candhook_logged;
     lingering_timeout 1s; # how long nginx's end waits for clients that do not close
     client_body_temp_path $dir/nginx/body;
     fastcgi_temp_path $dir/nginx/fastcgi;
     proxy_temp_path $dir/nginx/proxy;
     uwsgi_temp_path $dir/nginx/uwsgi;
     scgi_temp_path $dir/nginx/scgi;
-    @{[ $option{http} // "upstream candhook { server unix:$socket; keepalive 32; }" ]}
+    $http
     server {
         listen 127.0.0.1:$port;
         root $dir/nginx/html;
@@ -56,6 +57,16 @@ sub nginx_command ($self, @more) {
     return (Rig::Front::which('nginx'), '-p', "$dir/nginx", '-e', "$dir/log/nginx.log", '-c', "$dir/nginx/nginx.conf", @more);
 }
 
+# The same in a hurry: it waits a second for what a sender owes, and has a second port, for HTTP/2.
+sub nginx_hasty ($self) {
+    my $conf = $self->read_file('nginx/nginx.conf');
+    my $port = $self->{h2_port} = Rig::Front::free_port();
+    $conf =~ s/(?=client_body_temp_path)/client_header_timeout 1s; client_body_timeout 1s; keepalive_timeout 1s;\n    /;
+    $conf =~ s/(?=root )/listen 127.0.0.1:$port http2;\n        /;
+    $self->write_file('nginx/nginx.conf', $conf);
+    return $self->nginx_again;
+}
+
 # What Conformance::run wants to know of nginx.
 sub nginx_hooks ($self) {
     my $start = sub {
@@ -64,6 +75,7 @@ sub nginx_hooks ($self) {
     };
     return (
         start   => $start,
+        hasty   => sub { $self->nginx_hasty; $self->wait_until(sub { eval { $self->connect_front } }, 'nginx listens') },
         stop    => sub { $self->stop($self->{nginx}, 'QUIT') },
         restart => sub { $self->stop($self->{nginx}); $start->() },
         reload  => sub {
