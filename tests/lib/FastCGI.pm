@@ -34,9 +34,10 @@ sub raw ($self, $bytes) {
     return 1;
 }
 
+# A record. Its type is a name, or a number for one that a front does not send.
 sub record ($name, $content, $id = 1) {
     my $padding = -length($content) & 7;
-    return pack('CCnnCC', 1, $type{$name}, $id, length $content, $padding, 0) . $content . "\0" x $padding;
+    return pack('CCnnCC', 1, $type{$name} // $name, $id, length $content, $padding, 0) . $content . "\0" x $padding;
 }
 
 sub begin ($self, $keep = 0) {
@@ -65,7 +66,10 @@ sub stdin ($self, $piece) {
 sub abort ($self) { return $self->raw(record('abort', '')) }
 
 # A whole request. Options: params, body (undef: no end of it either), keep.
-sub request ($self, %option) {
+sub request ($self, %option) { return $self->raw(request_bytes(%option)) }
+
+# Its bytes.
+sub request_bytes (%option) {
     my $bytes = record('begin', pack 'nCx5', 1, $option{keep} ? 1 : 0);
     $bytes .= record('params', pairs(%{ $option{params} })) . record('params', '');
     my $body = $option{body};
@@ -73,7 +77,7 @@ sub request ($self, %option) {
         $bytes .= record('stdin', substr $body, 0, 32768, '') while length $body;
         $bytes .= record('stdin', '');
     }
-    return $self->raw($bytes);
+    return $bytes;
 }
 
 # Reads one answer to its end. `ended` is 0 when the connection was closed before it; dies when nothing comes in time.
