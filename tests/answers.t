@@ -348,11 +348,12 @@ for my $log (sort glob "$rig->{dir}/log/*") {
 {
     my $socket = "$rig->{dir}/crowd.sock";
     my $pid = $rig->responder(socket => $socket, name => 'crowd');
-    kill STOP => $pid;
+    my $answering = $rig->answering_pid($pid);
+    kill STOP => $answering;
     my $first = FastCGI->new($socket);
     $first->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $rig->event }, body => $rig->event);
     my @idle = map { FastCGI->new($socket) } 1 .. 700;
-    kill CONT => $pid;
+    kill CONT => $answering;
     is $first->answer->{status}, 200, 'a request among 700 silent connections is answered';
     my $last = FastCGI->new($socket);
     $last->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $rig->event }, body => $rig->event);

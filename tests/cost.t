@@ -54,7 +54,7 @@ my $rig = Rig->new;
 my $dir = $rig->{dir};
 my %environment = (env => { Callgrind::environment() });
 $rig->cluster;
-$rig->conf(log_level => 'error');
+$rig->conf(log_level => 'error', confine => 'no');    # valgrind makes system calls of its own
 $rig->schema;
 # What is recorded has a delivery, and nobody runs it.
 $rig->sql(q{create function public.look(event candhook.event, bot_token text) returns text language sql as 'select null::text';
@@ -103,11 +103,20 @@ sub rounds ($pid, $rounds, $at_a_time, $body) {
     }
 }
 
+# Under valgrind a process has valgrind's name, but its child is the one that answers all the same: no worker is started.
+sub valgrind_child ($pid) {
+    my $child;
+    $rig->wait_until(sub { ($child) = $rig->children($pid) }, 'a process answers');
+    return $child;
+}
+
 sub respond ($name, $rounds, $at_a_time, $body, @before) {
     my $pid = $rig->spawn('responder', \%environment, @before, $rig->program('candhook.fcgi'), '--no-worker', '--listen', "$dir/candhook.sock");
     $rig->wait_for_socket($pid, "$dir/candhook.sock");
-    rounds($pid, $rounds, $at_a_time, $body);
+    my ($answering) = @before ? valgrind_child($pid) : $rig->answering_pid($pid);
+    rounds($answering, $rounds, $at_a_time, $body);
     $rig->stop($pid) or die "the responder did not end\n";
+    rename "$name.$answering", $name or die "no counts of the process that answers: $!\n" if @before;
 }
 
 # The recorder alone: the only process of `work --once`, and no handler is due.
@@ -121,11 +130,11 @@ sub record ($events, @before) {
 my ($small, $large) = (body(300), body(30_000));
 my @cases = (
     { name => 'responder_1',    what => 'the responder, one event a round',  few => 128, many => 2048,
-        run => sub ($n, $out) { respond($out, $n, 1, $small, Callgrind::command($out)) }, program => 'candhook.fcgi' },
+        run => sub ($n, $out) { respond($out, $n, 1, $small, Callgrind::command("$out.%p")) }, program => 'candhook.fcgi' },
     { name => 'responder_32',   what => 'the responder, 32 events a round',  few => 320, many => 3200,
-        run => sub ($n, $out) { respond($out, $n / 32, 32, $small, Callgrind::command($out)) }, program => 'candhook.fcgi' },
+        run => sub ($n, $out) { respond($out, $n / 32, 32, $small, Callgrind::command("$out.%p")) }, program => 'candhook.fcgi' },
     { name => 'responder_30kB', what => 'the responder, 16 events of 30 kB a round',  few => 64, many => 640,
-        run => sub ($n, $out) { respond($out, $n / 16, 16, $large, Callgrind::command($out)) }, program => 'candhook.fcgi' },
+        run => sub ($n, $out) { respond($out, $n / 16, 16, $large, Callgrind::command("$out.%p")) }, program => 'candhook.fcgi' },
     { name => 'recorder',       what => 'the recorder', few => 512, many => 2560,
         run => sub ($n, $out) { respond($out, $n / 64, 64, $small); record($n, Callgrind::command($out)) }, program => 'candhook' },
     { name => 'recorder_30kB',  what => 'the recorder, events of 30 kB', few => 64, many => 256,

@@ -18,7 +18,8 @@ $SIG{PIPE} = 'IGNORE';
 my $rig = Rig->new;
 my $max_body = 65536;
 $rig->conf(max_body => $max_body, log_level => 'warning');
-my $pid = $rig->responder(args => ['--no-worker']);
+my $monitor = $rig->responder(args => ['--no-worker']);
+my $pid = $rig->answering_pid($monitor);
 my $path = $rig->path;
 
 # ---- good requests ----
@@ -308,7 +309,7 @@ ok $rig->running($pid), 'the responder is still the same process';
     $fcgi->raw(substr $bytes, 100);
     is $fcgi->answer->{status}, 200, 'a request that had begun before the signal is answered';
     push @good, $id;
-    ok $rig->stop($pid), 'and the responder ends';
+    ok $rig->stop($monitor), 'and the responder ends';
 }
 
 # ---- the spool ----

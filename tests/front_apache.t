@@ -36,7 +36,7 @@ sub answers_soon ($target, $body, $method, $what) {
     my $worker = $rig->worker_pid;
     ok $worker, 'by a worker that the program started';
     ok $rig->stop($rig->{apache}), 'TERM ends Apache';
-    $rig->wait_until(sub { !$rig->own_processes('candhook.fcgi') }, 'the programs and their helpers are gone');
+    $rig->wait_until(sub { !$rig->own_processes('candhook.fcgi') }, 'the programs are gone');
     is $rig->worker_pid, $worker, 'the worker has stayed';
     $rig->candhook_ok('stop');
     $rig->wait_until(sub { !$rig->workers }, 'it ends when it is asked');

@@ -41,7 +41,7 @@ END
     is $rig->sql('select handler, result, detail from candhook.outcome where handler <> $$$$'), 'see|ok|saw CP:1', 'the handler has run';
     is $rig->sql('select result from candhook.outcome where handler = $$$$'), 'unhandled', 'the other is unhandled';
     is $rig->sql('select id from app.seen'), 'CP:1', 'and what the handler did is there';
-    ok $rig->worker_pid, 'the worker was started by the helper';
+    ok $rig->worker_pid, 'the worker was started by the monitor';
     $rig->sql('delete from candhook.handler; truncate candhook.event, candhook.outcome');
 }
 

@@ -30,7 +30,7 @@ $rig->nginx;
 # ---- no worker without its service ----
 my $first = $rig->event(payload => { id => 'first' });
 is $rig->post($rig->path, $first)->{status}, 200, 'an event is taken';
-is_deeply [ $rig->children($responder) ], [], 'no helper runs';
+is_deeply [ $rig->children($responder) ], [ $rig->answering($responder) ], 'no process but the one that answers runs';
 is $rig->worker_pid, undef, 'and no worker';
 is $rig->sql('select count(*) from candhook.event'), 0, 'so that nothing is recorded';
 my $worker = $rig->spawn('worker', command('candhook-worker.service'));

@@ -52,6 +52,7 @@ my @boundaries = (
     [ 'cJSON',         qr/cJSON/,                  [ 'src/event/event.c', 'src/event/event_edit.c', 'src/event/json_write.c' ] ],
     [ 'libcurl',       qr/curl/,                   ['src/http/http_inside.h'] ],
     [ 'nettle',        qr/nettle/,                 ['src/base/digest.c'] ],
+    [ 'libseccomp',    qr/seccomp|landlock/,       ['src/intake/confine.c'] ],
     [ 'libbsd',        qr{bsd/},                   ['src/tool/input.c'] ],
     [ 'event_inside.h', qr/event_inside\.h/,       [ map { "src/event/$_.c" } qw(event event_edit event_scan json_write) ] ],
     [ 'http_inside.h', qr/http_inside\.h/,         [ map { "src/http/$_.c" } qw(http http_exchange url) ] ],

@@ -98,7 +98,7 @@ like section($fcgi, 'EXIT STATUS'), qr/\b0\b.*\b64\b.*\b73\b.*\b78\b/s, 'and of 
 # ---- the form ----
 SKIP: {
     skip 'no groff', 1 if !grep { -x "$_/groff" } split /:/, $ENV{PATH};
-    for my $name (qw(candhook.1 candhook.fcgi.8 candhook-handlers.7 candhook.conf.5.in)) {
+    for my $name (qw(candhook.1 candhook.fcgi.8 candhook-handlers.7 candhook-security.7 candhook.conf.5.in)) {
         my $file = Rig::source_path("man/$name");
         is `groff -mdoc -Tascii -ww -z '$file' 2>&1`, '', "$name is formatted without a warning";
     }

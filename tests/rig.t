@@ -61,7 +61,7 @@ $rig->wait_until(sub { $rig->read_file('log/sleeper.log') =~ /ready/ }, 'it is d
 is $rig->stop($sleeper, 'TERM', 0.3), 0, 'a process that ignores TERM is killed';
 ok !$rig->running($sleeper), 'and gone';
 
-# A program of the folder that nobody here has as a child, as the workers are that the responder's helper starts.
+# A program of the folder that nobody here has as a child, as the workers are that a monitor starts.
 $rig->install_program('/bin/sleep', 'candhook');
 $rig->run({}, 'sh', '-c', "$dir/bin/candhook 600 >/dev/null 2>&1 &");
 my ($stray) = $rig->wait_until(sub { $rig->own_processes }, 'the stray runs') && $rig->own_processes('candhook');

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 #
-# The life of a worker: one for a spool, started by the responder's helper, stopped by a person, ended by a new program
+# The life of a worker: one for a spool, started by the responder's monitor, stopped by a person, ended by a new program
 # or schema, patient with a database that goes away, and run once for cron.
 use v5.36;
 use Test::More;
@@ -22,7 +22,7 @@ sub recorded ($count, $what) {
     is events(), $count, $what;
 }
 
-# ---- started by the helper ----
+# ---- started by the monitor ----
 my $responder = $rig->responder;
 $rig->nginx;
 is $rig->post($rig->path, $rig->event)->{status}, 200, 'an event is taken';
@@ -35,11 +35,11 @@ is +(stat "$rig->{dir}/spool")[2] & 07777, 0700, 'the spool is closed to others'
 is +($rig->candhook('work'))[0], 75, 'a second worker ends';
 like +($rig->candhook('work'))[2], qr/a worker runs for the spool \S+ already \(process $worker\)/, 'and names the first';
 is $rig->worker_pid, $worker, 'the first goes on';
-is +($rig->candhook('work', '--unless-stopped'))[0], 75, 'as does one that a helper starts';
+is +($rig->candhook('work', '--unless-stopped'))[0], 75, 'as does one that a monitor starts';
 
 # ---- killed ----
 $rig->kill9($worker);
-$rig->wait_until(sub { my $now = $rig->worker_pid; $now && $now != $worker }, 'the helper starts another');
+$rig->wait_until(sub { my $now = $rig->worker_pid; $now && $now != $worker }, 'the monitor starts another');
 pass 'killed, it is started again';
 is $rig->post($rig->path, $rig->event)->{status}, 200, 'an event is taken';
 recorded(2, 'and recorded');
@@ -54,7 +54,7 @@ is +($rig->candhook('work', '--once', '--unless-stopped'))[0], 0, 'what is start
 is events(), 2, 'nothing is recorded';
 is $rig->candhook_ok('work', '--once'), '', 'by hand it runs once';
 is events(), 3, 'and records what had gathered';
-$rig->wait_until(sub { $rig->worker_pid }, 'the helper starts a worker again');
+$rig->wait_until(sub { $rig->worker_pid }, 'the monitor starts a worker again');
 pass 'and the stop is over';
 
 # ---- the database goes away ----
@@ -96,10 +96,9 @@ $rig->wait_gone($worker, 15);
 is said(qr/worker=ended/), $before + 1, 'TERM ends it in good order, and no database is waited for when nothing is left to record';
 
 # ---- the responder's end ----
-my ($helper) = $rig->children($responder);
-ok $helper, 'the responder has a helper';
+my $answering = $rig->answering_pid($responder);
 $rig->stop($responder);
-$rig->wait_gone($helper);
-pass 'which ends with it';
+$rig->wait_gone($answering);
+pass 'the process that answers ends with its monitor';
 
 done_testing;

@@ -108,3 +108,20 @@ bool io_sync_parent(const char *path)
     errno = reason;
     return synced;
 }
+
+static int open_by_path(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags, mode);
+}
+
+static int (*io_opener)(const char *, int, mode_t) = open_by_path;
+
+int io_open(const char *path, int flags, mode_t mode)
+{
+    return io_opener(path, flags, mode);
+}
+
+void io_set_opener(int (*opener)(const char *path, int flags, mode_t mode))
+{
+    io_opener = opener;
+}

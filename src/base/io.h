@@ -28,6 +28,11 @@ MUST_CHECK bool io_write_all(int fd, const void *bytes, size_t length);
  */
 MUST_CHECK enum result io_read_file(const char *path, size_t max, char **text, size_t *length, struct err *err);
 
+/* As open(2), by the opener that is set: at first open(2) itself. A process that may open nothing has it done
+ * elsewhere. */
+MUST_CHECK int io_open(const char *path, int flags, mode_t mode);
+void io_set_opener(int (*opener)(const char *path, int flags, mode_t mode));
+
 /*
  * Syncs the folder that PATH lies in: after that the entry PATH itself survives a power cut. Returns false with errno
  * on an error.

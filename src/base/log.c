@@ -15,6 +15,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,7 +64,7 @@ static bool is_log_file(const struct stat *st)
 static int open_log_file(const char *path, struct stat *st)
 {
     /* O_NONBLOCK: a FIFO of that name must not hold the program. */
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600), moved;
+    int fd = io_open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600), moved;
 
     /* Not one of the standard descriptors, which other code replaces. */
     if (fd >= 0 && fd <= STDERR_FILENO) {

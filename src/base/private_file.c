@@ -77,7 +77,7 @@ enum result private_file_read(const char *path, const struct private_file_rule *
 
     memset(file, 0, sizeof *file);
     /* O_NONBLOCK: a FIFO of that name must not hold the program. */
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    fd = io_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0 || fstat(fd, &file->stat) != 0) {
         file->missing = fd < 0 && errno == ENOENT;
         err_set_errno(err, "cannot open %s", path);

@@ -30,6 +30,7 @@ struct conf {
     char *log;            /* "stderr", "syslog" or an absolute path */
     enum log_level log_level;
     char *worker_program; /* the candhook that the responder starts */
+    bool confine;         /* whether the responder gives up the rights that it does not need */
     char *api_url;        /* base of the canD API */
     char *authorize_url;  /* where communities authorize the App */
     char *webhook_scope;  /* template of a webhook scope, with {module} and {area} */

@@ -39,6 +39,7 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"log_level", CONF_LEVEL, OFFSET(log_level), "info", 0, 0, "the least important lines that are logged"},
     {"worker_program", CONF_PATH, OFFSET(worker_program), BINDIR "/candhook", 0, 0,
      "the program that the responder starts"},
+    {"confine", CONF_SWITCH, OFFSET(confine), "yes", 0, 0, "whether the responder gives up what it does not need"},
     {"api_url", CONF_URL, OFFSET(api_url), "https://api.cand.xyz", 0, 0, "base of the canD API"},
     {"authorize_url", CONF_URL, OFFSET(authorize_url), "https://canpass.me/oauth2/authorize", 0, 0,
      "where communities authorize the App"},
@@ -197,6 +198,16 @@ static bool set_text(struct conf *conf, const struct conf_key *key, const char *
     return true;
 }
 
+static bool set_switch(struct conf *conf, const struct conf_key *key, const char *value)
+{
+    bool on = strcmp(value, "yes") == 0;
+
+    if (!on && strcmp(value, "no") != 0)
+        return false;
+    memcpy(member_of(conf, key), &on, sizeof on);
+    return true;
+}
+
 static bool set_level(struct conf *conf, const struct conf_key *key, const char *value)
 {
     enum log_level level;
@@ -222,6 +233,8 @@ bool conf_key_set(struct conf *conf, const struct conf_key *key, const char *val
 {
     if (is_text_kind(key->kind))
         return set_text(conf, key, value);
+    if (key->kind == CONF_SWITCH)
+        return set_switch(conf, key, value);
     return key->kind == CONF_LEVEL ? set_level(conf, key, value) : set_amount(conf, key, value);
 }
 
@@ -245,6 +258,8 @@ void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
         snprintf(text, room, "the %s", key->help);
     else if (key->kind == CONF_LEVEL)
         snprintf(text, room, "error, warning, info or debug");
+    else if (key->kind == CONF_SWITCH)
+        snprintf(text, room, "yes or no");
     else if (key->kind == CONF_TARGET)
         snprintf(text, room, "stderr, syslog or the absolute path of a file");
     else if (key->kind == CONF_URL)
@@ -269,6 +284,8 @@ void conf_key_value(const struct conf *conf, const struct conf_key *key, char *t
         snprintf(text, room, "(set)");
     else if (is_text_kind(key->kind))
         snprintf(text, room, "%s", conf_key_text(conf, key));
+    else if (key->kind == CONF_SWITCH)
+        snprintf(text, room, *(const bool *)const_member_of(conf, key) ? "yes" : "no");
     else if (key->kind != CONF_LEVEL)
         print_amount(amount_of(conf, key), units_of(key->kind), text, room);
     else {

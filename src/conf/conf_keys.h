@@ -25,6 +25,7 @@ enum conf_kind {
     CONF_SPACE,   /* bytes, in a uint64_t */
     CONF_COUNT,   /* a number, in an unsigned */
     CONF_SECONDS, /* a time, in an unsigned */
+    CONF_SWITCH,  /* yes or no */
     CONF_LEVEL    /* the name of an enum log_level */
 };
 
@@ -37,7 +38,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEY_COUNT 15
+#define CONF_KEY_COUNT 16
 
 extern const struct conf_key conf_keys[CONF_KEY_COUNT];
 

@@ -80,9 +80,8 @@ static int earlier_ms(int a, int b)
 int intake_run_due(struct intake *intake)
 {
     int writer_ms = spool_writer_seal_due(intake->writer), counts_ms = answer_counts_write_due(intake->counts);
-    int helper_ms = intake->helper != NULL ? worker_start_helper_due(intake->helper) : -1;
 
-    return earlier_ms(earlier_ms(writer_ms, counts_ms), helper_ms);
+    return earlier_ms(writer_ms, counts_ms);
 }
 
 void intake_close(struct intake *intake)

@@ -10,7 +10,6 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "conf/secrets.h"
-#include "intake/worker_start.h"
 #include "spool/answer_counts.h"
 #include "spool/spool.h"
 
@@ -22,7 +21,6 @@ struct intake {
     int folder; /* the spool's */
     struct spool_writer *writer;
     struct answer_counts *counts; /* NULL: answers are not counted */
-    struct worker_helper *helper; /* NULL: this responder starts no worker */
     bool failing;                 /* the last batch could not be made durable, which was logged */
 };
 
@@ -40,12 +38,12 @@ MUST_CHECK bool intake_append(struct intake *intake, const struct segment_record
                               size_t count);
 
 /*
- * Does what is due: seals an old segment, writes the counts of answers, forks the helper again when it ended. Returns
- * the milliseconds until the next of these is due, -1 when none is.
+ * Does what is due: seals an old segment, writes the counts of answers. Returns the milliseconds until the next of
+ * these is due, -1 when none is.
  */
 int intake_run_due(struct intake *intake);
 
-/* Seals the segment, writes the counts and frees. CONF and the helper stay the caller's. */
+/* Seals the segment, writes the counts and frees. CONF stays the caller's. */
 void intake_close(struct intake *intake);
 
 #endif

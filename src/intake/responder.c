@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: ISC
  *
  * candhook.fcgi: takes the platform's POSTs from a front server, by FastCGI or CGI, and makes each body durable before
- * it answers 200. It has neither a JSON parser nor a database connection: what faces the net knows no token.
+ * it answers 200. It has neither a JSON parser nor a database connection: what faces the net knows no token. What
+ * touches a request is a child of this process, and confined.
  */
 #include <config.h>
 
@@ -10,17 +11,22 @@
 #include "base/std_fds.h"
 #include "conf/conf.h"
 #include "intake/cgi.h"
+#include "intake/confine.h"
 #include "intake/fcgi.h"
+#include "intake/file_broker.h"
 #include "intake/intake.h"
+#include "intake/monitor.h"
 #include "intake/worker_start.h"
 
 #include <argp.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -91,23 +97,34 @@ static int inherited_listener(void)
     return listener;
 }
 
-/* Answers on LISTENER until told to end. Returns the exit status. */
-static int serve_listener(struct conf *conf, bool with_helper, int listener)
+/* Gives up what is not needed any more, if the configuration wants it. TEXT is what is in force, for the log. */
+static void confine(const struct conf *conf, char text[CONFINE_TEXT_BYTES])
 {
-    struct worker_helper helper = {.conf = conf};
+    strcpy(text, "no");
+    if (conf->confine)
+        confine_process(conf->spool, text);
+}
+
+/* ---- FastCGI ---- */
+
+/* The life of a responder: answers on the listening socket *CONTEXT until told to end. Returns the exit status. */
+static int serve_listener(struct conf *conf, int broker, void *context)
+{
+    const int *listener = context;
+    char confined[CONFINE_TEXT_BYTES];
     struct intake intake;
     struct err err;
     int status = 0;
 
-    if (with_helper)
-        worker_start_helper_due(&helper); /* before the secrets are in memory */
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
         log_error("responder=not_started reason=%s", err.text);
         return EX_CONFIG;
     }
-    intake.helper = with_helper ? &helper : NULL;
-    log_info("responder=started spool=%s", conf->spool);
-    if (fcgi_serve(&intake, listener, &err) == RESULT_OK) {
+    if (conf->confine)
+        file_broker_use(broker, conf);
+    confine(conf, confined);
+    log_info("responder=started spool=%s confined=%s", conf->spool, confined);
+    if (fcgi_serve(&intake, *listener, &err) == RESULT_OK) {
         log_info("responder=ended");
     } else {
         log_error("responder=ended reason=%s", err.text);
@@ -123,36 +140,60 @@ static int serve_fastcgi(struct conf *conf, const struct responder_options *opti
     struct err err;
     int status;
 
-    if (options->listen == NULL)
-        return serve_listener(conf, !options->no_worker, listener);
-    if (fcgi_listen(options->listen, &listener, &err) != RESULT_OK) {
+    if (options->listen != NULL && fcgi_listen(options->listen, &listener, &err) != RESULT_OK) {
         log_error("responder=not_started reason=%s", err.text);
         return EX_CANTCREAT;
     }
-    status = serve_listener(conf, !options->no_worker, listener);
-    unlink(options->listen);
+    status = monitor_run(conf, !options->no_worker, serve_listener, &listener);
+    if (options->listen != NULL)
+        unlink(options->listen);
     return status;
 }
 
-/* The whole life under CGI. Returns the exit status. */
-static int answer_cgi(struct conf *conf)
+/* ---- CGI ---- */
+
+enum { CGI_NOTHING_SPOOLED = 0, CGI_SPOOLED = 1 };
+
+/* Answers the request in a child. Returns one of the above, or another exit status. */
+static int answer_cgi_request(struct conf *conf)
 {
+    char confined[CONFINE_TEXT_BYTES];
     struct intake intake;
     struct err err;
     enum request_status status;
 
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
         log_error("responder=not_started reason=%s", err.text);
         cgi_answer_unavailable();
         return EX_CONFIG;
     }
+    confine(conf, confined);
     status = cgi_answer(&intake);
     intake_close(&intake);
-    if (status == STATUS_OK || status == STATUS_BAD_REQUEST)
+    return status == STATUS_OK || status == STATUS_BAD_REQUEST ? CGI_SPOOLED : CGI_NOTHING_SPOOLED;
+}
+
+/* The whole life under CGI: a confined child answers, and this process starts the worker. Returns the exit status. */
+static int answer_cgi(struct conf *conf)
+{
+    int status = 0;
+    pid_t child;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write */
+    signal(SIGTERM,
+           SIG_IGN); /* a front whose sender has gone ends us: what is spooled must have its worker all the same */
+    child = fork();
+    if (child == 0)
+        _exit(answer_cgi_request(conf));
+    if (child < 0)
+        status = answer_cgi_request(conf) << 8; /* a host that allows no more processes still gets its event taken */
+    else
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+            ;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CGI_SPOOLED)
         worker_start_once(conf);
-    return 0;
+    return WIFEXITED(status) && WEXITSTATUS(status) != CGI_SPOOLED ? WEXITSTATUS(status) : 0;
 }
 
 int main(int argc, char **argv)

@@ -1,21 +1,14 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Starts workers. Under FastCGI the helper, a child of the responder, checks each second whether a process holds the
- * spool's worker lock, and starts a worker when none does. Why the helper is a process:
+ * Starts workers. What a worker must not inherit: the listening socket and connections, which keep the front waiting
+ * while anybody holds them, and the confinement. So the monitor and not the responder starts it, and the child closes
+ * everything above descriptor 2.
  *
- * - The responder faces the net and is to be confined so that it cannot run programs. Whoever starts the worker must
- *   stay outside of that.
- * - Whatever holds the listening socket or a connection keeps the front waiting when the responder is gone. The helper
- *   closes them once, so neither it nor a worker can.
- *
- * A helper that dies is forked again by the responder, at any time of its life. So the helper closes everything above
- * descriptor 2; the locks that the responder holds do not pass a fork (base/lock.h).
- *
- * The worker's back-off is kept in the file `worker.start` of the spool, shared by all helpers: how many starts in a
+ * The worker's back-off is kept in the file `worker.start` of the spool, shared by all monitors: how many starts in a
  * row did not last a minute, and when the last one was (milliseconds since 1970). Who decides holds the file's lock.
  *
- * Under CGI there is no helper. Each request that was spooled forks a child, which becomes `candhook work --once`. The
+ * Under CGI there is no monitor. Each request that was spooled forks a child, which becomes `candhook work --once`. The
  * lock of the file `worker.next` lets at most one of them wait for the worker's lock, and it is released only when the
  * worker's lock is held. So a child that finds `worker.next` locked may end: a worker will begin, and read the spool,
  * after that. The worker's lock stays held across the exec, so that many requests at once start one program.
@@ -39,19 +32,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#define LASTING_MS 60000 /* a worker or helper that ran this long started well */
+#define LASTING_MS 60000 /* what ran this long started well */
 #define FIRST_WAIT_MS 2000
 #define LONGEST_WAIT_MS 60000
-#define CHECK_MS 1000          /* between two checks of the helper */
 #define LOCK_WAIT_SECONDS 1200 /* longer than `candhook work --once` takes: 900 and what its last attempts need */
 
-/* ---- back-off: the same for the worker and for the helper ---- */
+/* ---- back-off ---- */
 
 /* Returns how long to wait after a start, when FAILURES in a row before it did not last. */
 static int64_t start_wait_ms(unsigned failures)
@@ -63,10 +53,18 @@ static int64_t start_wait_ms(unsigned failures)
     return wait < LONGEST_WAIT_MS ? wait : LONGEST_WAIT_MS;
 }
 
-/* Returns the number of failures in a row with the last start, which was SINCE_MS ago after FAILURES of them. */
-static unsigned count_failures(unsigned failures, int64_t since_ms)
+bool restart_is_due(const struct restart *restart, int64_t now_ms)
 {
-    return since_ms < LASTING_MS + start_wait_ms(failures) ? failures + 1 : 0;
+    return restart->started_ms == 0 || now_ms - restart->started_ms >= start_wait_ms(restart->failures);
+}
+
+void restart_note(struct restart *restart, int64_t now_ms)
+{
+    bool lasted =
+        restart->started_ms == 0 || now_ms - restart->started_ms >= LASTING_MS + start_wait_ms(restart->failures);
+
+    restart->failures = lasted ? 0 : restart->failures + 1;
+    restart->started_ms = now_ms;
 }
 
 /* ---- the worker's process ---- */
@@ -147,121 +145,66 @@ static bool worker_is_stopped(int folder)
     return faccessat(folder, SPOOL_STOPPED, F_OK, 0) == 0;
 }
 
-/* ---- the helper ---- */
+/* ---- a missing worker ---- */
 
 /* Whether the worker's back-off allows a start now, which is then noted in the file, whose lock is held. */
 static bool note_start(int start_file)
 {
+    struct restart restart = {0};
+    int64_t now = clock_real_ms();
     char text[64] = "";
-    unsigned failures = 0;
-    int64_t last = 0, now = clock_real_ms();
     int length;
 
     if (pread(start_file, text, sizeof text - 1, 0) > 0)
-        sscanf(text, "%u %" SCNd64, &failures, &last);
-    if (last > now)
-        last = 0; /* the clock was set back */
-    if (now - last < start_wait_ms(failures))
+        sscanf(text, "%u %" SCNd64, &restart.failures, &restart.started_ms);
+    if (restart.started_ms > now)
+        restart.started_ms = 0; /* the clock was set back */
+    if (!restart_is_due(&restart, now))
         return false;
-    length = snprintf(text, sizeof text, "%u %" PRId64 "\n", count_failures(failures, now - last), now);
+    restart_note(&restart, now);
+    length = snprintf(text, sizeof text, "%u %" PRId64 "\n", restart.failures, restart.started_ms);
     return pwrite(start_file, text, (size_t)length, 0) == length && ftruncate(start_file, length) == 0;
 }
 
-/* Starts a worker when none runs, no person stopped it, and the back-off allows. */
-static void start_missing_worker(const struct conf *conf, int folder, int worker_lock)
+static void start_worker(const struct worker_start *start)
 {
-    int start_file;
+    int start_file = open_spool_file(start->folder, SPOOL_WORKER_START);
 
-    if (lock_holder(worker_lock) != 0 || worker_is_stopped(folder))
-        return;
-    start_file = open_spool_file(folder, SPOOL_WORKER_START);
     if (start_file < 0)
         return;
     if (lock_take(start_file) && note_start(start_file)) {
-        log_info("worker=starting program=%s", conf->worker_program);
+        log_info("worker=starting program=%s", start->conf->worker_program);
         if (fork() == 0) {
             leave_front(true);
-            exec_worker(conf, false);
+            exec_worker(start->conf, false);
         }
     }
     close(start_file);
 }
 
-/* The helper's life. A signal ends it, as does the death of its parent. */
-static void run_helper(const struct conf *conf)
+void worker_start_missing(struct worker_start *start)
 {
-    int folder = -1, worker_lock = -1;
-    bool reported = false;
     struct err err;
 
-    while (!signals_stop_asked()) {
-        if (folder < 0 && spool_open(conf->spool, &folder, &err) != RESULT_OK) {
-            if (!reported)
-                log_error("worker=not_started reason=%s", err.text);
-            reported = true;
-            folder = -1;
-        }
-        if (folder >= 0 && worker_lock < 0)
-            worker_lock = open_spool_file(folder, SPOOL_WORKER_LOCK);
-        if (worker_lock >= 0)
-            start_missing_worker(conf, folder, worker_lock);
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        signals_poll(NULL, 0, CHECK_MS);
-    }
-}
-
-/* Returns the helper's pid; -1 with errno. */
-static pid_t fork_helper(const struct conf *conf)
-{
-    pid_t parent = getpid(), child = fork();
-
-    if (child != 0)
-        return child;
-    signals_catch();
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        _exit(0);
-    release_descriptors(true);
-    prctl(PR_SET_NAME, "candhook-helper");
-    run_helper(conf);
-    _exit(0);
-}
-
-/* Takes note of a helper that ended. */
-static void reap_helper(struct worker_helper *helper)
-{
-    int status = 0;
-
-    if (helper->pid == 0 || waitpid(helper->pid, &status, WNOHANG) == 0)
+    if (start->folder < 0 && spool_open(start->conf->spool, &start->folder, &err) != RESULT_OK) {
+        if (!start->reported)
+            log_error("worker=not_started reason=%s", err.text);
+        start->reported = true;
+        start->folder = -1;
         return;
-    log_error("helper=ended pid=%d signal=%d effect=\"no worker is started until another helper is\"", (int)helper->pid,
-              WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-    helper->pid = 0;
+    }
+    if (start->lock_file < 0)
+        start->lock_file = open_spool_file(start->folder, SPOOL_WORKER_LOCK);
+    if (start->lock_file >= 0 && lock_holder(start->lock_file) == 0 && !worker_is_stopped(start->folder))
+        start_worker(start);
 }
 
-int worker_start_helper_due(struct worker_helper *helper)
+void worker_start_close(struct worker_start *start)
 {
-    int64_t now, left;
-
-    reap_helper(helper);
-    if (helper->pid != 0)
-        return -1;
-    now = clock_monotonic_ms();
-    left = helper->forked_ms != 0 ? helper->forked_ms + start_wait_ms(helper->failures) - now : 0;
-    if (left > 0)
-        return (int)left;
-    if (helper->forked_ms != 0)
-        helper->failures = count_failures(helper->failures, now - helper->forked_ms);
-    helper->forked_ms = now;
-    helper->pid = fork_helper(helper->conf);
-    if (helper->pid > 0) {
-        log_info("helper=started pid=%d", (int)helper->pid);
-        return -1;
-    }
-    log_warning("helper=not_started reason=%s remedy=\"start candhook work yourself\"", strerror(errno));
-    helper->pid = 0;
-    return (int)start_wait_ms(helper->failures);
+    if (start->folder >= 0)
+        close(start->folder);
+    if (start->lock_file >= 0)
+        close(start->lock_file);
 }
 
 /* ---- the child of a CGI request ---- */

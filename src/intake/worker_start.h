@@ -2,30 +2,40 @@
  * SPDX-License-Identifier: ISC
  *
  * Starts `candhook work` for the spool when none runs, so that mounting the responder is all there is to do. Under
- * FastCGI a child of the responder, the helper, does it for as long as the responder runs; under CGI each request does.
+ * FastCGI the monitor does it; under CGI each request does.
  */
 #ifndef CANDHOOK_WORKER_START_H
 #define CANDHOOK_WORKER_START_H
 
 #include "conf/conf.h"
 
+#include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
-
-/* The helper of a responder. The caller sets CONF, and the rest to 0. */
-struct worker_helper {
-    const struct conf *conf;
-    pid_t pid;         /* 0: none runs */
-    int64_t forked_ms; /* when it was last tried to fork one (monotonic); 0: not yet */
-    unsigned failures; /* how many in a row did not last a minute */
-};
 
 /*
- * Forks the helper when none runs: at once the first time, with a back-off of 2 s to a minute when one ended soon. Logs
- * what it did. Returns the milliseconds until the back-off is over, -1 when a helper runs. To be called again then, and
- * after SIGCHLD.
+ * The back-off with which a process is started again: 2 s to a minute after the last start, longer with each start in a
+ * row that did not last a minute. All 0: not started yet. Times are milliseconds of one clock.
  */
-int worker_start_helper_due(struct worker_helper *helper);
+struct restart {
+    int64_t started_ms;
+    unsigned failures;
+};
+
+bool restart_is_due(const struct restart *restart, int64_t now_ms);
+void restart_note(struct restart *restart, int64_t now_ms);
+
+/* Who starts workers for a spool. The caller sets CONF, and the descriptors to -1. */
+struct worker_start {
+    const struct conf *conf;
+    int folder, lock_file;
+    bool reported; /* that the spool cannot be opened */
+};
+
+/* Starts a worker when none runs, no person stopped it, and the back-off allows. To be called each second. */
+void worker_start_missing(struct worker_start *start);
+
+/* In a child made by fork: closes its copies of the descriptors. */
+void worker_start_close(struct worker_start *start);
 
 /*
  * Forks a child that runs `candhook work --once` when the worker that runs now, if any, has ended; it does nothing when

@@ -43,7 +43,7 @@ static void print_help(FILE *to)
     for (size_t i = 0; i < verb_count; i++)
         fprintf(to, "  %-14s %s\n", verbs[i].name, verbs[i].summary);
     fputs(
-        "\ncandhook VERB --help describes a verb. Manual pages: candhook(1), candhook.conf(5), candhook-handlers(7).\n"
+        "\ncandhook VERB --help describes a verb. Manual pages: candhook(1), candhook.conf(5), candhook-handlers(7), candhook-security(7).\n"
         "The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR "/candhook.conf.\n",
         to);
 }

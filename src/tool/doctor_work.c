@@ -7,7 +7,10 @@
 
 #include "tool/doctor.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define START_WAIT_MS 3000 /* a responder starts a missing worker within this time */
@@ -55,6 +58,48 @@ static void check_worker(struct doctor *doctor)
                     "starts a worker for a moment. Retries and deliveries that were held then wait for the next event, "
                     "or for cron: */5 * * * * CANDHOOK_CONF=%s %s work --once",
                     doctor->conf->path, doctor->conf->worker_program);
+}
+
+/* Returns the number behind NAME in /proc/PID/status; -1 when it is not there. */
+static int process_fact(pid_t pid, const char *name)
+{
+    char path[64], line[256];
+    size_t length = strlen(name);
+    int number = -1;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    file = fopen(path, "re");
+    while (file != NULL && number < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, name, length) == 0)
+            number = atoi(line + length);
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
+/* Tells whether the process that answers is confined, as far as others can see it. */
+static void check_responder(struct doctor *doctor)
+{
+    pid_t pid = doctor->spool.answers.pid;
+    long landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1); /* asks for the version */
+    int privileges, calls;
+
+    if (pid <= 0)
+        return;
+    privileges = process_fact(pid, "NoNewPrivs:");
+    calls = process_fact(pid, "Seccomp:");
+    if (!doctor->conf->confine)
+        doctor_note(doctor, "responder", "process %d is not confined: the setting `confine` is no", (int)pid);
+    else if (privileges != 1 && calls != 2)
+        doctor_note(doctor, "responder",
+                    "process %d is not confined: it runs since before the setting, or its kernel can "
+                    "not do it",
+                    (int)pid);
+    else
+        doctor_ok(doctor, "responder", "process %d is confined: %s%s%s", (int)pid,
+                  privileges == 1 ? "no_new_privs" : "", calls == 2 ? ", seccomp" : "",
+                  landlock > 0 ? ", and this kernel has Landlock" : "; this kernel has no Landlock");
 }
 
 static void check_backlog(struct doctor *doctor, const struct store_facts *status)
@@ -107,6 +152,7 @@ void doctor_check_work(struct doctor *doctor)
     if (!doctor->has_spool)
         return;
     check_worker(doctor);
+    check_responder(doctor);
     if (doctor->store != NULL && store_status(doctor->store, false, &status, &err) != RESULT_OK) {
         doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
         return;

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook work: runs the worker: for a person, a service, cron, or the helper of a responder (intake/worker_start.c).
+ * candhook work: runs the worker: for a person, a service, cron, or candhook.fcgi (intake/worker_start.c).
  */
 #include <config.h>
 

@@ -29,6 +29,8 @@
 #define SLOW_MS 2000         /* a batch that took longer makes its handler a slow one, */
 #define SLOW_FOR_MS 60000    /* for this long */
 #define SLOW_MAX 16
+#define STOP_MS 20000    /* how long the dispatcher may take to end, if the database is away */
+#define STOP_TICK_MS 200 /* between two of its steps then */
 
 struct slow_handler {
     char *name;
@@ -38,6 +40,7 @@ struct slow_handler {
 struct runner {
     const struct runner_options *options;
     struct store *store;
+    struct dispatch *dispatch; /* NULL: this one runs sql */
     struct kind_sql sql;
     struct backoff backoff;
     struct processors processors;
@@ -47,11 +50,11 @@ struct runner {
 
 /* ---- waiting ---- */
 
-static void take_wakeup(const struct runner_options *options)
+static void take_wakeup(const struct runner *runner)
 {
     uint64_t count;
 
-    (void)!read(options->wake_fd, &count, sizeof count);
+    (void)!read(runner->options->wake_fd, &count, sizeof count);
 }
 
 /* Waits for a wake-up, a notification, or TIMEOUT_MS. Returns whether one came. */
@@ -61,10 +64,12 @@ static bool wait_for_wakeup(struct runner *runner, int timeout_ms)
                             {.fd = store_descriptor(runner->store), .events = POLLIN}};
     bool woken = false;
 
-    if (signals_poll(fds, 2, timeout_ms) < 0)
+    if (runner->dispatch != NULL)
+        dispatch_wait(runner->dispatch, fds, 2, timeout_ms);
+    else if (signals_poll(fds, 2, timeout_ms) < 0)
         return false;
     if (fds[0].revents != 0) {
-        take_wakeup(runner->options);
+        take_wakeup(runner);
         woken = true;
     }
     if (fds[1].revents != 0 && (store_take_notifications(runner->store) || store_descriptor(runner->store) < 0))
@@ -147,8 +152,7 @@ static enum result step_sql(struct runner *runner, struct err *err)
     char *handler;
     enum result result;
 
-    take_wakeup(
-        runner->options); /* one that stays unread tells the worker that this runner is busy with a long batch */
+    take_wakeup(runner); /* one that stays unread tells the worker that this runner is busy with a long batch */
     result = kind_sql_step(&runner->sql, busy, busy_count, &ran, &handler, err);
     if (result == RESULT_OK)
         backoff_reset(&runner->backoff, "handling");
@@ -169,22 +173,35 @@ static enum result step_sql(struct runner *runner, struct err *err)
 
 /* ---- the other kinds ---- */
 
-static void run_dispatch(const struct conf *conf, const struct runner_options *options)
+static enum result step_dispatch(struct runner *runner, struct err *err)
 {
-    struct dispatch *dispatch = dispatch_new(conf, options->name);
+    bool work;
+    enum result result = dispatch_step(runner->dispatch, &work, err);
 
-    while (!signals_stop_asked()) {
-        struct pollfd wake = {.fd = options->wake_fd, .events = POLLIN};
+    if (result != RESULT_OK)
+        return result;
+    backoff_reset(&runner->backoff, "handling");
+    if (store_take_notifications(runner->store) || wait_for_wakeup(runner, LONGEST_WAIT_MS))
+        dispatch_claim_now(runner->dispatch);
+    return RESULT_OK;
+}
 
-        dispatch_step(dispatch);
-        dispatch_wait(dispatch, &wake, 1, -1);
-        if (wake.revents == 0)
-            continue;
-        take_wakeup(options);
-        dispatch_claim_now(dispatch);
-    }
-    dispatch_finish(dispatch);
-    dispatch_free(dispatch);
+/* Lets the attempts that run end, and records them. */
+static void finish_dispatch(struct runner *runner)
+{
+    int64_t until = clock_monotonic_ms() + STOP_MS;
+    bool work;
+    struct err err;
+
+    dispatch_stop(runner->dispatch);
+    do {
+        if (dispatch_step(runner->dispatch, &work, &err) != RESULT_OK)
+            store_disconnect(runner->store);
+        if (work) {
+            (void)!store_connect(runner->store, false, &err);
+            wait_for_wakeup(runner, STOP_TICK_MS);
+        }
+    } while (work && clock_monotonic_ms() < until);
 }
 
 /* ---- life ---- */
@@ -197,17 +214,19 @@ static enum result run_connected(struct runner *runner, struct err *err)
     if (result == RESULT_OK)
         result = store_listen(runner->store, err);
     while (result == RESULT_OK && !signals_stop_asked())
-        result = step_sql(runner, err);
+        result = runner->dispatch != NULL ? step_dispatch(runner, err) : step_sql(runner, err);
     return result;
 }
 
-static void run_sql_handlers(const struct conf *conf, const struct runner_options *options)
+void runner_main(const struct conf *conf, const struct runner_options *options)
 {
     struct runner runner = {.options = options, .store = store_new(conf->database)};
     enum result result;
     struct err err;
 
     runner.sql = (struct kind_sql){.store = runner.store, .worker = options->name};
+    if (options->dispatch)
+        runner.dispatch = dispatch_new(conf, runner.store, options->name);
     while (!signals_stop_asked()) {
         result = run_connected(&runner, &err);
         if (result == RESULT_OK)
@@ -216,15 +235,11 @@ static void run_sql_handlers(const struct conf *conf, const struct runner_option
         /* The recorder logs a lost database: it loses it, too. */
         backoff_wait(&runner.backoff, result == RESULT_FAIL ? "handling" : NULL, &err);
     }
+    if (runner.dispatch != NULL) {
+        finish_dispatch(&runner);
+        dispatch_free(runner.dispatch);
+    }
     for (size_t i = 0; i < runner.slow_count; i++)
         free(runner.slow[i].name);
     store_free(runner.store);
-}
-
-void runner_main(const struct conf *conf, const struct runner_options *options)
-{
-    if (options->dispatch)
-        run_dispatch(conf, options);
-    else
-        run_sql_handlers(conf, options);
 }

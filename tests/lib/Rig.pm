@@ -61,6 +61,15 @@ my $top_builddir = Cwd::abs_path($ENV{top_builddir} // $top_srcdir);
 sub source_path ($file) { return "$top_srcdir/$file" }
 sub build_path ($file) { return "$top_builddir/$file" }
 
+# Whether the programs are built with sanitizers or for coverage: what these write at a process's end, no confined one may.
+sub instrumented {
+    state $is = do {
+        open my $makefile, '<', build_path('Makefile') or die "no Makefile in the build folder: $!\n";
+        scalar grep { /^HARDEN_CFLAGS = .*(?:-fsanitize|--coverage)/ } <$makefile>;
+    };
+    return $is;
+}
+
 sub random_word ($length) {
     return join '', map { ('a' .. 'z', 0 .. 9)[ rand 36 ] } 1 .. $length;
 }
@@ -137,6 +146,7 @@ sub conf ($self, %override) {
         handler_dir    => "$dir/handlers",
         log            => "$dir/log/candhook.log",
         worker_program => "$dir/bin/candhook",
+        confine        => instrumented() ? 'no' : undef,
         %override
     );
     my @lines = map { "$_ = $key{$_}\n" } grep { defined $key{$_} } sort keys %key;

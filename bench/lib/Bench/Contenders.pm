@@ -102,7 +102,7 @@ sub start_worker ($self, $running = undef) {
     return $pid;
 }
 
-# On a socket of its own; its worker is started here, too, so that it is a child of ours and not of the responder's helper.
+# On a socket of its own; its worker is started here, too, so that it is a child of ours and not of the responder's monitor.
 sub start_responder ($self, $contender) {
     my $program = $contender->{program} // 'candhook.fcgi';
     my $socket = $self->{socket} = "$self->{dir}/candhook.sock";
@@ -207,7 +207,7 @@ END
     );
 }
 
-# mod_fcgid starts the program itself. Its helper finds our worker running and starts none.
+# mod_fcgid starts the program itself. Its monitor finds our worker running and starts none.
 sub start_fcgid ($self, $contender) {
     my $dir = $self->{dir};
     my $program = $self->program($contender->{program} // 'candhook.fcgi');

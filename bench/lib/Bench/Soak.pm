@@ -69,6 +69,7 @@ sub begin ($bench) {
     $bench->{socket} = "$bench->{dir}/candhook.sock";
     $bench->{responder} = $bench->spawn('responder', $bench->program('candhook.fcgi'), '--no-worker', '--listen', $bench->{socket});
     $bench->wait_for_socket($bench->{responder}, $bench->{socket});
+    $bench->{answering} = $bench->answering_pid($bench->{responder});
     $bench->copy_shipped(Rig::source_path('nginx/fastcgi.conf'), 'nginx/fastcgi.conf') if $bench->make_folder('nginx');
     $bench->nginx_with(<<"END", "include $bench->{dir}/nginx/fastcgi.conf; location /shop { if (\$now_and_then) { return 503; } return 200; }");
 split_clients \$request_id \$now_and_then { 0.8% 1; * ""; }
@@ -123,8 +124,8 @@ END
     }
     my ($recorded, $handled) = delays($bench, $from, $to);
     return {
-        responder_kb => $bench->memory_alone($bench->{responder}), recorder_kb => $bench->memory_alone($bench->{worker}), runners_kb => $runner_kb,
-        backends_kb => backends($bench), responder_fds => descriptors($bench->{responder}), worker_fds => $descriptors,
+        responder_kb => $bench->memory_alone($bench->{answering}), recorder_kb => $bench->memory_alone($bench->{worker}), runners_kb => $runner_kb,
+        backends_kb => backends($bench), responder_fds => descriptors($bench->{answering}), worker_fds => $descriptors,
         table_kb => $table, index_kb => $index, dead => $dead, waiting => $waiting, recorded_p99 => $recorded, handled_p99 => $handled
     };
 }

@@ -20,6 +20,13 @@ sub responder ($self, %option) {
     return $pid;
 }
 
+# The process that answers for this one, once there is one.
+sub answering_pid ($self, $monitor) {
+    my $pid;
+    $self->wait_until(sub { ($pid) = $self->answering($monitor) }, 'a process answers');
+    return $pid;
+}
+
 # The same, started by spawn-fcgi, which opens the socket and hands it over as fd 0.
 sub spawn_fcgi ($self, %option) {
     my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";

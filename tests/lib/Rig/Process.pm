@@ -2,7 +2,7 @@
 #
 # The processes of a rig: programs that are run to their end, and servers that are started, found and ended. Every server
 # leads a process group of its own and dies when the test is killed; at the end the groups are killed, and so is every
-# process whose program lies in the rig's folder, whoever started it (the responder's helper starts workers).
+# process whose program lies in the rig's folder, whoever started it (the responder's monitor starts workers).
 package Rig::Process;
 use v5.36;
 
@@ -151,10 +151,23 @@ sub stop ($self, $pid, $signal = 'TERM', $seconds = 15) {
     return $good ? 1 : 0;
 }
 
-# kill -9, and waits until it is gone.
+# kill -9, and waits until it is gone; of candhook.fcgi the process that answers, too, which would end in good order.
 sub kill9 ($self, $pid) {
-    kill KILL => $pid;
-    $self->wait_gone($pid);
+    my @pids = ($pid, $self->answering($pid));
+    kill KILL => @pids;
+    $self->wait_gone($_) for @pids;
+}
+
+# The process that answers requests: the child of the one that was started (its monitor). None when it is none.
+sub answering ($self, $monitor) {
+    return if name_of($monitor) !~ /^candhook-monito/;
+    my @found = grep { name_of($_) eq 'candhook.fcgi' } $self->children($monitor);
+    return @found;
+}
+
+sub name_of ($pid) {
+    open my $file, '<', "/proc/$pid/comm" or return '';
+    return (<$file> // '') =~ s/\n\z//r;
 }
 
 sub forget ($self, $pid) {
