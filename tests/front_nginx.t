@@ -115,6 +115,7 @@ for my $case ([ 'upstream', 'fastcgi' ], [ 'upstream_fcgiwrap', 'fcgiwrap' ]) {
     my $conf = $rig->read_file('nginx/nginx.conf');
     $conf =~ s/^upstream candhook \{.*?^\}\n.*?^\}\n/include $rig->{dir}\/nginx\/$upstream.conf;/ms or die;
     like $text, qr/^# +access_log FILE combined if=\$candhook_logged;$/m, "$upstream.conf tells what to write into the site's access_log line";
+    like $rig->read_file(Rig::source_path('nginx/README')), qr/^ +access_log \S+ combined if=\$candhook_logged;$/m, 'as does README';
     like $conf, qr/ combined if=\$candhook_logged;$/m, 'which is what stands there';
     $conf =~ s{nginx/fastcgi\.conf}{nginx/$mount.conf} or die;
     $rig->write_file('nginx/try.conf', $conf);

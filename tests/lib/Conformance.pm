@@ -567,7 +567,7 @@ sub guess_all ($self, $count) {
 sub check_guesses ($self) {
     my $rig    = $self->{rig};
     my $before = $self->holding;
-    my $lines  = $self->log_lines;
+    my ($lines, $own) = ($self->log_lines('{nginx,apache}_*'), $self->log_lines('candhook.log'));
     my ($out, $pid) = $self->guess($self->{guesses});
     my $select = IO::Select->new($out);
     my @events;
@@ -575,7 +575,8 @@ sub check_guesses ($self) {
     my $said = join '', <$out>;
     waitpid $pid, 0;
     my $after = $self->holding;
-    $self->{guess_lines} = $self->log_lines - $lines;
+    $self->{guess_lines} = $self->log_lines('{nginx,apache}_*') - $lines;
+    cmp_ok $self->log_lines('candhook.log') - $own, '<', $self->{guesses} / 2, 'candhook logs no line for each';
     note sprintf 'guesses: %s; events beside them: %d; lines in the front\'s logs: %d; memory of a process: %d', $said, scalar @events, $self->{guess_lines}, grown($before, $after);
     # AddressSanitizer keeps for a while what was freed.
     my $sanitized = index($rig->read_file('bin/candhook.fcgi'), '__asan_init') >= 0;
@@ -584,10 +585,9 @@ sub check_guesses ($self) {
     return same(map { s/:.*//r } split /, /, $said) . '; ' . same(uniq(@events));
 }
 
-# Lines of the front's logs.
-sub log_lines ($self) {
+sub log_lines ($self, $names) {
     my $lines = 0;
-    $lines += () = $self->{rig}->read_file($_) =~ /\n/g for glob "$self->{rig}{dir}/log/{nginx,apache}_*";
+    $lines += () = $self->{rig}->read_file($_) =~ /\n/g for glob "$self->{rig}{dir}/log/$names";
     return $lines;
 }
 

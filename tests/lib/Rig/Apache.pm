@@ -20,7 +20,7 @@ sub apache ($self, %option) {
     my $dir = $self->{dir};
     my $mpm = $option{mpm} // 'event';
     my $mount = $option{mount} // 'mod_fcgid.conf';
-    my @modules = ("mpm_$mpm", qw(authz_core env setenvif), @{ $modules{$mount} }, @{ $option{modules} // [] });
+    my @modules = ("mpm_$mpm", qw(authz_core env), @{ $modules{$mount} }, @{ $option{modules} // [] });
     my $load = join '', map { "LoadModule ${_}_module " . Rig::Front::apache_module($_) . "\n" } @modules;
 
     $self->make_folder($_) for qw(apache apache/fcgid apache/htdocs);
