@@ -23,8 +23,8 @@ size_t event_byte_number(const struct scan *scan, const char *at);
 MUST_CHECK enum result event_scan(struct scan *scan, const char **object);
 
 /*
- * Returns the end of the number at AT, or NULL when it does not follow the grammar of JSON. *EXPONENT is the magnitude of
- * its exponent, EVENT_EXPONENT_MAX + 1 for all that are larger.
+ * Returns the end of the number at AT, or NULL when it does not follow the grammar of JSON. *EXPONENT is the magnitude
+ * of its exponent, EVENT_EXPONENT_MAX + 1 for all that are larger.
  */
 const char *event_number_end(const char *at, int *exponent);
 

@@ -3,11 +3,12 @@
  *
  * What the fuzzers of texts share. Each defines LLVMFuzzerTestOneInput, which aborts when a promise is broken, and the
  * array fuzz_seeds. Built for libFuzzer with --enable-fuzzing; else this is the main of a test, which runs the files
- * given, or the seeds and many small changes of them, the same ones every time.
+ * given, or the seeds and many small changes of them, the same ones every time, and what is kept in corpus/NAME.
  */
 #ifndef CANDHOOK_FUZZ_H
 #define CANDHOOK_FUZZ_H
 
+#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,32 @@ static void fuzz_file(const char *path)
     free(bytes);
 }
 
+/* Runs what fuzzers have found that covers more: the files of tests/fuzz/corpus/NAME, of the program NAME.t. */
+static void fuzz_corpus(const char *program)
+{
+    const char *top = getenv("top_srcdir"), *slash = strrchr(program, '/');
+    const char *name = slash != NULL ? slash + 1 : program;
+    char path[4096];
+    struct dirent *entry;
+    int count = 0;
+    DIR *folder;
+
+    snprintf(path, sizeof path, "%s/tests/fuzz/corpus/%.*s", top != NULL ? top : ".", (int)strcspn(name, "."), name);
+    folder = opendir(path);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char file[sizeof path + 300];
+
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        fuzz_file(file);
+        count++;
+    }
+    if (folder != NULL)
+        closedir(folder);
+    ok(top == NULL || count > 0, "%d files of the corpus", count);
+}
+
 static int fuzz_main(int argc, char **argv, const char *const *seeds, size_t count)
 {
     for (int i = 1; i < argc; i++) {
@@ -119,6 +146,8 @@ static int fuzz_main(int argc, char **argv, const char *const *seeds, size_t cou
         fuzz_seed(seeds[i]);
         ok(1, "seed %zu and %d changes of it", i + 1, FUZZ_CHANGES);
     }
+    if (argc == 1)
+        fuzz_corpus(argv[0]);
     return done();
 }
 
