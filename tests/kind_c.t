@@ -150,7 +150,7 @@ send_event('core');
 like settled('core', 1)->[0], qr/^ok\|dumpable [0-9], core 0 0$/, 'no core of a handler';
 like $rig->read_file("/proc/$_/limits"), qr/^Max core file size +0 +0 /m, 'nor of a process of the worker' for $rig->workers;
 SKIP: {
-    skip 'LeakSanitizer must trace its own process', 1 if %{ $rig->{env} } && grep { /SAN_OPTIONS/ } keys %{ $rig->{env} };
+    skip 'LeakSanitizer must trace its own process', 1 if index($rig->read_file('bin/candhook'), '__asan_init') >= 0;
     is $rig->results('core')->[0], 'ok|dumpable 0, core 0 0', 'and none by a pipe, for which that limit does not hold';
 }
 

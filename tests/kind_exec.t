@@ -100,7 +100,7 @@ pass 'and all of them are gone, children too';
 # ---- processes that leave the group ----
 # `quits` starts one in a session of its own, and with it a child; `stays` does, too, and runs until it is told to end.
 my $leave = "setsid sh -c 'sleep 1000 & echo \$\$ >>$dir/NAME.left; echo \$! >>$dir/NAME.left; wait' </dev/null >/dev/null 2>&1 &\n"
-  . "until [ \"\$(wc -l 2>/dev/null <$dir/NAME.left)\" = 2 ]; do sleep 0.01; done\n";
+  . "until [ \"\$(wc -l 2>/dev/null <$dir/NAME.left)\" -ge 2 ] 2>/dev/null; do sleep 0.01; done\n";
 shell('quits', $leave =~ s/NAME/quits/gr);
 shell('stays', ($leave =~ s/NAME/stays/gr) . "until [ -e $dir/stays.go ]; do sleep 0.01; done");
 $rig->handler($_, kind => 'exec', target => $_, timeout => '1 hour') for qw(quits stays);
