@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: ISC
  *
  * The layout: 48 bits of milliseconds, version, 12 bits of counter, variant, 62 random bits. The random bits are drawn
- * once a millisecond: they tell processes apart, and within a process the counter does.
+ * once a millisecond: they tell processes apart, and within a process the counter does. When the clock goes back, ids
+ * keep the last time until it is reached again; but a clock that goes back by more than BEHIND_MS was wrong before, and
+ * is believed: a millisecond may come twice then, with other random bits.
  */
 #include <config.h>
 
@@ -15,17 +17,20 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define BEHIND_MS 5000
+
 void uuid_new(uint8_t id[UUID_BYTES])
 {
     static uint8_t drawn[UUID_BYTES];
     static uint64_t last_ms;
     static unsigned counter;
     uint64_t ms = (uint64_t)clock_real_ms();
+    bool follows_clock = ms > last_ms || ms + BEHIND_MS < last_ms;
 
-    if (ms > last_ms || counter == 0xfff) {
+    if (follows_clock || counter == 0xfff) {
         if (getrandom(drawn, sizeof drawn, 0) != sizeof drawn)
             abort(); /* two processes could make the same id */
-        last_ms = ms > last_ms ? ms : last_ms + 1;
+        last_ms = follows_clock ? ms : last_ms + 1;
         counter = drawn[6] & 0x07; /* leaves room to count up within the millisecond */
     } else {
         counter++;

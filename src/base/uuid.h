@@ -15,7 +15,10 @@
 #define UUID_BYTES 16
 #define UUID_TEXT 37 /* 36 characters and the NUL */
 
-/* Makes an id of the present time. Ids of one process grow strictly, also when the clock steps back. */
+/*
+ * Makes an id of the present time, which no other call makes. Ids of one process grow, unless the clock goes back by
+ * more than 5 s: so nothing may depend on their order but the order in which segments are read.
+ */
 void uuid_new(uint8_t id[UUID_BYTES]);
 
 /* Writes the lower-case text form. Returns TEXT. */

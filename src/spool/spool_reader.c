@@ -96,7 +96,8 @@ static void note_trouble(struct spool_reader *reader, const struct spool_file *s
 
 /* ---- the list of segments ---- */
 
-/* Ids begin with the time, so their order is the order of creation. */
+/* Ids begin with the time, so their order is that of creation. When a clock that was ahead is set right, new segments
+ * are read before older ones: nothing else depends on the order. */
 static int compare_segments(const void *left, const void *right)
 {
     const struct spool_file *a = left, *b = right;

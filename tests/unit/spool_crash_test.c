@@ -14,6 +14,7 @@
 #include <config.h>
 
 #include "spool_rig.h"
+#include "spool_wraps.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -78,21 +79,6 @@ static void must_be(bool fine, const char *what)
 }
 
 /* ---- the layer ---- */
-
-int __real_openat(int folder, const char *name, int flags, mode_t mode);
-int __wrap_openat(int folder, const char *name, int flags, ...);
-ssize_t __real_pwrite(int fd, const void *bytes, size_t length, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset);
-ssize_t __real_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
-ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
-int __wrap_fdatasync(int fd);
-int __wrap_fsync(int fd);
-int __real_ftruncate(int fd, off_t length);
-int __wrap_ftruncate(int fd, off_t length);
-int __real_renameat(int from, const char *old, int to, const char *new);
-int __wrap_renameat(int from, const char *old, int to, const char *new);
-int __real_unlinkat(int folder, const char *name, int flags);
-int __wrap_unlinkat(int folder, const char *name, int flags);
 
 static struct op *add_op(enum op_kind kind)
 {

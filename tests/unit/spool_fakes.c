@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include "spool_fakes.h"
+#include "spool_wraps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,34 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 struct fake fake = {.witness = -1};
 struct err fake_err;
-
-int __real_openat(int folder, const char *name, int flags, mode_t mode);
-int __wrap_openat(int folder, const char *name, int flags, ...);
-ssize_t __real_pwrite(int fd, const void *bytes, size_t length, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset);
-ssize_t __real_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
-ssize_t __wrap_pwritev(int fd, const struct iovec *parts, int count, off_t offset);
-int __real_fdatasync(int fd);
-int __wrap_fdatasync(int fd);
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-int __real_ftruncate(int fd, off_t length);
-int __wrap_ftruncate(int fd, off_t length);
-int __real_renameat(int from, const char *old, int to, const char *new);
-int __wrap_renameat(int from, const char *old, int to, const char *new);
-int __real_fstatvfs(int fd, struct statvfs *fs);
-int __wrap_fstatvfs(int fd, struct statvfs *fs);
-bool __real_lock_take(int fd);
-bool __wrap_lock_take(int fd);
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
 static int is_same_file(int a, int b)
 {
@@ -105,6 +82,17 @@ static void die(void)
 
 /* ---- the steps ---- */
 
+/* Whether the fault is due at the step that is counted. */
+static int is_due(void)
+{
+    return fake.armed && fake.at > 0 && (fake.steps == fake.at || (fake.lasts && fake.steps > fake.at));
+}
+
+static int fault_errno(void)
+{
+    return fake.error != 0 ? fake.error : EIO;
+}
+
 /* Before the call. Returns 1 when it is to fail. */
 static int step(const char *name, int fd)
 {
@@ -118,11 +106,12 @@ static int step(const char *name, int fd)
     snprintf(fake.log + strlen(fake.log), sizeof fake.log - strlen(fake.log), "%s ", name);
     if (fake.witness >= 0 && fd >= 0 && is_same_file(fd, fake.witness))
         fake.touched = 1;
-    if (++fake.steps != fake.at)
+    fake.steps++;
+    if (!is_due())
         return 0;
     if (fake.fault == KILL_BEFORE)
         die();
-    errno = EIO;
+    errno = fault_errno();
     return fake.fault == FAIL_BEFORE;
 }
 
@@ -131,7 +120,7 @@ static long stepped(long result, int fd)
 {
     struct stat st;
 
-    if (!fake.armed || fake.steps != fake.at)
+    if (!is_due())
         return result;
     if (fake.fault == KILL_AFTER)
         die();
@@ -139,7 +128,7 @@ static long stepped(long result, int fd)
         return result;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fake.witness < 0)
         fake.witness = dup(fd);
-    errno = EIO;
+    errno = fault_errno();
     return -1;
 }
 
@@ -155,7 +144,7 @@ int __wrap_openat(int folder, const char *name, int flags, ...)
     va_end(args);
     fd = step("openat", -1) ? -1 : __real_openat(folder, name, flags, mode);
     if (stepped(fd, -1) < 0 && fd >= 0)
-        return close(fd), errno = EIO, -1;
+        return close(fd), errno = fault_errno(), -1;
     return fd;
 }
 

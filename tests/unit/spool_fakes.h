@@ -18,6 +18,8 @@ struct fake {
     int armed; /* only while the writer runs */
     enum fault fault;
     int at;        /* the step that fails, from 1 */
+    int lasts;     /* so do all after it */
+    int error;     /* with this errno, 0: EIO */
     int steps;     /* so far */
     int in_seal;   /* the step that failed belongs to a seal */
     int witness;   /* a descriptor of the file whose step failed, -1: none */

@@ -8,6 +8,7 @@
 
 #include "spool/spool.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,102 @@ static void test_failures(void)
     ok(steps > 25, "there were enough steps");
     for (int at = 1; at <= steps; at++)
         fail_at(at, FAIL_AFTER);
+}
+
+/* ---- every error, passing and lasting, at every step ---- */
+
+static int is_one_of(const uint8_t id[UUID_BYTES], uint8_t (*ids)[UUID_BYTES], int count)
+{
+    for (int i = 0; i < count; i++)
+        if (memcmp(id, ids[i], UUID_BYTES) == 0)
+            return 1;
+    return 0;
+}
+
+/* Whether the spool gives all that was acknowledged, each once, whole, and what was only sent at most once. */
+static int is_exact(const struct rig *rig, uint8_t (*sent)[UUID_BYTES], const int *acknowledged, int count)
+{
+    struct rig_database database = {0};
+    int fine = rig_drain_once(rig, &database) >= 0 && database.broken == 0 && database.again == 0;
+
+    for (int i = 0; i < count; i++)
+        fine &= !acknowledged[i] || rig_has(&database, sent[i]);
+    for (size_t i = 0; i < database.id_count; i++)
+        fine &= is_one_of(database.ids[i], sent, count);
+    rig_database_free(&database);
+    return fine;
+}
+
+/* Returns 0 when the appends have fewer steps. */
+static int hit_by_error(int at, enum fault fault, int error, int lasts)
+{
+    uint8_t sent[ROUND + 2][UUID_BYTES];
+    int acknowledged[ROUND + 2], refused = 0, steps, recovered;
+    struct spool_writer *writer;
+    struct rig rig;
+
+    rig_open(&rig);
+    fake.fault = fault;
+    fake.at = at;
+    fake.error = error;
+    fake.lasts = lasts;
+    writer = spool_writer_new(rig.folder, &fake_limits_small);
+    for (int i = 0; i < ROUND; i++) {
+        fake.log[0] = '\0';
+        acknowledged[i] = fake_append_one(writer, 200, sent[i]) == RESULT_OK;
+        refused += !acknowledged[i];
+    }
+    steps = fake.steps;
+    fake.at = 0;
+    for (int i = ROUND; i < ROUND + 2; i++)
+        acknowledged[i] = fake_append_one(writer, 200, sent[i]) == RESULT_OK;
+    recovered = acknowledged[ROUND] && acknowledged[ROUND + 1];
+    fake_end(writer);
+    if (steps >= at)
+        ok(recovered && (lasts || refused <= 1) && is_exact(&rig, sent, acknowledged, ROUND + 2),
+           "%s from step %d on%s, %s: %d refused, the writer recovers, nothing is lost or doubled",
+           strerrorname_np(error), at, lasts ? "" : ", once", fault == FAIL_BEFORE ? "not done" : "done all the same",
+           refused);
+    rig_close(&rig);
+    fake_reset();
+    return steps >= at;
+}
+
+static void test_errors(void)
+{
+    static const int errors[] = {EINTR, ENOSPC, EDQUOT, EIO, EMFILE, ENOMEM};
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        for (int at = 1; hit_by_error(at, FAIL_BEFORE, errors[i], 0); at++) {
+            hit_by_error(at, FAIL_AFTER, errors[i], 0);
+            hit_by_error(at, FAIL_BEFORE, errors[i], 1);
+            hit_by_error(at, FAIL_AFTER, errors[i], 1);
+        }
+}
+
+/* Each write does half of what it should, for so many writes. */
+static void test_short_writes_last(void)
+{
+    for (int writes = 1; writes <= 20; writes++) {
+        uint8_t sent[ROUND + 2][UUID_BYTES];
+        int acknowledged[ROUND + 2];
+        struct spool_writer *writer;
+        struct rig rig;
+
+        rig_open(&rig);
+        writer = spool_writer_new(rig.folder, &fake_limits_small);
+        fake.short_writes = writes;
+        for (int i = 0; i < ROUND; i++)
+            acknowledged[i] = fake_append_one(writer, 200, sent[i]) == RESULT_OK;
+        fake.short_writes = 0;
+        for (int i = ROUND; i < ROUND + 2; i++)
+            acknowledged[i] = fake_append_one(writer, 200, sent[i]) == RESULT_OK;
+        fake_end(writer);
+        ok(acknowledged[ROUND] && acknowledged[ROUND + 1] && is_exact(&rig, sent, acknowledged, ROUND + 2),
+           "%d short writes: the writer recovers, nothing is lost or doubled", writes);
+        rig_close(&rig);
+        fake_reset();
+    }
 }
 
 /* ---- kill -9, and a power cut, at every step ---- */
@@ -187,6 +284,8 @@ static void test_readers(void)
 int main(void)
 {
     test_failures();
+    test_errors();
+    test_short_writes_last();
     test_kills(0);
     test_kills(1);
     test_readers();

@@ -295,6 +295,46 @@ static void test_zeros(void)
     fake_reset();
 }
 
+/* ---- somebody removes the segment ---- */
+
+static const struct rig *removing_rig;
+
+/* Removes the segment before the sync of an append: its first step is to ask for free space, its second the write. */
+static void remove_before_sync(void)
+{
+    char name[128];
+
+    if (fake.steps == 2 && rig_name(removing_rig, ".", ".seg", 0, name))
+        unlinkat(removing_rig->folder, name, 0);
+}
+
+static void test_removed(void)
+{
+    struct spool_writer *writer;
+    uint8_t ids[3][UUID_BYTES];
+    char name[128];
+    struct rig rig;
+
+    rig_open(&rig);
+    writer = spool_writer_new(rig.folder, &fake_limits_roomy);
+    fake_append_one(writer, 100, ids[0]);
+    if (!rig_name(&rig, ".", ".seg", 0, name) || unlinkat(rig.folder, name, 0) != 0)
+        exit(99);
+    ok(fake_append_one(writer, 100, ids[0]) == RESULT_OK && rig_count(&rig, ".", ".seg") == 1,
+       "when somebody has removed the segment, the next event goes to a new one");
+    removing_rig = &rig;
+    fake.steps = 0;
+    fake.before = remove_before_sync;
+    ok(fake_append_one(writer, 100, ids[1]) == RESULT_OK && rig_count(&rig, ".", ".seg") == 1,
+       "so it does when the segment is removed before the sync");
+    fake.before = NULL;
+    ok(fake_append_one(writer, 100, ids[2]) == RESULT_OK, "and the writer goes on");
+    fake_end(writer);
+    ok(fake_all_there(&rig, ids + 1, 2), "what was acknowledged after that is there");
+    rig_close(&rig);
+    fake_reset();
+}
+
 /* ---- fork ---- */
 
 static struct spool_writer *inherited;
@@ -352,6 +392,7 @@ int main(void)
     test_beyond_limits();
     test_sealing();
     test_zeros();
+    test_removed();
     test_fork();
     rig_forget_bodies();
     return done();

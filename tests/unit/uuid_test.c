@@ -64,8 +64,28 @@ static void test_order(void)
     fake = (struct timespec){(time_t)(uuid_milliseconds(last) / 1000) + 10, 0};
     ok(all_grow(20000, last), "within one millisecond, too, beyond what its counter holds");
     ok(uuid_milliseconds(last) - (uint64_t)fake.tv_sec * 1000 <= 5, "and hardly run ahead of the clock");
-    fake.tv_sec -= 3600;
-    ok(all_grow(5000, last), "when the clock steps back, too");
+    fake.tv_sec -= 3;
+    ok(all_grow(5000, last), "when the clock steps back a little, too");
+    fake.tv_sec = 0;
+}
+
+/* A clock that was ahead by a year is set right: an event's received_at must not be wrong until the program ends. */
+static void test_clock_set_back(void)
+{
+    uint8_t ahead[UUID_BYTES], id[UUID_BYTES], again[UUID_BYTES];
+
+    fake = (struct timespec){1800000000, 0};
+    uuid_new(ahead);
+    fake.tv_sec -= 365 * 86400;
+    uuid_new(id);
+    ok(uuid_milliseconds(id) == (uint64_t)fake.tv_sec * 1000,
+       "after a clock that was far ahead, ids have its new time");
+    memcpy(again, id, sizeof again);
+    ok(all_grow(5000, again), "and grow from there");
+    fake.tv_sec += 365 * 86400;
+    uuid_new(again);
+    ok(uuid_milliseconds(again) == uuid_milliseconds(ahead) && memcmp(again + 8, ahead + 8, 8) != 0,
+       "of a millisecond that comes twice, no id comes twice");
     fake.tv_sec = 0;
 }
 
@@ -94,6 +114,7 @@ int main(void)
 {
     test_layout();
     test_order();
+    test_clock_set_back();
     test_text();
     return done();
 }
