@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: ISC
 #
 # A storm: while events arrive through the real nginx, processes of every sort are killed (-9) at random, PostgreSQL is stopped,
-# restarted in a hurry, out of connections, or refuses, nobody may write to the spool, and people change handlers and tokens
-# in psql. In the end a ledger: what was sent, answered, recorded, handled. Nothing that was answered 200 is lost, nothing is
+# restarted in a hurry, out of connections, or refuses, its synchronous standby is away or takes over, nobody may write to the
+# spool or its disk is full, and people change handlers and tokens in psql. In the end a ledger: what was sent, answered, recorded, handled. Nothing that was answered 200 is lost, nothing is
 # doubled, each sql handler's effect is there exactly once, an ordered handler saw its keys in order, and nothing is stuck.
 #
 #     make check TESTS=tests/storm.t                               a minute
@@ -26,9 +26,14 @@ srand $seed;
 diag "$events events, SEED=$seed";
 
 my $rig = Bench->new;
-$rig->cluster(max_connections => 20);
-$rig->conf(runners => 2);
+$rig->cluster(max_connections => 20, wal_retrieve_retry_interval => '100ms', wal_keep_size => '256MB');
+$rig->conf(
+    runners  => 2,
+    min_free => 0,
+    database => "host=$rig->{dir},$rig->{dir} port=5432,5433 dbname=candhook user=postgres target_session_attrs=read-write"
+);
 $rig->schema;
+my $disk = small_disk();
 $rig->sql(<<'END');
 create schema app;
 grant usage on schema app to candhook_handler;
@@ -52,6 +57,10 @@ select candhook.add_handler('ordered', 'MOIM', '*', 'sql', 'app.ordered', ordere
 select candhook.add_handler('program', 'MOIM', '*', 'exec', 'program', max_attempts => 1000, first_delay => '50 ms', max_delay => '1 s');
 END
 $rig->write_file('handlers/program', "#!/bin/sh\nread -r event\nexit 0\n", 0755);
+$rig->standby_make;
+$rig->standby_start;
+$rig->sql("alter system set synchronous_standby_names = '*'");
+$rig->sql('select pg_reload_conf()');
 my $communities = 5;
 my $token = 0;
 sub store_tokens { $token++; $rig->sql("select candhook.set_bot_token('G' || to_char(g, 'FM000000000'), 'token-$token') from generate_series(1, $communities) g") }
@@ -60,6 +69,18 @@ store_tokens();
 my $responder = $rig->responder;
 $rig->nginx;
 $rig->wait_until(sub { $rig->worker_pid }, 'a worker runs');
+
+# The spool on a disk of its own, which can be filled: only root can have one.
+sub small_disk () {
+    my $spool = $rig->make_folder('spool');
+    my ($user, $group) = (stat $spool)[4, 5];
+    return 0 if $> != 0 || system("mount -t tmpfs -o size=32m,mode=0700,uid=$user,gid=$group candhook-storm $spool 2>/dev/null") != 0;
+    return 1;
+}
+END {
+    local $?;
+    system 'umount', '-l', "$rig->{dir}/spool" if $disk;    # what uses it ends a moment later
+}
 
 # ---- the faults; each leaves all as it was, but for what it killed, which candhook has to start again ----
 
@@ -113,6 +134,25 @@ my %fault = (
         $rig->wait_until(sub { $rig->sql('alter database candhook allow_connections true', dbname => 'postgres'); 1 }, 'it takes connections again');
     },
     spool_closed => sub { my $dir = "$rig->{dir}/spool"; chmod 0500, $dir; select undef, undef, undef, rand 1; chmod 0700, $dir },
+    (
+        $disk
+        ? (
+            disk_full => sub {
+                my $ballast = "$rig->{dir}/spool/ballast";
+                system("head -c 64m /dev/zero > $ballast 2>/dev/null");
+                select undef, undef, undef, rand 2;
+                unlink $ballast or die "cannot free the disk: $!\n";
+            }
+          )
+        : ()
+    ),
+    standby_away => sub { $rig->standby_stop; select undef, undef, undef, rand 2; $rig->standby_start },
+    failover => sub {
+        $rig->pg_kill9;
+        $rig->promote;
+        $rig->standby_make;
+        $rig->standby_start;
+    },
     people => sub {
         one_of(
             sub { try_sql(q{select candhook.disable_handler('mark')}); select undef, undef, undef, rand 1; $rig->wait_until(sub { $rig->sql(q{select candhook.enable_handler('mark')}); 1 }, 'mark is on again') },

@@ -4,8 +4,9 @@
 package Rig::Database;
 use v5.36;
 
-use Fcntl     ();
-use Rig::Psql ();
+use Fcntl      ();
+use File::Path ();
+use Rig::Psql  ();
 
 # Which SQL wants a psql of its own. Its own commands change what it is; settings of a database or a role are those of new
 # sessions; a database that is copied or dropped may have none; one that stays counts itself, and reports its work later.
@@ -79,42 +80,59 @@ sub bindir {
     return $found;
 }
 
+# A rig has up to two servers, in these folders and on these ports of its socket: the primary, and a standby.
+my %port_of = (pg => 5432, standby => 5433);
+sub primary ($self) { return $self->{primary} //= 'pg' }
+sub standby ($self) { return $self->primary eq 'pg' ? 'standby' : 'pg' }
+
+# Starts the server in a folder. Returns its pid.
+sub start_server ($self, $folder, $name) {
+    return $self->spawn($name, { signal => 'INT' }, bindir() . '/postgres', '-D', "$self->{dir}/$folder", '-c', "port=$port_of{$folder}");
+}
+
 sub pg_start ($self) {
-    my $dir = $self->{dir};
-    $self->{postmaster} =
-      $self->spawn('postgres', { signal => 'INT' }, bindir() . '/postgres', '-D', "$dir/pg");
+    my $folder = $self->primary;
+    $self->{postmaster} = $self->start_server($folder, 'postgres');
     $self->wait_until(
         sub {
             die "it ended: " . $self->read_file('log/postgres.log') if !$self->running($self->{postmaster});
-            my @lines = split /\n/, $self->read_file('pg/postmaster.pid');
+            my @lines = split /\n/, $self->read_file("$folder/postmaster.pid");
             return @lines >= 8 && $lines[0] == $self->{postmaster} && $lines[7] =~ /^ready/;
         },
         'PostgreSQL is ready'
     );
 }
 
-# A standby of the cluster in the folder NAME, which listens on the same folder's socket of port 5433: made, not started.
-sub standby ($self, $name = 'standby') {
-    my ($status, $out, $err) = $self->run({}, bindir() . '/pg_basebackup', '-D', "$self->{dir}/$name", '-R', '-X', 'stream', '-c', 'fast', '--no-sync',
-        '-d', $self->conninfo(application_name => $name));
+# Makes a standby from the primary, in the place of what was there; it is not started.
+sub standby_make ($self) {
+    my $folder = "$self->{dir}/" . $self->standby;
+    File::Path::remove_tree($folder, { safe => 0 });
+    my ($status, $out, $err) = $self->run({}, bindir() . '/pg_basebackup', '-D', $folder, '-R', '-X', 'stream', '-c', 'fast', '--no-sync',
+        '-d', $self->conninfo(application_name => 'standby'));
     $status == 0 or die "pg_basebackup: $out$err\n";
-    return $name;
 }
 
-sub standby_start ($self, $name = 'standby') {
-    my $pid = $self->{$name} = $self->spawn($name, { signal => 'INT' }, bindir() . '/postgres', '-D', "$self->{dir}/$name", '-c', 'port=5433');
+sub standby_start ($self) {
+    my $pid = $self->{standby_pid} = $self->start_server($self->standby, 'standby');
     $self->wait_until(
         sub {
-            die "it ended: " . $self->read_file("log/$name.log") if !$self->running($pid);
-            return ($self->run_sql('select 1', port => 5433))[0] == 0;
+            die "it ended: " . $self->read_file('log/standby.log') if !$self->running($pid);
+            return ($self->run_sql('select 1', port => $port_of{ $self->standby }))[0] == 0;
         },
         'the standby takes connections'
     );
 }
 
-sub standby_stop ($self, $name = 'standby') {
+sub standby_stop ($self) {
     $self->psql_close;
-    $self->stop(delete $self->{$name} // die("no standby runs\n"), 'INT');
+    $self->stop(delete $self->{standby_pid} // die("no standby runs\n"), 'INT');
+}
+
+# The standby becomes the primary; the one before must be gone.
+sub promote ($self) {
+    $self->sql('select pg_promote()', port => $port_of{ $self->standby });
+    $self->{primary} = $self->standby;
+    $self->{postmaster} = delete $self->{standby_pid};
 }
 
 # The quick end in good order: connections are cut, everything is written.
@@ -138,6 +156,7 @@ sub pg_kill9 ($self) {
 
 sub conninfo ($self, %member) {
     my %part = (host => $self->{dir}, dbname => 'candhook', user => 'postgres', %member);
+    $part{port} //= $port_of{ $self->primary } if $self->primary ne 'pg';
     return join ' ', map { "$_=" . ($part{$_} =~ /^[\w.\/-]+$/ ? $part{$_} : quoted($part{$_})) } sort keys %part;
 }
 
