@@ -18,6 +18,6 @@ Conformance::run(
     column         => 'mod_cgi',
     kill_responder => sub { kill KILL => $rig->own_processes('candhook.fcgi') },
     guesses        => 200,
-    expect         => { invalid => 'error log', holding => 'a process each' }
+    expect         => { cut => 'dropped or kept', cutchunk => 'dropped or kept', invalid => 'error log', holding => 'a process each' }
 );
 done_testing;

@@ -29,15 +29,16 @@
 # tables are told in several. Tests that want more of the front start it again: it is stopped when run() returns.
 package Conformance;
 use v5.36;
+use parent qw(Strangers);
 
 use Fcntl      qw(:flock SEEK_SET);
 use IO::Select ();
-use POSIX      ();
 use Test::More;
+
+use BadRequests ();
 
 my $max_body = 1 << 20;                     # of the programs, unless the configuration says otherwise
 my $title    = 'What is sent or happens';
-my $memory_limit = 16 << 20;                # that a process may grow by what strangers send
 my $update   = $ENV{CANDHOOK_UPDATE_TABLES}; # now, since Rig->new forgets such variables
 
 # Key, row of the table, promise, how it is found out. Those whose words are known only when all is recorded return a sub.
@@ -65,11 +66,11 @@ my @checks = (
     [ restart   => 'it restarts under load',                    'nothing lost',    \&check_restart ],
     [ stop      => 'it stops under load, and starts',           'nothing lost',    \&check_stop ],
     [ killed    => 'the responder is killed under load',        'nothing lost',    \&check_killed ],
-    [ flood     => 'kept of a stranger\'s 64 MiB',              'at most 2 MiB',   \&check_flood ],
-    [ guesses   => 'wrong secrets at full rate; events beside', '404; 200',        \&check_guesses ],
-    [ guessed   => 'lines that these leave in the logs',        'none',            \&check_guess_lines ],
-    [ slowly    => '40 strangers who never finish; events',     '200',             \&check_slow_strangers ],
-    [ holding   => 'what those hold of candhook',               'nothing',         \&check_holding ],
+    [ flood     => 'kept of a stranger\'s 64 MiB',              'at most 2 MiB',   \&Strangers::check_flood ],
+    [ guesses   => 'wrong secrets at full rate; events beside', '404; 200',        \&Strangers::check_guesses ],
+    [ guessed   => 'lines that these leave in the logs',        'none',            \&Strangers::check_guess_lines ],
+    [ slowly    => '40 strangers who never finish; events',     '200',             \&Strangers::check_slow_strangers ],
+    [ holding   => 'what those hold of candhook',               'nothing',         \&Strangers::check_holding ],
     [ page      => 'the site\'s page through all of this',      'answered',        \&check_page ],
     [ bad       => 'bad requests with the secret in them',      'refused',         \&check_bad ],
     [ logs      => 'the secret in the front\'s logs',           'in none',         \&check_logs ],
@@ -171,6 +172,16 @@ sub send_pieces ($self, @pieces) {
 sub same (@words) {
     my %seen = map { $_ => 1 } @words;
     return keys %seen == 1 ? $words[0] : join ', ', @words;
+}
+
+# The end of an answer that begins with this text, or undef when it has not come yet.
+sub answer_end ($text) {
+    $text =~ /\r\n\r\n/ or return undef;
+    my $end
+      = $text =~ /^content-length: (\d+)\r$/im      ? qr/\A.*?\r\n\r\n.{$1}\z/s
+      : $text =~ /^transfer-encoding: chunked\r$/im ? qr/\r\n0\r\n\r\n\z/
+      :                                               qr/\r\n\r\n\z/;
+    return $text =~ $end;
 }
 
 # Reads one answer of a connection that stays open: the status, or 0 when the front closed it.
@@ -293,7 +304,7 @@ sub cut ($self, $body, $request) {
     my $status = $self->{rig}->answer($self->send_pieces($request, sub ($socket) { $socket->flush; shutdown $socket, 1 }))->{status};
     isnt $status, 200, "$body: not 200";
     return sub {
-        return $self->is_malformed($body) ? 'kept' : 'dropped';
+        return ($self->is_malformed($body) ? 'kept' : 'dropped', 'dropped or kept');
     };
 }
 
@@ -406,226 +417,6 @@ sub uniq (@words) {
     return grep { !$seen{$_}++ } @words;
 }
 
-# ---- strangers ----
-
-# The processes of the front, and candhook.fcgi: what a stranger reaches.
-sub exposed ($self) {
-    my $rig   = $self->{rig};
-    my %table = %{ Rig::Process::process_table() };
-    my %found = map { $_->{pid} => 1 } grep { $_->{name} !~ /^(?:postgres|worker)$/ } @{ $rig->{processes} };
-    for my $pid (sort { $a <=> $b } keys %table) { # a child comes after its parent, but where the numbers begin anew
-        $found{$pid} = 1 if $found{ $table{$pid}[0] } || $table{$pid}[1] =~ m{^\Q$rig->{dir}\E/bin/candhook\.fcgi$};
-    }
-    return grep { $table{$_} && $table{$_}[1] !~ m{/candhook$} } keys %found;
-}
-
-# What they hold: the bytes of the files that they have open, those without a name as well, but the logs and the spool's; the
-# memory of each of them; how many of them are candhook.fcgi, and the sockets of each of these.
-sub holding ($self) {
-    my (%file, %memory, %sockets);
-    my ($disk, $processes) = (0, 0);
-    for my $pid ($self->exposed) {
-        my $ours = (readlink "/proc/$pid/exe" // '') =~ m{/candhook\.fcgi$};
-        for my $fd (glob "/proc/$pid/fd/*") {
-            my $name = readlink $fd // next;
-            $sockets{$pid}++ if $ours && $name =~ /^socket:/;
-            next       if $name =~ m{^\Q$self->{rig}{dir}\E/(?:log|spool)/};
-            my @stat = stat $fd or next;
-            $file{"$stat[0] $stat[1]"} = $stat[12] * 512 if -f _;
-        }
-        $processes++ if $ours;
-        ($memory{$pid}) = map { $_ * 1024 } $self->{rig}->read_file("/proc/$pid/status") =~ /^RssAnon:\s*(\d+)/m;
-    }
-    $disk += $_ for values %file;
-    return { disk => $disk, memory => \%memory, sockets => \%sockets, processes => $processes };
-}
-
-# The most that a process has grown; one that was not there before has grown from nothing.
-sub grown ($before, $after, $what = 'memory') {
-    my ($most) = sort { $b <=> $a } 0, map { ($after->{$what}{$_} // 0) - ($before->{$what}{$_} // 0) } keys %{ $after->{$what} };
-    return $most;
-}
-
-# A program that is just starting may look as if it held a file that is the spool's.
-sub no_files_since ($self, $before) {
-    ok eval { $self->{rig}->wait_until(sub { $self->holding->{disk} - $before->{disk} <= 1 << 20 }, 'no file is held') }, 'nor do files' or diag $@;
-}
-
-# How many bytes the front has not read yet, of a connection to it.
-sub unread ($self, $socket) {
-    my $pair = sprintf ':%04X [0-9A-F]+:%04X ', $socket->peerport, $socket->sockport;
-    my ($queue) = $self->{rig}->read_file('/proc/net/tcp') =~ /$pair[0-9A-F]+ [0-9A-F]+:([0-9A-F]+)/;
-    return hex($queue // 0);
-}
-
-# Sends what SUB returns until it returns nothing, the front answers, or takes no more. SAMPLE is called each 8 MiB and at the
-# end, when the front has read it all.
-sub pour ($self, $head, $next, $sample) {
-    my $socket = $self->send_pieces($head);
-    my ($buffer, $sent, $count) = ('', 0, 0);
-    $socket->blocking(0);
-    my ($reading, $writing) = (IO::Select->new($socket), IO::Select->new($socket));
-    while (!$reading->can_read(0)) {
-        $buffer = $next->() // last if $buffer eq '';
-        last if !$writing->can_write(5);
-        my $wrote = syswrite $socket, $buffer;
-        defined $wrote or last;
-        substr $buffer, 0, $wrote, '';
-        $sample->() if ($sent += $wrote) >> 23 > $count && ++$count;
-    }
-    eval { $self->{rig}->wait_until(sub { $reading->can_read(0) || $self->unread($socket) == 0 }, 'the front has read it', 5) };
-    $sample->();
-    return $socket;
-}
-
-# A body that is far too large, announced or in chunks, and one as large as any that is taken, of which the last byte never comes.
-sub check_flood ($self) {
-    my $before = $self->holding;
-    my ($disk, $memory) = (0, 0);
-    my $sample = sub {
-        my $now   = $self->holding;
-        my $grown = grown($before, $now);
-        $disk   = $now->{disk} - $before->{disk} if $now->{disk} - $before->{disk} > $disk;
-        $memory = $grown if $grown > $memory;
-        return $now->{disk} - $before->{disk} <= 65536;
-    };
-    my $mib    = 'x' x (1 << 20);
-    my $length = sub ($bytes) { return "Content-Length: $bytes" };
-    for my $flood ([ $length->(64 << 20), 63, $mib ], [ 'Transfer-Encoding: chunked', 64, "100000\r\n$mib\r\n" ], [ $length->(2 << 20), 1, $mib . substr $mib, 1 ]) {
-        my ($header, $count, $block) = @$flood;
-        my $head = join "\r\n", 'POST /candhook/wrong HTTP/1.1', 'Host: localhost', $header, '', '';
-        close $self->pour($head, sub { return $count-- > 0 ? $block : undef }, $sample);
-        ok eval { $self->{rig}->wait_until($sample, 'it is given back') }, "$header: nothing is kept when the stranger has left" or diag $@;
-    }
-    note sprintf 'kept of a flood: %d bytes of disk, %d of memory', $disk, $memory;
-    cmp_ok $memory, '<', $memory_limit, 'no process grows by a flood';
-    return $disk <= 2 << 20 ? 'at most 2 MiB' : sprintf '%d MiB', $disk >> 20;
-}
-
-# The end of an answer that begins with this text, or undef when it has not come yet.
-sub answer_end ($text) {
-    $text =~ /\r\n\r\n/ or return undef;
-    my $end
-      = $text =~ /^content-length: (\d+)\r$/im      ? qr/\A.*?\r\n\r\n.{$1}\z/s
-      : $text =~ /^transfer-encoding: chunked\r$/im ? qr/\r\n0\r\n\r\n\z/
-      :                                               qr/\r\n\r\n\z/;
-    return $text =~ $end;
-}
-
-# A child that asks for COUNT wrong secrets over 20 connections, each request as soon as the one before it is answered, and
-# then says how often each status came. Returns what it is read from, and the pid.
-sub guess ($self, $count) {
-    pipe my $out, my $in or die "pipe: $!\n";
-    my $pid = fork // die "fork: $!\n";
-    if (!$pid) {
-        close $out;
-        my %status = eval { $self->guess_all($count) };
-        print {$in} $@ || join ', ', map { "$_: $status{$_}" } sort keys %status;
-        $in->flush;
-        POSIX::_exit(0);
-    }
-    close $in;
-    return ($out, $pid);
-}
-
-sub guess_all ($self, $count) {
-    my ($sent, %status, %text) = (0);
-    my $select = IO::Select->new;
-    my $ask    = sub ($socket) {
-        my $body = $self->{rig}->event;
-        my $path = sprintf '/candhook/guess%019d', ++$sent;
-        $text{$socket} = '';
-        print {$socket} $self->{rig}->request_text($path, $body) =~ s/^Connection: close\r\n//mr;
-        $socket->flush;
-    };
-    my $open = sub {
-        my $socket = $self->{rig}->connect_front;
-        $select->add($socket);
-        $ask->($socket);
-    };
-    $open->() for 1 .. 20;
-    while ($select->count) {
-        my @ready = $select->can_read(60) or die "strangers got no answer in 60 s\n";
-        for my $socket (@ready) {
-            my $got = sysread $socket, $text{$socket}, 65536, length $text{$socket};
-            next if $got && !answer_end($text{$socket});
-            my ($status) = $text{$socket} =~ m{^HTTP/1\.1 (\d+)};
-            $status{ $status // 'closed' }++;
-            if ($got && $sent < $count && $text{$socket} !~ /^connection: close\r$/im) {
-                $ask->($socket);
-                next;
-            }
-            $select->remove($socket);
-            close $socket;
-            $open->() if $sent < $count;
-        }
-    }
-    return %status;
-}
-
-# Each event is answered while the guesses go on.
-sub check_guesses ($self) {
-    my $rig    = $self->{rig};
-    my $before = $self->holding;
-    my ($lines, $own) = ($self->log_lines('{nginx,apache}_*'), $self->log_lines('candhook.log'));
-    my ($out, $pid) = $self->guess($self->{guesses});
-    my $select = IO::Select->new($out);
-    my @events;
-    push @events, $self->post->{status} while @events < 10 || !$select->can_read(0);
-    my $said = join '', <$out>;
-    waitpid $pid, 0;
-    my $after = $self->holding;
-    $self->{guess_lines} = $self->log_lines('{nginx,apache}_*') - $lines;
-    cmp_ok $self->log_lines('candhook.log') - $own, '<', $self->{guesses} / 2, 'candhook logs no line for each';
-    note sprintf 'guesses: %s; events beside them: %d; lines in the front\'s logs: %d; memory of a process: %d', $said, scalar @events, $self->{guess_lines}, grown($before, $after);
-    # AddressSanitizer keeps for a while what was freed.
-    my $sanitized = index($rig->read_file('bin/candhook.fcgi'), '__asan_init') >= 0;
-    cmp_ok grown($before, $after), '<', $sanitized ? 320 << 20 : $memory_limit, 'no process grows by guesses';
-    $self->no_files_since($before);
-    return same(map { s/:.*//r } split /, /, $said) . '; ' . same(uniq(@events));
-}
-
-sub log_lines ($self, $names) {
-    my $lines = 0;
-    $lines += () = $self->{rig}->read_file($_) =~ /\n/g for glob "$self->{rig}{dir}/log/$names";
-    return $lines;
-}
-
-sub check_guess_lines ($self) { return $self->{guess_lines} <= 50 ? 'none' : $self->{guess_lines} >= $self->{guesses} ? 'one each' : 'some' }
-
-# Half of them send headers that do not end, half a body; a byte of each comes before every event.
-sub check_slow_strangers ($self) {
-    my $before = $self->holding;
-    my @head   = ('POST /candhook/wrong HTTP/1.1', 'Host: localhost');
-    my @slow   = map { $self->send_pieces(join "\r\n", @head, $_ % 2 ? 'X-Header: ' : ('Content-Length: 1000', '', '')) } 1 .. 40;
-    my @events;
-    for (1 .. 10) {
-        for my $socket (@slow) {
-            print {$socket} 'x';
-            $socket->flush;
-        }
-        push @events, $self->post->{status};
-    }
-    my $held;
-    my $word = sub {
-        $held = $self->holding;
-        return $held->{processes} - $before->{processes} >= 10 ? 'a process each' : grown($before, $held, 'sockets') >= 20 ? 'a socket each' : 'nothing';
-    };
-    # Programs that are started for them may be on their way still.
-    eval { $self->{rig}->wait_until(sub { $word->() eq ($self->{expect}{holding} // 'nothing') }, 'it is so', 10) };
-    $self->{held} = $word->();
-    my $open = grep { !IO::Select->new($_)->can_read(0) } @slow;
-    note "held of candhook with $open slow strangers: $held->{processes} processes; of one, ", grown($before, $held, 'sockets'), ' sockets and ', grown($before, $held), ' bytes';
-    is $open, 40, 'all of them are held open';
-    cmp_ok grown($before, $held), '<', $memory_limit, 'no process grows by slow strangers';
-    $self->no_files_since($before);
-    close $_ for @slow;
-    is $self->page, 'answered', 'and the page is there';
-    return same(uniq(@events));
-}
-
-sub check_holding ($self) { return $self->{held} }
-
 # ---- the site, and its logs ----
 
 # The site is never frozen: its page comes within 10 s, whatever happens to the front.
@@ -640,63 +431,6 @@ sub page ($self) {
 
 sub check_page ($self) { return same(@{ $self->{page} }, $self->page) }
 
-# Requests that fail before, at and behind the choice of a location. Each names a place below /candhook/, with the secret, or tries to;
-# none has a body.
-sub bad_requests ($path) {
-    my $long   = 'x' x 70_000;
-    my $host   = "Host: localhost\r\n";
-    my $line   = "POST $path HTTP/1.1\r\n";
-    my $end    = "Content-Length: 0\r\n\r\n";
-    my @bad = (
-        # a head that does not end, and a body that does not begin: the front waits in vain
-        "POST $path", "POST $path HTTP/1.1\r", $line, $line . $host, "${line}${host}X: ", "${line}${host}Content-Length: 9\r\n\r\n",
-        "${line}${host}Transfer-Encoding: chunked\r\n\r\n5", "${line}${host}Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
-        # request lines
-        "GET $path\r\n", "POST $path\r\n\r\n", "POST  $path  HTTP/1.1\r\n$host$end", "POST $path HTTP/1.1 x\r\n$host$end", "$path\r\n\r\n",
-        "POST $path?$long HTTP/1.1\r\n$host$end", "POST $path$long HTTP/1.1\r\n$host$end", "POST $path?$long",
-        (map { "POST $path $_\r\n$host$end" } qw(HTTP/0.9 HTTP/1.2 HTTP/2.0 HTTP/3.0 HTTP/9.9 HTTP/1.x HTTP/11 HTTP/ HTPT/1.1 http/1.1)),
-        (map { "POST $path$_ HTTP/1.1\r\n$host$end" } "%", '%zz', '%00', "\x01", "\x7f", "\xff", "\0", ' x', '#x', '\\x', '/../../..', '/./x', '%2f', '?%zz'),
-        (map { "POST $_ HTTP/1.1\r\n$host$end" } substr($path, 1), "/..$path", "/x/../..$path", "/%2e%2e$path", "/%zz$path", "*$path", "?$path", "/candhook%2F" . $path =~ s{.*/}{}r,
-            "http://localhost$path", "http://other$path", "http://[::1$path", "http://localhost:x$path", "https://user\@localhost$path", "x:$path"),
-        # methods
-        (map { "$_ $path HTTP/1.1\r\n$host$end" } qw(TRACE TRACK CONNECT PATCH PROPFIND MKCOL LOCK PURGE BREW post P@ST), "P\x01ST", 'X' x 9000),
-        "CONNECT localhost:80$path HTTP/1.1\r\n$host\r\n",
-        # headers
-        "$line$end", "${line}Host:\r\n$end", "${line}${host}$host$end", (map { "${line}Host: $_\r\n$end" } 'a b', "a\x01b", '/', '..', 'a/b', '[::1', 'x' x 300, "localhost$path"),
-        (map { "$line$host$_\r\n$end" } "Long: $long", "X$long: 1", 'no colon', ': no name', ' folded', "X : blank", "X\x01: 1", "X: \0", "X: a\rb", "X\xff: 1",
-            'Expect: something', 'Upgrade: h2c', "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
-            "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: %", 'Range: bytes=5-1,x', 'If-Match: x', 'Authorization: x', 'Content-Encoding: gzip',
-            'Max-Forwards: x', 'TE: x', 'Trailer: x', "Referer-: $path"),
-        $line . $host . join('', map { "X$_: x\r\n" } 1 .. 300) . $end, "$line$host" . "Cookie: $long\r\n" x 2 . $end,
-        # lengths
-        (map { "$line$host$_\r\n\r\n" } map({ "Content-Length: $_" } '-1', '+1', 'x', '1x', '', '1 1', '0x1', '9' x 30, 9_000_000_000), "Content-Length: 1\r\nContent-Length: 2",
-            map({ "Transfer-Encoding: $_" } 'x', 'gzip, chunked', 'chunked, chunked', 'identity', '', 'chunked, x'), "Transfer-Encoding: chunked\r\nContent-Length: 5"),
-        (map { "${line}${host}Transfer-Encoding: chunked\r\n\r\n$_\r\n" } 'x', '-1', '9' x 30, "5\r\nabcdefgh\r\n0", "0\r\nbad trailer", "5;$long", "0\r\nX: $long"),
-        # what follows a request that was fine
-        "$line$host$end$line", "$line$host${end}garbage $path\r\n\r\n", "GET /none HTTP/1.1\r\n$host\r\nBREW $path HTTP/9.9\r\n\r\n",
-        # HTTP/2 where HTTP/1 is spoken, TLS where it is not
-        "PRI $path HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03$path\r\n\r\n", "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n$line$host$end"
-    );
-    return @bad;
-}
-
-# The same over HTTP/2, frame by frame: header lists with the secret as the path, and then nonsense.
-sub bad_frames ($path) {
-    my $frame = sub ($type, $flags, $stream, $data) { return substr(pack('N', length $data), 1) . pack('CCN', $type, $flags, $stream) . $data };
-    my $text  = sub ($text) { return pack('C', length $text) . $text };
-    my $head  = "\x83\x86\x04" . $text->($path) . "\x01" . $text->('localhost');
-    my $field = sub ($name, $value) { return "\0" . $text->($name) . $text->($value) };
-    my $begin = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . $frame->(4, 0, 0, '');
-    return map { $begin . $_ } (
-        (map { $frame->(1, 5, 1, $_) } $head, $head . $field->(BAD => 'x'), $head . $field->('bad name', 'x'), $head . $field->(x => "\r\n"), $head . $field->(connection => 'x'),
-            $head . $field->(te => 'x'), $head . $field->('content-length', '9'), $head . $field->('transfer-encoding', 'chunked'), $head . $field->(':bad', 'x'), $head . $head,
-            "\x02" . $text->('TRACE') . substr($head, 1), "\x02" . $text->('BREW') . substr($head, 1), "\x02" . $text->('P ST') . substr($head, 1), substr($head, 0, -11), $head . "\xff\xff\xff\xff\xff",
-            $head . $field->(x => 'x' x 100) x 200, "\x83\x86\x01" . $text->("localhost$path")),
-        $frame->(1, 4, 1, $head), $frame->(1, 1, 1, $head), $frame->(1, 5, 2, $head), $frame->(1, 5, 0, $head), $frame->(1, 4, 1, $head) . $frame->(0, 1, 3, 'x'), $frame->(1, 4, 1, $head) . $frame->(3, 0, 1, "\0\0\0\x08"),
-        $frame->(1, 4, 1, $head . $field->('content-length', '9')) . $frame->(0, 1, 1, 'x'), $frame->(1, 1, 1, substr $head, 0, 9) . $frame->(9, 4, 1, substr $head, 9), $frame->(1, 5, 1, $head) . 'nonsense' x 9
-    );
-}
-
 # All at once, and until the front has closed each connection: it has timeouts of a second now. What HTTP/2 answers is not read.
 sub check_bad ($self) {
     my $rig = $self->{rig};
@@ -708,8 +442,8 @@ sub check_bad ($self) {
             local $rig->{port} = $port;
             return [ $text, $self->send_pieces($text) ];
         };
-        my @open = map { $send->($rig->{port}, $_) } bad_requests($rig->path);
-        push @open, map { $send->($rig->{h2_port}, $_) } bad_frames($rig->path) if $rig->{h2_port};
+        my @open = map { $send->($rig->{port}, $_) } BadRequests::http1($rig->path);
+        push @open, map { $send->($rig->{h2_port}, $_) } BadRequests::http2($rig->path) if $rig->{h2_port};
         for my $one (@open) {
             my ($text, $socket) = @$one;
             my ($status) = (eval { $rig->answer($socket) } // { status => 'none' })->{status} =~ /^(none|\d+)$/;

@@ -59,12 +59,17 @@ sub nginx_command ($self, @more) {
 
 # The same in a hurry: it waits a second for what a sender owes, and has a second port, for HTTP/2.
 sub nginx_hasty ($self) {
-    my $conf = $self->read_file('nginx/nginx.conf');
-    my $port = $self->{h2_port} = Rig::Front::free_port();
-    $conf =~ s/(?=client_body_temp_path)/client_header_timeout 1s; client_body_timeout 1s; keepalive_timeout 1s;\n    /;
-    $conf =~ s/(?=root )/listen 127.0.0.1:$port http2;\n        /;
-    $self->write_file('nginx/nginx.conf', $conf);
-    return $self->nginx_again;
+    my $conf = $self->read_file('nginx/nginx.conf') =~ s/(?=client_body_temp_path)/client_header_timeout 1s; client_body_timeout 1s; keepalive_timeout 1s;\n    /r;
+    my $site = $self->{port};
+    $self->with_port(
+        'log/nginx.log',
+        sub ($port) {
+            $self->write_file('nginx/nginx.conf', $conf =~ s/(?=root )/listen 127.0.0.1:$port http2;\n        /r);
+            return $self->nginx_again;
+        }
+    );
+    ($self->{h2_port}, $self->{port}) = ($self->{port}, $site);
+    return $self->{nginx};
 }
 
 # What Conformance::run wants to know of nginx.
@@ -75,7 +80,7 @@ sub nginx_hooks ($self) {
     };
     return (
         start   => $start,
-        hasty   => sub { $self->nginx_hasty; $self->wait_until(sub { eval { $self->connect_front } }, 'nginx listens') },
+        hasty   => sub { $self->nginx_hasty },
         stop    => sub { $self->stop($self->{nginx}, 'QUIT') },
         restart => sub { $self->stop($self->{nginx}); $start->() },
         reload  => sub {
