@@ -180,7 +180,9 @@ static const char *strict_string_end(const char *at)
             return NULL; /* NUL, too: it is not closed */
         if (*at != '\\')
             continue;
-        if (*++at == 'u' && (strspn(at + 1, "0123456789abcdefABCDEF") < 4 || strncmp(at + 1, "0000", 4) == 0))
+        if (*++at == '\0')
+            return NULL;
+        if (*at == 'u' && (strspn(at + 1, "0123456789abcdefABCDEF") < 4 || strncmp(at + 1, "0000", 4) == 0))
             return NULL;
     }
     return at;
@@ -197,7 +199,8 @@ static bool is_strict(const char *json)
     for (const char *at = json; at != NULL && *at != '\0';) {
         if (*at == '"') {
             at = strict_string_end(at);
-            at += at != NULL;
+            if (at != NULL)
+                at++;
         } else if (*at == '-' || isdigit((unsigned char)*at)) {
             at = event_number_end(at, &exponent);
         } else if (((unsigned char)*at < ' ' && !event_is_space(*at)) || (unsigned char)*at > '~') {

@@ -498,6 +498,7 @@ static void check_changes(void)
     check_change("n=\"a\tb\"", NULL);
     check_change("n=\"\\ud800\"", NULL);
     check_change("n=\"", "{\"n\":\"\\\"\",\"a\":[0]}");
+    check_change("n=\"a\\", "{\"n\":\"\\\"a\\\\\",\"a\":[0]}");
     check_change("n=\xff", NULL);
     check_change("\xc3=1", NULL);
     ok(event_change("{\"a\":007}", NULL, 0, &got, &err) == RESULT_FAIL && got == NULL, "no JSON cannot be changed");
