@@ -150,8 +150,8 @@ static bool add_rules(scmp_filter_ctx filter)
     for (size_t i = 0; i < sizeof allowed_calls / sizeof *allowed_calls; i++)
         if (!allow_call(filter, allowed_calls[i]))
             return false;
-    /* Limits are read and not set; memory, but none that can be run; abort(), but no signal to others. */
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0, 0)) == 0 &&
+    /* Limits of its own; memory, but none that can be run; abort(), but no signal to others. */
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_EQ, 0, 0)) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ==
                0 &&
            seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ==
