@@ -27,6 +27,9 @@ struct database {
     const char *conninfo;
     PGconn *connection;      /* NULL: none */
     struct err commit_doubt; /* a warning about the commit of the last statement; empty: none */
+    short wanted;            /* the events of poll(2) that bring a connection or statement without a wait on */
+    bool answered;           /* of such a statement: all has come, */
+    PGresult *answer;        /* and this is it */
 };
 
 /* ---- connection ---- */
@@ -42,7 +45,10 @@ struct database *database_new(const char *conninfo)
 void database_disconnect(struct database *database)
 {
     PQfinish(database->connection);
+    PQclear(database->answer);
     database->connection = NULL;
+    database->answer = NULL;
+    database->answered = false;
 }
 
 void database_abandon(struct database *database)
@@ -110,7 +116,10 @@ static bool can_parse_conninfo(const char *conninfo)
     return good;
 }
 
-enum result database_connect(struct database *database, struct err *err)
+/* Makes a connection by one of libpq's two functions. */
+static enum result make_connection(struct database *database,
+                                   PGconn *make(const char *const *keywords, const char *const *values, int expand),
+                                   struct err *err)
 {
     /* Keywords before dbname, which holds the conninfo, are defaults; keywords after it override the conninfo. */
     static const char *const keywords[] = {"connect_timeout",
@@ -128,13 +137,25 @@ enum result database_connect(struct database *database, struct err *err)
                 "quotes, and in a URI %% and @ of a password are written %%25 and %%40");
         return RESULT_FAIL;
     }
-    database->connection = PQconnectdbParams(keywords, values, 1);
+    database->connection = make(keywords, values, 1);
     PQsetNoticeReceiver(database->connection, take_notice, database);
-    if (PQstatus(database->connection) == CONNECTION_OK)
-        return RESULT_OK;
+    return RESULT_OK;
+}
+
+static enum result fail_connection(struct database *database, struct err *err)
+{
     set_message(err, PQerrorMessage(database->connection));
     database_disconnect(database);
     return RESULT_RETRY;
+}
+
+enum result database_connect(struct database *database, struct err *err)
+{
+    enum result result = make_connection(database, PQconnectdbParams, err);
+
+    if (result == RESULT_OK && PQstatus(database->connection) != CONNECTION_OK)
+        result = fail_connection(database, err);
+    return result;
 }
 
 /* ---- statements ---- */
@@ -256,6 +277,69 @@ static PGresult *await_result(struct database *database, enum stop_action action
     return last;
 }
 
+/* ---- without waiting ---- */
+
+enum result database_connect_begin(struct database *database, struct err *err)
+{
+    enum result result = make_connection(database, PQconnectStartParams, err);
+
+    if (result == RESULT_OK && PQstatus(database->connection) == CONNECTION_BAD)
+        result = fail_connection(database, err);
+    database->wanted = POLLOUT;
+    return result;
+}
+
+enum result database_connect_step(struct database *database, bool *connected, struct err *err)
+{
+    struct pollfd fd = {.fd = PQsocket(database->connection), .events = database->wanted};
+    PostgresPollingStatusType status;
+
+    *connected = false;
+    if (poll(&fd, 1, 0) == 0)
+        return RESULT_OK; /* libpq must not be asked before */
+    status = PQconnectPoll(database->connection);
+    if (status == PGRES_POLLING_FAILED)
+        return fail_connection(database, err);
+    database->wanted = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN;
+    *connected = status == PGRES_POLLING_OK;
+    if (*connected)
+        PQsetnonblocking(database->connection, 1);
+    return RESULT_OK;
+}
+
+bool database_answered(struct database *database)
+{
+    if (database->connection == NULL || database->answered)
+        return true;
+    database->wanted = PQflush(database->connection) == 1 ? POLLIN | POLLOUT : POLLIN;
+    (void)!PQconsumeInput(database->connection); /* its failure makes an answer */
+    while (!PQisBusy(database->connection)) {
+        PGresult *got = PQgetResult(database->connection);
+
+        if (got == NULL)
+            return database->answered = true;
+        PQclear(database->answer);
+        database->answer = got;
+    }
+    return false;
+}
+
+short database_poll_events(const struct database *database)
+{
+    return database->wanted != 0 ? database->wanted : POLLIN;
+}
+
+static enum result take_answer(struct database *database, struct rows **rows, struct err *err)
+{
+    PGresult *answer = database->answer;
+
+    database->answer = NULL;
+    database->answered = false;
+    return take_result(database, answer, rows, err);
+}
+
+/* ---- statements, waiting ---- */
+
 enum result database_send(struct database *database, const char *sql, struct sql_params *params, struct err *err)
 {
     enum result result = RESULT_OK;
@@ -273,6 +357,10 @@ enum result database_send(struct database *database, const char *sql, struct sql
 
 enum result database_receive(struct database *database, struct rows **rows, struct err *err)
 {
+    if (database->connection == NULL)
+        return fail_not_connected(err);
+    if (database->answered)
+        return take_answer(database, rows, err);
     return take_result(database, await_result(database, STOP_CANCELS), rows, err);
 }
 

@@ -71,6 +71,19 @@ MUST_CHECK enum result database_script(struct database *database, const char *sq
 MUST_CHECK enum result database_copy(struct database *database, const char *sql, const char *bytes, size_t size,
                                      struct err *err);
 
+/*
+ * Without waiting: database_connect_begin, then database_connect_step until *CONNECTED; then for each statement
+ * database_send, database_answered until it returns true, and database_receive, which does not wait then. Nothing else
+ * may be called on such a connection but the functions for notifications. Only the names of hosts are looked up with a
+ * wait. To be called again after each of the events of poll(2) that database_poll_events returns.
+ */
+MUST_CHECK enum result database_connect_begin(struct database *database, struct err *err);
+MUST_CHECK enum result database_connect_step(struct database *database, bool *connected, struct err *err);
+
+/* Returns whether the answer to what was sent has come, or will not come any more. */
+bool database_answered(struct database *database);
+short database_poll_events(const struct database *database);
+
 /* Returns the descriptor that is readable when a notification came or the connection is lost; -1 without a connection.
  */
 int database_descriptor(const struct database *database);

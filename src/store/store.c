@@ -65,12 +65,18 @@ enum result store_command(struct store *store, const char *sql, struct err *err)
 
 /* ---- schema ---- */
 
-enum result store_check_version(struct store *store, struct err *err)
+static enum result send_version(struct store *store, struct err *err)
 {
     struct sql_params params = {0};
+
+    return database_send(store->database, "select candhook.version()", &params, err);
+}
+
+static enum result receive_version(struct store *store, struct err *err)
+{
     struct rows *rows;
     struct err reason;
-    enum result result = database_call(store->database, "select candhook.version()", &params, &rows, &reason);
+    enum result result = database_receive(store->database, &rows, &reason);
     int version;
 
     if (result == RESULT_RETRY) {
@@ -90,6 +96,13 @@ enum result store_check_version(struct store *store, struct err *err)
     return RESULT_FAIL;
 }
 
+enum result store_check_version(struct store *store, struct err *err)
+{
+    enum result result = send_version(store, err);
+
+    return result == RESULT_OK ? receive_version(store, err) : result;
+}
+
 enum result store_install(struct store *store, const char *sql, void (*notice)(const char *text), struct err *err)
 {
     return database_script(store->database, sql, notice, err);
@@ -107,6 +120,67 @@ enum result store_maintain(struct store *store, void (*done)(const char *text), 
         done(rows_text(rows, row, 0));
     rows_free(rows);
     return RESULT_OK;
+}
+
+/* ---- without waiting ---- */
+
+enum result store_connect_begin(struct store *store, struct err *err)
+{
+    store->connecting = STORE_CONNECTS;
+    return database_connect_begin(store->database, err);
+}
+
+static enum result send_listen(struct store *store, struct err *err)
+{
+    struct sql_params none = {0};
+
+    return database_send(store->database, "listen candhook", &none, err);
+}
+
+/* Takes the answer of the step that is done, and sends the next one. */
+static enum result connect_further(struct store *store, bool *connected, struct err *err)
+{
+    struct rows *rows;
+    enum result result;
+
+    if (store->connecting == STORE_LISTENS) {
+        result = database_receive(store->database, &rows, err);
+        if (result == RESULT_OK)
+            rows_free(rows);
+        *connected = result == RESULT_OK;
+        return result;
+    }
+    result = receive_version(store, err);
+    store->connecting = STORE_LISTENS;
+    return result == RESULT_OK ? send_listen(store, err) : result;
+}
+
+enum result store_connect_step(struct store *store, bool *connected, struct err *err)
+{
+    enum result result = RESULT_OK;
+    bool reached = false;
+
+    *connected = false;
+    if (store->connecting == STORE_CONNECTS) {
+        result = database_connect_step(store->database, &reached, err);
+        if (result != RESULT_OK || !reached)
+            return result;
+        store->connecting = STORE_CHECKS_VERSION;
+        result = send_version(store, err);
+    }
+    while (result == RESULT_OK && !*connected && database_answered(store->database))
+        result = connect_further(store, connected, err);
+    return result;
+}
+
+bool store_answered(struct store *store)
+{
+    return database_answered(store->database);
+}
+
+short store_poll_events(const struct store *store)
+{
+    return database_poll_events(store->database);
 }
 
 /* ---- notifications ---- */

@@ -35,6 +35,17 @@ void store_disconnect(struct store *store);
 /* For a child made by fork: closes its copy of the parent's connection and sends nothing to the server. */
 void store_abandon(struct store *store);
 
+/*
+ * Connects, checks the version and listens without waiting: store_connect_step is called until *CONNECTED, again after
+ * each of the events of poll(2) that store_poll_events returns for store_descriptor. On such a connection, only
+ * functions X_begin are called, and X_end when store_answered returns true. After a failure the caller calls
+ * store_disconnect.
+ */
+MUST_CHECK enum result store_connect_begin(struct store *store, struct err *err);
+MUST_CHECK enum result store_connect_step(struct store *store, bool *connected, struct err *err);
+bool store_answered(struct store *store);
+short store_poll_events(const struct store *store);
+
 /* Subscribes to the channel candhook, also after a reconnect; see store_descriptor. */
 MUST_CHECK enum result store_listen(struct store *store, struct err *err);
 
@@ -179,6 +190,24 @@ MUST_CHECK enum result store_run_sql(struct store *store, const struct store_lea
 MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes,
                                     size_t count, const struct store_outcome_listener *listener, struct err *err);
 
+/*
+ * The functions above and below, without waiting: X_begin sends, and X_end takes the answer. What X_begin borrows is
+ * not needed afterwards.
+ */
+MUST_CHECK enum result store_claim_begin(struct store *store, const struct store_claim *claim, struct err *err);
+MUST_CHECK enum result store_claim_end(struct store *store, struct store_lease *lease, struct err *err);
+MUST_CHECK enum result store_finish_begin(struct store *store, int64_t lease, const struct store_outcome *outcomes,
+                                          size_t count, struct err *err);
+MUST_CHECK enum result store_finish_end(struct store *store, const struct store_outcome_listener *listener,
+                                        struct err *err);
+MUST_CHECK enum result store_renew_begin(struct store *store, int64_t lease, struct err *err);
+MUST_CHECK enum result store_renew_end(struct store *store, size_t *held, struct err *err);
+MUST_CHECK enum result store_give_back_begin(struct store *store, int64_t lease, const char *const *event_ids,
+                                             size_t count, struct err *err);
+MUST_CHECK enum result store_give_back_end(struct store *store, struct err *err);
+MUST_CHECK enum result store_due_in_begin(struct store *store, const struct store_share *share, struct err *err);
+MUST_CHECK enum result store_due_in_end(struct store *store, int *ms, struct err *err);
+
 #define STORE_LEASE_MS 15000 /* how long a lease lasts from the claim, or from each renewal */
 
 /* Extends the lease. Gives how many deliveries it still HELD: fewer than expected means that some are lost. */
@@ -212,6 +241,11 @@ MUST_CHECK enum result store_bot_token(struct store *store, const char *communit
  */
 MUST_CHECK enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at,
                                               bool *refused, struct err *err);
+
+/* The same without waiting: see store_claim_begin. */
+MUST_CHECK enum result store_refuse_bot_token_begin(struct store *store, const char *community, const char *stored_at,
+                                                    struct err *err);
+MUST_CHECK enum result store_refuse_bot_token_end(struct store *store, bool *refused, struct err *err);
 
 /* ---- events: store_event.c ---- */
 

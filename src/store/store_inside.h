@@ -9,9 +9,13 @@
 #include "store/database.h"
 #include "store/store.h"
 
+/* How far a connection without waiting is. */
+enum store_connecting { STORE_CONNECTS, STORE_CHECKS_VERSION, STORE_LISTENS };
+
 struct store {
     struct database *database;
     bool listens; /* store_listen was called: to be repeated after a reconnect */
+    enum store_connecting connecting;
 };
 
 /* Runs SQL without parameters. */

@@ -24,7 +24,7 @@ static void add_share(struct sql_params *params, const struct store_share *share
     sql_params_texts(params, share->busy, share->busy_count);
 }
 
-static enum result claim_rows(struct store *store, const struct store_claim *claim, struct rows **rows, struct err *err)
+enum result store_claim_begin(struct store *store, const struct store_claim *claim, struct err *err)
 {
     struct sql_params params = {0};
 
@@ -32,12 +32,12 @@ static enum result claim_rows(struct store *store, const struct store_claim *cla
     sql_params_integer(&params, claim->batch);
     add_share(&params, &claim->share);
     sql_params_bool(&params, claim->only_lock);
-    return database_call(
+    return database_send(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
         " received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body"
         " from candhook_internal.claim($1, $2::integer, $3, $4, $5)",
-        &params, rows, err);
+        &params, err);
 }
 
 /* Ends the open transaction: commits, or rolls back when RESULT is not RESULT_OK. */
@@ -89,24 +89,34 @@ static void read_lease(struct rows *rows, struct store_lease *lease)
         lease->deliveries[row] = read_delivery(rows, row);
 }
 
+enum result store_claim_end(struct store *store, struct store_lease *lease, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
+    *lease = (struct store_lease){0};
+    if (result == RESULT_OK)
+        read_lease(rows, lease);
+    return result;
+}
+
 enum result store_claim(struct store *store, const struct store_claim *claim, struct store_lease *lease,
                         struct err *err)
 {
-    struct rows *rows = NULL;
     enum result result = claim->only_lock ? store_command(store, "begin", err) : RESULT_OK;
 
-    *lease = (struct store_lease){.batch = claim->batch};
+    *lease = (struct store_lease){0};
     if (result != RESULT_OK)
         return result;
-    result = claim_rows(store, claim, &rows, err);
-    if (claim->only_lock && (result != RESULT_OK || rows_count(rows) == 0 || rows_text(rows, 0, 0) != NULL))
+    result = store_claim_begin(store, claim, err);
+    if (result == RESULT_OK)
+        result = store_claim_end(store, lease, err);
+    lease->batch = claim->batch;
+    if (claim->only_lock && (result != RESULT_OK || lease->count == 0 || lease->number != 0))
         result = end_transaction(store, result, err);
-    if (result != RESULT_OK) {
-        rows_free(rows);
-        return result;
-    }
-    read_lease(rows, lease);
-    return RESULT_OK;
+    if (result != RESULT_OK)
+        store_free_lease(lease);
+    return result;
 }
 
 void store_free_lease(struct store_lease *lease)
@@ -219,12 +229,10 @@ static void add_details(struct sql_params *params, const struct store_outcome *o
     free(details);
 }
 
-enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
-                         const struct store_outcome_listener *listener, struct err *err)
+enum result store_finish_begin(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
+                               struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
-    enum result result;
 
     sql_params_integer(&params, lease);
     sql_params_array(&params, OID_TEXT_ARRAY, OID_TEXT, outcomes, count, outcome_id);
@@ -233,10 +241,17 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     sql_params_array(&params, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_started);
     sql_params_array(&params, OID_TIMESTAMPTZ_ARRAY, OID_TIMESTAMPTZ, outcomes, count, outcome_finished);
     sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, outcomes, count, outcome_delay);
-    result = database_call(
+    return database_send(
         store->database,
         "select event_id, result, detail from candhook_internal.finish($1, $2::pg_catalog.uuid[], $3, $4, $5, $6, $7)",
-        &params, &rows, err);
+        &params, err);
+}
+
+enum result store_finish_end(struct store *store, const struct store_outcome_listener *listener, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
     if (result != RESULT_OK)
         return result;
     pass_outcomes(rows, listener);
@@ -244,14 +259,27 @@ enum result store_finish(struct store *store, int64_t lease, const struct store_
     return RESULT_OK;
 }
 
-enum result store_renew(struct store *store, int64_t lease, size_t *held, struct err *err)
+enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
+                         const struct store_outcome_listener *listener, struct err *err)
+{
+    enum result result = store_finish_begin(store, lease, outcomes, count, err);
+
+    return result == RESULT_OK ? store_finish_end(store, listener, err) : result;
+}
+
+enum result store_renew_begin(struct store *store, int64_t lease, struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
-    enum result result;
 
     sql_params_integer(&params, lease);
-    result = database_call(store->database, "select candhook_internal.renew($1)", &params, &rows, err);
+    return database_send(store->database, "select candhook_internal.renew($1)", &params, err);
+}
+
+enum result store_renew_end(struct store *store, size_t *held, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
     if (result != RESULT_OK)
         return result;
     *held = (size_t)atoi(rows_text(rows, 0, 0));
@@ -259,8 +287,15 @@ enum result store_renew(struct store *store, int64_t lease, size_t *held, struct
     return RESULT_OK;
 }
 
-enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
-                            struct err *err)
+enum result store_renew(struct store *store, int64_t lease, size_t *held, struct err *err)
+{
+    enum result result = store_renew_begin(store, lease, err);
+
+    return result == RESULT_OK ? store_renew_end(store, held, err) : result;
+}
+
+enum result store_give_back_begin(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
+                                  struct err *err)
 {
     struct sql_params params = {0};
 
@@ -269,17 +304,41 @@ enum result store_give_back(struct store *store, int64_t lease, const char *cons
         sql_params_texts(&params, event_ids, count);
     else
         sql_params_text(&params, OID_TEXT_ARRAY, NULL);
-    return database_run(store->database, "select candhook_internal.give_back($1, $2::pg_catalog.uuid[])", &params, err);
+    return database_send(store->database, "select candhook_internal.give_back($1, $2::pg_catalog.uuid[])", &params,
+                         err);
 }
 
-enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err)
+enum result store_give_back_end(struct store *store, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
+    if (result == RESULT_OK)
+        rows_free(rows);
+    return result;
+}
+
+enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
+                            struct err *err)
+{
+    enum result result = store_give_back_begin(store, lease, event_ids, count, err);
+
+    return result == RESULT_OK ? store_give_back_end(store, err) : result;
+}
+
+enum result store_due_in_begin(struct store *store, const struct store_share *share, struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
-    enum result result;
 
     add_share(&params, share);
-    result = database_call(store->database, "select candhook_internal.due_in($1, $2)", &params, &rows, err);
+    return database_send(store->database, "select candhook_internal.due_in($1, $2)", &params, err);
+}
+
+enum result store_due_in_end(struct store *store, int *ms, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
     if (result != RESULT_OK)
         return result;
     *ms = -1;
@@ -290,6 +349,13 @@ enum result store_due_in(struct store *store, const struct store_share *share, i
     }
     rows_free(rows);
     return RESULT_OK;
+}
+
+enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err)
+{
+    enum result result = store_due_in_begin(store, share, err);
+
+    return result == RESULT_OK ? store_due_in_end(store, ms, err) : result;
 }
 
 enum result store_release(struct store *store, const char *worker, struct err *err)

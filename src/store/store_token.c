@@ -77,20 +77,32 @@ enum result store_bot_token(struct store *store, const char *community, char **t
     return RESULT_OK;
 }
 
-enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at, bool *refused,
-                                   struct err *err)
+enum result store_refuse_bot_token_begin(struct store *store, const char *community, const char *stored_at,
+                                         struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
-    enum result result;
 
     sql_params_text(&params, OID_TEXT, community);
     sql_params_text(&params, OID_TIMESTAMPTZ, stored_at);
-    result = database_call(store->database, "select candhook_internal.refuse_bot_token($1, $2)::integer", &params,
-                           &rows, err);
+    return database_send(store->database, "select candhook_internal.refuse_bot_token($1, $2)::integer", &params, err);
+}
+
+enum result store_refuse_bot_token_end(struct store *store, bool *refused, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(store->database, &rows, err);
+
     if (result != RESULT_OK)
         return result;
     *refused = atoi(rows_text(rows, 0, 0)) != 0;
     rows_free(rows);
     return RESULT_OK;
+}
+
+enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at, bool *refused,
+                                   struct err *err)
+{
+    enum result result = store_refuse_bot_token_begin(store, community, stored_at, err);
+
+    return result == RESULT_OK ? store_refuse_bot_token_end(store, refused, err) : result;
 }

@@ -9,7 +9,6 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
-#include "store/store.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -17,17 +16,24 @@
 
 struct dispatch;
 
-/* WORKER is the name under which deliveries are claimed. Everything is borrowed. */
-struct dispatch *dispatch_new(const struct conf *conf, struct store *store, const char *worker);
+/*
+ * WORKER is the name under which deliveries are claimed. Everything is borrowed. The dispatcher has a connection of its
+ * own, which it makes again when it is lost.
+ */
+struct dispatch *dispatch_new(const struct conf *conf, const char *worker);
 
 /* Kills what runs and frees. */
 void dispatch_free(struct dispatch *dispatch);
 
 /*
- * Does what can be done without waiting: ends and records attempts, renews leases, claims, starts attempts. *WORK is
- * whether attempts run or wait. After an error it is called again once the database is back: no outcome is lost.
+ * Does what can be done without waiting: connects, starts and ends attempts, records outcomes, renews leases, claims.
+ * Returns false when nothing runs, waits, or is asked of the database. While that is away, attempts go on and their
+ * outcomes are kept.
  */
-MUST_CHECK enum result dispatch_step(struct dispatch *dispatch, bool *work, struct err *err);
+bool dispatch_step(struct dispatch *dispatch);
+
+/* Returns why there is no connection to the database, or NULL. */
+const struct err *dispatch_trouble(const struct dispatch *dispatch);
 
 /* Waits until dispatch_step has something to do, one of FDS is readable, or TIMEOUT_MS (-1: no limit) have passed. */
 void dispatch_wait(struct dispatch *dispatch, struct pollfd *fds, size_t count, int timeout_ms);
@@ -37,5 +43,8 @@ void dispatch_claim_now(struct dispatch *dispatch);
 
 /* Starts no more attempts and gives back those that wait. Those that run may go on for 10 s. */
 void dispatch_stop(struct dispatch *dispatch);
+
+/* Stops, lets the attempts that run end, and records them: 20 s at most. */
+void dispatch_finish(struct dispatch *dispatch);
 
 #endif

@@ -29,8 +29,6 @@
 #define SLOW_MS 2000         /* a batch that took longer makes its handler a slow one, */
 #define SLOW_FOR_MS 60000    /* for this long */
 #define SLOW_MAX 16
-#define STOP_MS 20000    /* how long the dispatcher may take to end, if the database is away */
-#define STOP_TICK_MS 200 /* between two of its steps then */
 
 struct slow_handler {
     char *name;
@@ -40,7 +38,6 @@ struct slow_handler {
 struct runner {
     const struct runner_options *options;
     struct store *store;
-    struct dispatch *dispatch; /* NULL: this one runs sql */
     struct kind_sql sql;
     struct backoff backoff;
     struct processors processors;
@@ -50,11 +47,11 @@ struct runner {
 
 /* ---- waiting ---- */
 
-static void take_wakeup(const struct runner *runner)
+static void take_wakeup(const struct runner_options *options)
 {
     uint64_t count;
 
-    (void)!read(runner->options->wake_fd, &count, sizeof count);
+    (void)!read(options->wake_fd, &count, sizeof count);
 }
 
 /* Waits for a wake-up, a notification, or TIMEOUT_MS. Returns whether one came. */
@@ -64,12 +61,10 @@ static bool wait_for_wakeup(struct runner *runner, int timeout_ms)
                             {.fd = store_descriptor(runner->store), .events = POLLIN}};
     bool woken = false;
 
-    if (runner->dispatch != NULL)
-        dispatch_wait(runner->dispatch, fds, 2, timeout_ms);
-    else if (signals_poll(fds, 2, timeout_ms) < 0)
+    if (signals_poll(fds, 2, timeout_ms) < 0)
         return false;
     if (fds[0].revents != 0) {
-        take_wakeup(runner);
+        take_wakeup(runner->options);
         woken = true;
     }
     if (fds[1].revents != 0 && (store_take_notifications(runner->store) || store_descriptor(runner->store) < 0))
@@ -152,7 +147,8 @@ static enum result step_sql(struct runner *runner, struct err *err)
     char *handler;
     enum result result;
 
-    take_wakeup(runner); /* one that stays unread tells the worker that this runner is busy with a long batch */
+    take_wakeup(
+        runner->options); /* one that stays unread tells the worker that this runner is busy with a long batch */
     result = kind_sql_step(&runner->sql, busy, busy_count, &ran, &handler, err);
     if (result == RESULT_OK)
         backoff_reset(&runner->backoff, "handling");
@@ -173,35 +169,22 @@ static enum result step_sql(struct runner *runner, struct err *err)
 
 /* ---- the other kinds ---- */
 
-static enum result step_dispatch(struct runner *runner, struct err *err)
+static void run_dispatch(const struct conf *conf, const struct runner_options *options)
 {
-    bool work;
-    enum result result = dispatch_step(runner->dispatch, &work, err);
+    struct dispatch *dispatch = dispatch_new(conf, options->name);
 
-    if (result != RESULT_OK)
-        return result;
-    backoff_reset(&runner->backoff, "handling");
-    if (store_take_notifications(runner->store) || wait_for_wakeup(runner, LONGEST_WAIT_MS))
-        dispatch_claim_now(runner->dispatch);
-    return RESULT_OK;
-}
+    while (!signals_stop_asked()) {
+        struct pollfd wake = {.fd = options->wake_fd, .events = POLLIN};
 
-/* Lets the attempts that run end, and records them. */
-static void finish_dispatch(struct runner *runner)
-{
-    int64_t until = clock_monotonic_ms() + STOP_MS;
-    bool work;
-    struct err err;
-
-    dispatch_stop(runner->dispatch);
-    do {
-        if (dispatch_step(runner->dispatch, &work, &err) != RESULT_OK)
-            store_disconnect(runner->store);
-        if (work) {
-            (void)!store_connect(runner->store, false, &err);
-            wait_for_wakeup(runner, STOP_TICK_MS);
-        }
-    } while (work && clock_monotonic_ms() < until);
+        dispatch_step(dispatch);
+        dispatch_wait(dispatch, &wake, 1, -1);
+        if (wake.revents == 0)
+            continue;
+        take_wakeup(options);
+        dispatch_claim_now(dispatch);
+    }
+    dispatch_finish(dispatch);
+    dispatch_free(dispatch);
 }
 
 /* ---- life ---- */
@@ -214,19 +197,17 @@ static enum result run_connected(struct runner *runner, struct err *err)
     if (result == RESULT_OK)
         result = store_listen(runner->store, err);
     while (result == RESULT_OK && !signals_stop_asked())
-        result = runner->dispatch != NULL ? step_dispatch(runner, err) : step_sql(runner, err);
+        result = step_sql(runner, err);
     return result;
 }
 
-void runner_main(const struct conf *conf, const struct runner_options *options)
+static void run_sql_handlers(const struct conf *conf, const struct runner_options *options)
 {
     struct runner runner = {.options = options, .store = store_new(conf->database)};
     enum result result;
     struct err err;
 
     runner.sql = (struct kind_sql){.store = runner.store, .worker = options->name};
-    if (options->dispatch)
-        runner.dispatch = dispatch_new(conf, runner.store, options->name);
     while (!signals_stop_asked()) {
         result = run_connected(&runner, &err);
         if (result == RESULT_OK)
@@ -235,11 +216,15 @@ void runner_main(const struct conf *conf, const struct runner_options *options)
         /* The recorder logs a lost database: it loses it, too. */
         backoff_wait(&runner.backoff, result == RESULT_FAIL ? "handling" : NULL, &err);
     }
-    if (runner.dispatch != NULL) {
-        finish_dispatch(&runner);
-        dispatch_free(runner.dispatch);
-    }
     for (size_t i = 0; i < runner.slow_count; i++)
         free(runner.slow[i].name);
     store_free(runner.store);
+}
+
+void runner_main(const struct conf *conf, const struct runner_options *options)
+{
+    if (options->dispatch)
+        run_dispatch(conf, options);
+    else
+        run_sql_handlers(conf, options);
 }

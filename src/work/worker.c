@@ -346,8 +346,11 @@ static enum result step_handlers(struct kind_sql *sql, struct dispatch *dispatch
     enum result result = kind_sql_step(sql, NULL, 0, ran, &handler, err);
 
     free(handler);
-    if (result == RESULT_OK)
-        result = dispatch_step(dispatch, work, err);
+    *work = dispatch_step(dispatch);
+    if (result == RESULT_OK && dispatch_trouble(dispatch) != NULL) {
+        *err = *dispatch_trouble(dispatch);
+        result = RESULT_RETRY;
+    }
     return result;
 }
 
@@ -366,7 +369,7 @@ static enum result work_once(struct worker *worker, struct err *err)
     enum result result;
 
     make_name(worker, name, sizeof name, 0);
-    dispatch = dispatch_new(worker->conf, worker->store, name);
+    dispatch = dispatch_new(worker->conf, name);
     do {
         if (signals_stop_asked() || clock_monotonic_ms() >= until)
             dispatch_stop(dispatch);
@@ -380,6 +383,7 @@ static enum result work_once(struct worker *worker, struct err *err)
         signals_poll(NULL, 0, 0); /* lets a signal in */
     } while (result == RESULT_OK &&
              (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
+    dispatch_finish(dispatch);
     dispatch_free(dispatch);
     if (result == RESULT_OK && recorder_trouble(worker->recorder) != NULL) {
         *err = *recorder_trouble(worker->recorder); /* a part of the spool cannot be read now */
