@@ -49,7 +49,7 @@ static void forget_request(struct dispatch *dispatch)
 /* ---- the connection ---- */
 
 /* Ends the connection, and connects again after a while. */
-static void note_trouble(struct dispatch *dispatch, enum result result, const struct err *err)
+static void lose_connection(struct dispatch *dispatch, enum result result, const struct err *err)
 {
     /* The recorder logs a lost database: it loses it, too. */
     int wait_ms = backoff_next(&dispatch->handling, result == RESULT_FAIL ? "handling" : NULL, err);
@@ -470,7 +470,7 @@ void advance_requests(struct dispatch *dispatch)
     if (result == RESULT_OK && dispatch->request.kind == REQUEST_NONE)
         result = dispatch->connected ? begin_request(dispatch, &err) : connect_store(dispatch, &err);
     if (result != RESULT_OK)
-        note_trouble(dispatch, result, &err);
+        lose_connection(dispatch, result, &err);
 }
 
 int64_t next_request_at(const struct dispatch *dispatch)
