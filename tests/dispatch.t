@@ -52,6 +52,7 @@ static enum candhook_result step(const struct candhook_call *c)
     return CANDHOOK_OK;
 }
 enum candhook_result steps(const struct candhook_call *c) { return step(c); }
+enum candhook_result many(const struct candhook_call *c) { (void)c; return CANDHOOK_OK; }
 enum candhook_result ask(const struct candhook_call *c)
 {
     const struct candhook_response *answer = candhook_api(c, "GET", "/products/1", NULL);
@@ -102,6 +103,13 @@ is $rig->sql("select count(*) from candhook.outcome where handler in ('fork-exec
 limit_processes($unlimited);
 is_deeply $rig->settled("fork-$_", 5), [ ('ok|') x 5 ], "$_: all are done when it works again" for qw(exec c);
 $rig->wait_until(sub { said(qr/starting=recovered/) }, 'which is said');
+
+# ---- many at once ----
+# An answer of the database that is there and not seen costs 5 s each time: sixteen batches and their outcomes then take
+# more than a minute, and not some seconds.
+$rig->handler('many', kind => 'c', target => 'steps.so:many');
+$rig->events_of('many', [ map { { id => $_ } } 1 .. 1000 ]);
+is scalar @{ $rig->settled('many', 1000, 45) }, 1000, 'the dispatcher sees each answer of the database when it comes';
 
 # ---- an outcome that the database refuses ----
 $rig->sql(q{create function t.refuse() returns trigger language plpgsql as $$

@@ -456,6 +456,17 @@ static enum result end_request(struct dispatch *dispatch, struct err *err)
     return result;
 }
 
+/* To be called between two requests: it would read the answer to one, and the loop would wait for what has come. */
+static enum result take_notifications(struct dispatch *dispatch, struct err *err)
+{
+    if (store_take_notifications(dispatch->store))
+        dispatch_claim_now(dispatch);
+    if (store_descriptor(dispatch->store) >= 0)
+        return RESULT_OK;
+    err_set(err, "the database connection was lost");
+    return RESULT_RETRY;
+}
+
 void advance_requests(struct dispatch *dispatch)
 {
     enum result result = RESULT_OK;
@@ -465,8 +476,8 @@ void advance_requests(struct dispatch *dispatch)
         result = end_connect(dispatch, &err);
     else if (dispatch->request.kind != REQUEST_NONE && store_answered(dispatch->store))
         result = end_request(dispatch, &err);
-    if (result == RESULT_OK && dispatch->connected && store_take_notifications(dispatch->store))
-        dispatch_claim_now(dispatch);
+    if (result == RESULT_OK && dispatch->request.kind == REQUEST_NONE && dispatch->connected)
+        result = take_notifications(dispatch, &err);
     if (result == RESULT_OK && dispatch->request.kind == REQUEST_NONE)
         result = dispatch->connected ? begin_request(dispatch, &err) : connect_store(dispatch, &err);
     if (result != RESULT_OK)
