@@ -12,6 +12,7 @@
 #include "conf/conf.h"
 #include "intake/fcgi.h"
 #include "intake/intake.h"
+#include "intake/listener.h"
 
 #include <string.h>
 #include <sysexits.h>
@@ -55,7 +56,7 @@ void intake_close(struct intake *intake)
 static enum result open_listener(int argc, char **argv, int *listener, struct err *err)
 {
     *listener = 0;
-    return argc == 3 && strcmp(argv[1], "--listen") == 0 ? fcgi_listen(argv[2], listener, err) : RESULT_OK;
+    return argc == 3 && strcmp(argv[1], "--listen") == 0 ? listener_open(argv[2], listener, err) : RESULT_OK;
 }
 
 int main(int argc, char **argv)

@@ -42,8 +42,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CONNECTIONS 512               /* open at once, including idle ones; fewer when descriptors are scarce */
@@ -56,7 +54,6 @@
 #define LINGER_MS 2000                /* until a refused peer must have closed */
 #define IDLE_MS 1000                  /* a connection without a request may be closed after this time */
 #define REST_MS 100                   /* that new connections wait when there is no room, unless one is closed */
-#define BACKLOG 1024
 
 enum connection_state {
     CONNECTION_IDLE,       /* no byte of a request has come */
@@ -105,76 +102,6 @@ struct loop {
     size_t arena_used;
     uint8_t queued[QUEUE_BYTES]; /* what is in the queue of the connection that is served, or was discarded */
 };
-
-/* ---- the listening socket ---- */
-
-bool fcgi_is_listening(int fd)
-{
-    int listening = 0;
-    socklen_t size = sizeof listening;
-
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
-}
-
-/* Whether no process listens on the socket at the address: only then a connection is refused. */
-static bool is_leftover_socket(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool refused = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
-
-    if (fd >= 0)
-        close(fd);
-    return refused;
-}
-
-/* Removes a socket that another process left at the address. */
-static enum result remove_leftover_socket(const struct sockaddr_un *address, struct err *err)
-{
-    const char *path = address->sun_path;
-    struct stat st;
-
-    if (lstat(path, &st) != 0)
-        return RESULT_OK;
-    if (!S_ISSOCK(st.st_mode)) {
-        err_set(err, "%s exists and is not a socket", path);
-        return RESULT_FAIL;
-    }
-    if (!is_leftover_socket(address)) {
-        err_set(err, "another program may be listening on %s", path);
-        return RESULT_FAIL;
-    }
-    unlink(path);
-    return RESULT_OK;
-}
-
-enum result fcgi_listen(const char *path, int *listener, struct err *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    mode_t mask;
-    bool bound;
-    int fd;
-
-    if (strlen(path) >= sizeof address.sun_path) {
-        err_set(err, "a unix socket's path has at most %zu bytes, this one has %zu: %s", sizeof address.sun_path - 1,
-                strlen(path), path);
-        return RESULT_FAIL;
-    }
-    strcpy(address.sun_path, path);
-    if (remove_leftover_socket(&address, err) != RESULT_OK)
-        return RESULT_FAIL;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    mask = umask(0117);
-    bound = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && listen(fd, BACKLOG) == 0;
-    umask(mask);
-    if (!bound) {
-        err_set_errno(err, "cannot listen on %s", path);
-        if (fd >= 0)
-            close(fd);
-        return RESULT_FAIL;
-    }
-    *listener = fd;
-    return RESULT_OK;
-}
 
 /* ---- connections ---- */
 

@@ -9,17 +9,6 @@
 #include "base/err.h"
 #include "intake/intake.h"
 
-#include <stdbool.h>
-
-/* Returns whether FD is a listening socket. Only asks the kernel. */
-bool fcgi_is_listening(int fd);
-
-/*
- * Opens a unix socket (mode 0660) at PATH. It replaces a socket that no process listens on; RESULT_FAIL when anything
- * else is there.
- */
-MUST_CHECK enum result fcgi_listen(const char *path, int *listener, struct err *err);
-
 /*
  * Answers requests on LISTENER until a signal tells the program to end; then answers those that had come. RESULT_FAIL
  * when it cannot begin.

@@ -15,6 +15,7 @@
 #include "intake/fcgi.h"
 #include "intake/file_broker.h"
 #include "intake/intake.h"
+#include "intake/listener.h"
 #include "intake/monitor.h"
 #include "intake/worker_start.h"
 
@@ -77,7 +78,7 @@ static int systemd_listener(void)
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
-    if (!passed || !fcgi_is_listening(3))
+    if (!passed || !listener_is_one(3))
         return -1;
     fcntl(3, F_SETFD, FD_CLOEXEC);
     return 3;
@@ -92,7 +93,7 @@ static int inherited_listener(void)
     int listener = systemd_listener();
 
     close_range(listener == 3 ? 4 : 3, ~0U, 0);
-    if (listener < 0 && fcgi_is_listening(0))
+    if (listener < 0 && listener_is_one(0))
         listener = 0;
     return listener;
 }
@@ -140,7 +141,7 @@ static int serve_fastcgi(struct conf *conf, const struct responder_options *opti
     struct err err;
     int status;
 
-    if (options->listen != NULL && fcgi_listen(options->listen, &listener, &err) != RESULT_OK) {
+    if (options->listen != NULL && listener_open(options->listen, &listener, &err) != RESULT_OK) {
         log_error("responder=not_started reason=%s", err.text);
         return EX_CANTCREAT;
     }

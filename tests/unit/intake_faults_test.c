@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include "intake/fcgi.h"
+#include "intake/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -275,7 +276,7 @@ static bool run_with_fault(int at, int count, int error)
     snprintf(socket_path, sizeof socket_path, "%.80s/socket", rig.top);
     snprintf(secrets_path, sizeof secrets_path, "%s/secrets", rig.top);
     rig_write(&rig, "../secrets", (const uint8_t *)SECRET "\n", sizeof SECRET);
-    if (fcgi_listen(socket_path, &listener, &err) != RESULT_OK)
+    if (listener_open(socket_path, &listener, &err) != RESULT_OK)
         exit(99);
     *fault = (struct intake_fault){.at = at, .count = count, .error = error};
     pid = start_responder(&rig, listener);

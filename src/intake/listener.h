@@ -1,0 +1,22 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The listening socket: one that was inherited, or a unix socket of our own.
+ */
+#ifndef CANDHOOK_LISTENER_H
+#define CANDHOOK_LISTENER_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+/* Returns whether FD is a listening socket. Only asks the kernel. */
+bool listener_is_one(int fd);
+
+/*
+ * Opens a unix socket (mode 0660) at PATH. It replaces a socket that no process listens on; RESULT_FAIL when anything
+ * else is there.
+ */
+MUST_CHECK enum result listener_open(const char *path, int *listener, struct err *err);
+
+#endif
