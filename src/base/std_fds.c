@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <unistd.h>
 
 void std_fds_reserve(void)
@@ -19,4 +20,10 @@ void std_fds_reserve(void)
     if (fd < 0)
         abort(); /* without /dev/null, output could land in a file of ours */
     close(fd);
+}
+
+void std_fds_close_others(unsigned first)
+{
+    closelog(); /* or syslog() would write to whatever gets its socket's number */
+    close_range(first, ~0U, 0);
 }

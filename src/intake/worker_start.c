@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/signals.h"
+#include "base/std_fds.h"
 #include "spool/spool.h"
 
 #include <errno.h>
@@ -33,7 +34,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #define LASTING_MS 60000 /* what ran this long started well */
@@ -102,8 +102,7 @@ static void release_descriptors(bool keep_stderr)
 {
     int null;
 
-    closelog(); /* or syslog() would write to whatever gets its socket's number */
-    close_range(3, ~0U, 0);
+    std_fds_close_others(3);
     null = open("/dev/null", O_RDWR);
     dup2(null, 0);
     dup2(null, 1);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/std_fds.h"
 #include "event/event.h"
 #include "http/api.h"
 #include "work/child.h"
@@ -240,7 +241,7 @@ static void run_handlers(const struct c_process *process, const struct conf *con
     dup2(2, 1);
     if (pipe != PIPE_FD)
         dup2(pipe, PIPE_FD);
-    close_range(PIPE_FD + 1, ~0U, 0);
+    std_fds_close_others(PIPE_FD + 1);
     fcntl(PIPE_FD, F_SETFD, FD_CLOEXEC);
     handler = load_handler(conf->handler_dir, attempts[0].lease->target, &err);
     for (size_t i = 0; i < process->count && (i == 0 || take_turn(process->turns, i)); i++) {

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/memory.h"
+#include "base/std_fds.h"
 #include "work/child.h"
 
 #include <errno.h>
@@ -81,7 +82,7 @@ static void run_program(const struct attempt *attempt, const struct conf *conf, 
 
     if (dup2(input, 0) < 0 || dup2(pipe, 1) < 0 || dup2(pipe, 2) < 0)
         _exit(EX_OSERR);
-    close_range(3, ~0U, 0);
+    std_fds_close_others(3);
     if (chdir(conf->handler_dir) != 0) {
         dprintf(2, "cannot enter %s: %s\n", conf->handler_dir, strerror(errno));
         _exit(EX_OSERR);
