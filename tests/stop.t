@@ -64,7 +64,8 @@ is $rig->post($rig->path, $rig->event)->{status}, 200, 'another one, when the da
 $rig->wait_until(sub { $rig->read_file('swallowed') ne '' && $rig->read_file('swallowed') >= 3 }, 'all three wait for an answer', 60);
 my ($status, $out, $err) = $rig->candhook('stop', { seconds => 120 });
 is $status, 0, 'candhook stop ends it' or diag $err;
-ok !$rig->running($worker), 'it is gone';
+$rig->wait_gone($worker);
+pass 'it is gone';
 $rig->forget($worker);
 $rig->conf;
 $rig->candhook_ok('work', '--once');

@@ -61,9 +61,9 @@ char *event_value(const char *object, const char *path);
 /*
  * Applies COUNT assignments "PATH=VALUE", in this order, to the JSON object BODY. *OUT is the changed object,
  * allocated, or NULL on failure. PATH is as in event_value; objects that are missing on the way are made. VALUE is
- * taken as JSON if it is JSON by RFC 8259 (007 is not), else as a string. RESULT_FAIL when BODY is not a JSON object, or
- * an assignment has no "=", a path that cannot be followed, bytes that are not UTF-8, or a value in quotes that is no
- * string of JSON.
+ * taken as JSON if it is JSON by RFC 8259 (007 is not), else as a string. RESULT_FAIL when BODY is not a JSON object,
+ * or an assignment has no "=", a path that cannot be followed, bytes that are not UTF-8, or a value in quotes that is
+ * no string of JSON.
  */
 MUST_CHECK enum result event_change(const char *body, char *const *assignments, size_t count, char **out,
                                     struct err *err);

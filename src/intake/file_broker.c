@@ -48,7 +48,8 @@ static int ask_for_file(int fd, char which)
     int error = 0, opened;
     struct iovec part = {&error, sizeof error};
     union descriptor_room room;
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &room, .msg_controllen = sizeof room};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
 
     if (send(fd, &which, 1, MSG_NOSIGNAL) != 1 || recvmsg(fd, &message, MSG_CMSG_CLOEXEC) != sizeof error) {
         errno = EIO; /* the monitor is gone, or does not answer in time */
@@ -101,8 +102,8 @@ static void send_descriptor(int to, int opened, int error)
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
     if (opened >= 0) {
-        message.msg_control = &room;
-        message.msg_controllen = sizeof room;
+        message.msg_control = room.bytes;
+        message.msg_controllen = sizeof room.bytes;
         room.header.cmsg_level = SOL_SOCKET;
         room.header.cmsg_type = SCM_RIGHTS;
         room.header.cmsg_len = CMSG_LEN(sizeof opened);

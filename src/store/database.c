@@ -118,8 +118,7 @@ static bool can_parse_conninfo(const char *conninfo)
 
 /* Makes a connection by one of libpq's two functions. */
 static enum result make_connection(struct database *database,
-                                   PGconn *make(const char *const *keywords, const char *const *values, int expand),
-                                   struct err *err)
+                                   PGconn *make(const char *const *, const char *const *, int), struct err *err)
 {
     /* Keywords before dbname, which holds the conninfo, are defaults; keywords after it override the conninfo. */
     static const char *const keywords[] = {"connect_timeout",

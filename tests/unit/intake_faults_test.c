@@ -215,17 +215,17 @@ static int post_event(int number, size_t cut)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status, before = fault->steps;
     uint8_t bytes[512];
-    size_t length = put_request(bytes, number);
+    size_t length = put_request(bytes, number), first = cut > 0 && cut < length ? cut : length;
 
     strcpy(address.sun_path, socket_path);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
         exit(99);
-    (void)!send(fd, bytes, cut > 0 ? cut : length, MSG_NOSIGNAL);
+    (void)!send(fd, bytes, first, MSG_NOSIGNAL);
     /* Accepted, looked at, collected, and again in poll. */
-    for (int i = 0; cut > 0 && i < 200 && fault->steps < before + 5; i++)
+    for (int i = 0; first < length && i < 200 && fault->steps < before + 5; i++)
         poll(NULL, 0, 1);
-    if (cut > 0)
-        (void)!send(fd, bytes + cut, length - cut, MSG_NOSIGNAL);
+    if (first < length)
+        (void)!send(fd, bytes + first, length - first, MSG_NOSIGNAL);
     status = read_status(fd);
     close(fd);
     return status;
