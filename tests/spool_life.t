@@ -52,4 +52,29 @@ $rig->sql(q{delete from candhook.outcome o using candhook.event e where o.event_
 system("mv $dir/spool/kept/*.seg $dir/spool/") == 0 or die;
 $rig->candhook_ok('work', '--once');
 is $rig->sql(q{select string_agg(payload ->> 'id', ' ' order by id) from candhook.event}), 'one two', 'moved back, it is recorded again: what was lost is there, what was there is not doubled';
+
+# ---- bit rot, and a torn end, are told: in the log, by status and by doctor ----
+post('three', 'four', 'five');
+my ($segment) = glob "$dir/spool/*.seg";
+open my $file, '+<:raw', $segment or die "cannot open $segment: $!\n";
+my $bytes = do { local $/; <$file> };
+my $middle = index $bytes, '"four"';
+substr $bytes, $middle + 1, 1, 'F';
+my $seal = rindex $bytes, substr($bytes, 40, 4);    # what each record begins with: the last one is the seal
+$bytes = substr($bytes, 0, $seal) . substr($bytes, 40, 50);
+seek $file, 0, 0;
+truncate $file, 0;
+print {$file} $bytes;
+close $file or die;
+$rig->candhook_ok('work', '--once');
+is $rig->sql(q{select string_agg(payload ->> 'id', ' ' order by id) from candhook.event where payload ->> 'id' ~ '^(three|four|five)'}), 'three five', 'a changed byte costs one event';
+my $log = $rig->read_file('log/candhook.log');
+like $log, qr/error: segment=\S+ state=damaged offset=\d+ length=\d+ .*copy is kept/, 'the log tells the rot';
+like $log, qr/warning: segment=\S+ state=torn offset=\d+ length=50 /, 'and the torn end';
+is scalar(() = glob "$dir/spool/damaged/*"), 2, 'both are kept';
+is scalar(() = glob "$dir/spool/damaged/*.torn"), 1, 'under names that tell them apart';
+like +($rig->candhook('status'))[1], qr{1 files in damaged/}, 'status tells the rot';
+my $said = ($rig->candhook('doctor'))[1];
+like $said, qr/WRONG +damaged/, 'doctor finds the rot wrong';
+like $said, qr/note +torn/, 'and notes the torn end';
 done_testing;

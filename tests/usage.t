@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: ISC
+#
+# What a person at the terminal is told who types something that cannot be meant, or asks where little is set up: the exit
+# status, and words that say what to do.
+use v5.36;
+use Test::More;
+use IO::Socket::UNIX ();
+use Rig;
+use Rig::Cand;
+use Socket qw(SOCK_STREAM);
+
+my $rig = Rig->new;
+my $dir = $rig->{dir};
+$rig->cluster;
+$rig->conf;
+$rig->schema;
+
+# Runs the program: the exit status, and what is said on either stream.
+sub told ($status, $words, @args) {
+    my $option = ref $args[-1] ? pop @args : {};
+    my ($got, $out, $err) = $rig->candhook(@args, $option);
+    is $got, $status, "candhook @args: $status" or diag $out, $err;
+    like $out . $err, $words, "candhook @args: says so";
+}
+
+# ---- candhook itself ----
+told(64, qr/^Usage: candhook VERB/m);
+told(0, qr/^candhook \d+\.\d+\.\d+$/, '--version');
+told(0, qr/^Usage: candhook VERB.*candhook-security\(7\)/s, '--help');
+told(64, qr/there is no verb sned; candhook --help lists the verbs/, 'sned');
+
+# ---- verbs ----
+told(64, qr/METHOD and PATH are enough; a body goes into --data/, 'api', 'POST', '/products', '{}', '--community', 'G1');
+told(64, qr/Usage: candhook api/, 'api', 'GET');
+told(64, qr/whose bot token\? Give --community/, 'api', 'GET', '/me');
+told(65, qr/the body has a NUL byte/, 'api', 'POST', '/products', '--data', '-', '--community', 'G1', { stdin => "{}\0{}" });
+$rig->sql(q{select candhook.set_bot_token('G1', 'a-token')});
+told(64, qr/the path holds a #: write it as %23/, 'api', 'GET', '/a#b', '--community', 'G1');
+told(64, qr/Usage: candhook url/, 'url', 'make');
+told(64, qr/Usage: candhook url/, 'url', 'new', 'label');
+told(64, qr/--label is an option of new/, 'url', 'list', '--label', 'x');
+told(64, qr/--force is an option of retire/, 'url', 'new', '--force');
+told(64, qr/one URL is enough/, 'doctor', '--url', 'http://localhost/a', '--url', 'http://localhost/b');
+told(0, qr/no worker was running/, 'stop');
+unlink "$dir/spool/stopped";
+
+# ---- without base_url the secret alone is what there is to tell ----
+told(0, qr/\A[\w.~-]{32,}\n.*base_url is not set/s, 'url', 'new', '--label', 'alone');
+told(0, qr/retired|alone/, 'url', 'retire', 'alone');
+$rig->write_file('secrets', "none\n");
+told(0, qr/there is no secret, so every event is refused; make one: candhook url new/, 'url', 'list');
+$rig->write_file('secrets', "$rig->{secret} rig\n");
+
+# ---- the settings in force, of every kind ----
+$rig->conf(confine => 'maybe');
+told(78, qr/confine = "maybe".*yes or no/, 'check-config');
+$rig->conf(api_url => 'ftp://x');
+told(78, qr{api_url = "ftp://x".*https://HOST/PATH}, 'check-config');
+$rig->conf(webhook_scope => 'two words');
+told(78, qr/webhook_scope = "two words".*printable characters/, 'check-config');
+$rig->conf(confine => 'no');
+told(0, qr/^confine = no$/m, 'check-config');
+
+# ---- what doctor says of a front that answers otherwise ----
+my $front = Rig::Cand->service($rig);
+my %advice = (301 => 'redirection', 400 => 'did not arrive whole', 401 => 'asks for more than the secret', 405 => 'does not let POST through',
+    413 => 'max_body', 503 => 'could not be made durable');
+for my $status (sort keys %advice) {
+    $front->on({ status => $status });
+    told(1, qr/WRONG.*$advice{$status}/, 'doctor', '--url', $front->url . "/candhook/$rig->{secret}");
+}
+
+# ---- the socket of candhook.fcgi ----
+sub listen_fails ($socket, $words, $what) {
+    my ($status, $out, $err) = $rig->run({}, $rig->program('candhook.fcgi'), '--listen', $socket);
+    is $status, 73, $what;
+    like $out . $err . $rig->read_file('log/candhook.log'), $words, "$what: says so";
+}
+listen_fails("$dir/" . 'x' x 100, qr/a unix socket's path has at most 107 bytes/, 'a path too long');
+$rig->write_file('plain', '');
+listen_fails("$dir/plain", qr/plain exists and is not a socket/, 'a file in its place');
+my $other = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => "$dir/other.sock", Listen => 1) or die;
+listen_fails("$dir/other.sock", qr/another program may be listening on/, 'a socket in use');
+listen_fails("$dir/nowhere/x.sock", qr/cannot listen on .*nowhere/, 'a folder that is not there');
+my ($status, undef, $err) = $rig->run({}, $rig->program('candhook.fcgi'));
+is $status, 64, 'candhook.fcgi by hand, with nothing to listen on';
+like $err, qr/was not started by a web server, and --listen is not given/, 'says so';
+done_testing;
