@@ -25,7 +25,7 @@ void closelog(void)
 
 int main(void)
 {
-    int status;
+    int status = 0;
     pid_t child;
 
     dup2(0, 7);
