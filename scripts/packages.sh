@@ -38,6 +38,7 @@ clang
 clang-format
 clang-tidy
 cppcheck
+groff-base
 shellcheck
 libclang-rt-dev|libclang-rt-1[4-9]-dev
 nodejs
