@@ -48,14 +48,14 @@ sub peak ($out) {
     return $peak;
 }
 
-# Posts so many events: on 32 connections, one of a hundred for the handlers that are dear.
+# Posts so many events: on 32 connections, one of twenty for the handlers that are dear, so that their claims are full, too.
 sub post ($pid, $events) {
     my @connections = map { FastCGI->new("$dir/candhook.sock") } 1 .. 32;
     my ($common, $rare) = map { $rig->event(type => $_, payload => { id => 'CP:AK290DKFJD', text => 'a word and ' x 700 }) } qw(product.created product.rare);
     for my $first (map { $_ * @connections } 0 .. int(($events - 1) / @connections)) {
         my @batch = splice @{ [@connections] }, 0, $events - $first;
         for my $n (0 .. $#batch) {
-            my $body = ($first + $n) % 100 ? $common : $rare;
+            my $body = ($first + $n) % 20 ? $common : $rare;
             $batch[$n]->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, CONTENT_LENGTH => length $body, DOCUMENT_ROOT => "$dir/htdocs" },
                 body => $body, keep => 1);
         }
@@ -76,7 +76,7 @@ sub peaks ($events) {
     post(responder(massif("$out.responder")), $events);
     my ($status, undef, $err) = $rig->run(\%environment, massif("$out.worker"), $rig->program('candhook'), 'work', '--once');
     $status == 0 or die "candhook work --once: $err\n";
-    is $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}), $events + 2 * int(($events + 99) / 100), "$events events are handled";
+    is $rig->sql(q{select count(*) from candhook.outcome where result = 'ok'}), $events + 2 * int(($events + 19) / 20), "$events events are handled";
     $rig->sql('truncate candhook.event, candhook.outcome, candhook_internal.spool_position');
     return map { $_ => peak("$out.$_") } qw(responder worker);
 }

@@ -335,7 +335,7 @@ enum result log_open(const char *target, enum log_level level, const char *progr
 
     snprintf(log_state.program, sizeof log_state.program, "%s", program);
     log_state.level = level;
-    openlog(log_state.program, LOG_PID, LOG_DAEMON);
+    openlog(log_state.program, LOG_PID | LOG_NDELAY, LOG_DAEMON); /* a confined process may open no socket */
     if (!to_stderr && !to_syslog)
         return log_to_file(target, err);
     close_log_file();

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +36,7 @@ static void must(int condition, const char *what)
 /* ---- a syslog of our own ---- */
 
 static char syslog_ident[64], syslog_text[8192];
-static int syslog_count, syslog_priority = -1;
+static int syslog_count, syslog_priority = -1, syslog_option;
 
 void openlog(const char *ident, int option, int facility);
 void syslog(int priority, const char *format, ...);
@@ -43,7 +44,7 @@ void __syslog_chk(int priority, int flag, const char *format, ...);
 
 void openlog(const char *ident, int option, int facility)
 {
-    (void)option;
+    syslog_option = option;
     (void)facility;
     snprintf(syslog_ident, sizeof syslog_ident, "%s", ident);
 }
@@ -273,6 +274,7 @@ static void check_syslog(void)
 
     open_log("syslog", LOG_LEVEL_DEBUG);
     is_text(syslog_ident, "candhook.fcgi", "syslog has the program's name");
+    ok(syslog_option & LOG_NDELAY, "and its socket is opened at once: later a confined process may open none");
     log_error("id=%s", "a\nb");
     is_text(syslog_text, "id=\"a\\nb\"", "and the text alone, escaped");
     ok(syslog_priority == priorities[0], "errors as LOG_ERR");
