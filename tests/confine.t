@@ -46,6 +46,8 @@ my ($responder) = $rig->answering_pid($monitor);
 is $in_force =~ /^no_new_privs/ ? status_of($responder)->{NoNewPrivs} : 1, 1, "no_new_privs ($in_force)";
 is status_of($responder)->{Seccomp}, 2, 'seccomp';
 like $in_force, qr/seccomp$/, 'both are in the line of its start';
+my $has_landlock = syscall(444, 0, 0, 1) > 0;    # landlock_create_ruleset, asked for its version
+is $in_force =~ /landlock/ ? 1 : 0, $has_landlock ? 1 : 0, 'Landlock where the kernel has it';
 is status_of($monitor)->{Seccomp}, 0, 'the monitor is free';
 is ask($rig->path), 200, 'an event is taken';
 $rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 1 }, 'it is recorded');

@@ -75,9 +75,9 @@ static int open_by_broker(const char *path, int flags, mode_t mode)
 
 void file_broker_use(int fd, const struct conf *conf)
 {
-    const struct timeval patience = {.tv_sec = 2};
+    const struct timeval limit = {.tv_sec = 2};
 
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     broker_client.fd = fd;
     broker_client.conf = conf;
     io_set_opener(open_by_broker);
