@@ -61,17 +61,21 @@ declare
     grants constant text[] := array[
         'candhook_worker', 'usage on schema candhook, candhook_internal',
         'candhook_worker', 'execute on function candhook_internal.spool_position(uuid), candhook_internal.forget(uuid[]), '
-                           'candhook_internal.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], '
-                           'text[], text[], text[], uuid[], bytea[], text[], boolean), candhook_internal.maintain()',
-        'candhook_worker', 'execute on function candhook_internal.claim(text, integer, text[], text[], boolean), '
-                           'candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], bigint[], '
-                           'text, tid[]), candhook_internal.renew(bigint), candhook_internal.give_back(bigint, uuid[]), '
+                           'candhook_internal.maintain()',
+        'candhook_worker', 'execute on function candhook_internal.claim(text, integer, text[], text[]), '
+                           'candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], bigint[]), '
+                           'candhook_internal.renew(bigint), candhook_internal.give_back(bigint, uuid[]), '
                            'candhook_internal.release(text), candhook_internal.due_in(text[], text[])',
-        -- run_sql has the caller's rights, so the worker calls its parts, too.
-        'candhook_worker', 'execute on function candhook_internal.run_sql(bigint, uuid[], text, integer, text), '
-                           'candhook_internal.leased(bigint, uuid[], text, integer), '
-                           'candhook_internal.leased_events(uuid[], text[]), candhook_internal.settle_missing(uuid[], tid[]), '
-                           'candhook_internal.take_lease_slot(bigint), candhook_internal.handler_role()',
+        -- record and run_sql have the caller's rights, so the worker calls their parts, too.
+        'candhook_worker', 'execute on function candhook_internal.record(uuid[], bigint[], uuid[], text[], text[], text[], text[], '
+                           'text[], text[], text[], text[], uuid[], bytea[], text[], boolean, text[], text), '
+                           'candhook_internal.record_once(uuid[], bigint[], uuid[], text[], text[], text[], text[], text[], '
+                           'text[], text[], text[], uuid[], bytea[], text[], text[]), '
+                           'candhook_internal.finish_first(text, candhook.event[], text[], text[], timestamptz[], timestamptz[])',
+        'candhook_worker', 'execute on function candhook_internal.run_sql(bigint, uuid[], text), '
+                           'candhook_internal.leased(bigint, uuid[]), candhook_internal.take_lease_slot(bigint)',
+        'candhook_worker', 'execute on function candhook_internal.run_handler(text, candhook.event[], text[], text, timestamptz, '
+                           'boolean), candhook_internal.handler_role()',
         'candhook_worker', tokens,
         'candhook_worker', looking,
         'candhook_handler', 'usage on schema candhook',

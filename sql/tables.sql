@@ -168,8 +168,8 @@ comment on column candhook.handler.jitter is
     'random spread: a delay is multiplied by 1-jitter to 1+jitter, so that deliveries that failed together are not '
     'retried together; 0 to 1';
 comment on column candhook.handler.concurrency is
-    'concurrency limit: attempts that one worker runs at a time; for kind sql, batches that run at a time. null: 16 '
-    'for http, 4 for exec and c, as many as there are runners for sql';
+    'concurrency limit: attempts that one worker runs at a time; for kind sql, batches that run at a time, on all hosts. '
+    'null: 16 for http, 4 for exec and c; for sql one batch of deliveries, and first attempts in any number';
 comment on column candhook.handler.ordered_by is
     'none: in any order. community, payload id: events of one origin community, or with one payload.id, strictly in '
     'the order of receipt: the next one begins when the one before is settled, ok or failed';

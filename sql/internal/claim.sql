@@ -1,5 +1,5 @@
 create or replace function candhook_internal.claim(worker text, batch integer, kinds text[] default '{sql,c,exec,http}',
-                                                   busy text[] default '{}', only_lock boolean default false)
+                                                   busy text[] default '{}')
 returns table (lease bigint, handler text, kind text, target text, timeout_ms integer, concurrency integer,
                event_id uuid, attempt integer, bot_token text, token_stored_at text,
                received_at text, module text, type text, origin_community_id text, user_id text, community_id text,
@@ -19,11 +19,6 @@ as $$
 -- counted whatever happens. A lease lasts 15 seconds (renew extends it); then its deliveries are due again, and the
 -- next claim records the attempt as lost.
 --
--- With `only_lock`, deliveries of an unordered sql handler whose last attempt was not lost are only locked, which costs
--- far less than a lease. This function then returns only the first one, with `lease` and `attempt` null; run_sql,
--- called without a lease in the same transaction, locks and runs a batch that begins there. When that transaction
--- fails, they are due as before and nothing is counted: the caller then claims with leases for a while.
---
 -- A claim of another kind gives up to 8 MiB of text, since the caller holds all of it until each attempt has ended, but one
 -- delivery at least. The others go back uncounted. payload is null except for kind c, which alone is handed it apart.
 --
@@ -38,7 +33,7 @@ declare
     chosen candhook.handler;
     tried text[] := busy;
     newly_held integer := 0;
-    number bigint; -- of the lease; null: only locked
+    number bigint; -- of the lease
     taken uuid[];
     attempts integer[];
     communities text[];
@@ -80,20 +75,17 @@ begin
         -- a handler whose slots are all taken, since run_sql could not run it.
         continue when chosen.ordered_by <> 'none'
                       and not pg_try_advisory_xact_lock(hashtext('candhook.claim'), hashtext(chosen.name));
-        continue when chosen.kind = 'sql' and not candhook_internal.take_slot(chosen.name, chosen.concurrency);
+        continue when chosen.kind = 'sql' and not candhook_internal.take_slot(chosen.name, coalesce(chosen.concurrency, 1));
 
         -- A delivery of kind sql whose attempt was lost is leased alone: if it crashes the server, it must not use up
-        -- the attempts of a whole batch. (Other kinds run in processes of their own.) With only_lock one is locked, or
-        -- after some were held a batch, since the next ones may lack their token, too. If all of the oldest sort (lost
+        -- the attempts of a whole batch. (Other kinds run in processes of their own.) If all of the oldest sort (lost
         -- or not) are locked, by a run that takes longer than its lease, the other sort is tried, or the handler would
         -- wait for that run.
         foreach lost in array array[best.lost, not best.lost] loop
-            number := case when not (only_lock and chosen.kind = 'sql' and chosen.ordered_by = 'none' and not lost)
-                           then candhook_internal.new_lease() end;
+            number := candhook_internal.new_lease();
             select * into taken, attempts, communities
               from candhook_internal.take_due(chosen, number, claim.worker,
-                                              case when chosen.kind = 'sql' and (lost or number is null and newly_held = 0)
-                                                   then 1 else batch end,
+                                              case when chosen.kind = 'sql' and lost then 1 else batch end,
                                               case when chosen.kind = 'sql' then lost end, best.due_at, right_now);
             exit when taken <> '{}' or chosen.kind <> 'sql';
         end loop;
@@ -114,7 +106,7 @@ begin
             module, type, origin_community_id, user_id, community_id, profile_id, payload, body in
         select number, chosen.name, chosen.kind, chosen.target, (extract(epoch from chosen.timeout) * 1000)::integer,
                coalesce(chosen.concurrency, case chosen.kind when 'http' then 16 else 4 end),
-               r.id, case when number is not null then r.attempt end, x.*
+               r.id, r.attempt, x.*
           from unnest(taken, attempts) as r (id, attempt)
           left join lateral (
                select t.token, to_char(t.stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -130,7 +122,6 @@ begin
            -- If the token has gone since hold looked for it: the handler must not get null, so the lease runs out.
          where chosen.kind = 'sql' or not chosen.needs_token or x.token is not null
          order by r.id -- a UUIDv7 begins with the time of receipt
-         limit case when number is null then 1 end
         loop
             bytes := bytes + coalesce(octet_length(payload), 0) + coalesce(octet_length(body), 0);
             exit when bytes > room and given <> '{}';
@@ -144,13 +135,10 @@ begin
     end loop;
 
     -- A claim that a crash of the server loses is made again, so its commit need not wait for the disk. finish waits.
-    if number is not null then
-        perform set_config('synchronous_commit', 'off', true);
-    end if;
+    perform set_config('synchronous_commit', 'off', true);
 end
 $$;
-comment on function candhook_internal.claim(text, integer, text[], text[], boolean) is
+comment on function candhook_internal.claim(text, integer, text[], text[]) is
     'leases up to `batch` due deliveries of one handler of these kinds for 15 seconds and counts the attempt; for '
-    'kind sql all columns after attempt are null, since run_sql reads them; payload for kind c only; with only_lock the first delivery of an '
-    'unordered sql handler is locked and not counted, and its lease and attempt are null; timeout_ms in milliseconds, '
-    'times as RFC 3339 in UTC';
+    'kind sql all columns after attempt are null, since run_sql reads them; payload for kind c only; timeout_ms in '
+    'milliseconds, times as RFC 3339 in UTC';

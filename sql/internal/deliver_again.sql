@@ -72,6 +72,7 @@ begin
     select (select count(*) from renewed) + (select count(*) from made) into again;
 
     if again > 0 then
+        perform set_config('candhook.delivered_again', 'yes', true); -- for finish_first, when a handler calls this
         perform pg_notify('candhook', '');
     end if;
     return again;

@@ -28,7 +28,7 @@ begin
     select 'right', p.oid::regprocedure::text, ''
       from pg_proc p
      where p.pronamespace = 'candhook_internal'::regnamespace
-       and p.proname in ('spool_position', 'forget', 'record', 'claim', 'run_sql', 'leased', 'leased_events', 'settle_missing',
+       and p.proname in ('spool_position', 'forget', 'record', 'record_once', 'run_handler', 'finish_first', 'claim', 'run_sql', 'leased',
                          'take_lease_slot', 'handler_role', 'finish', 'renew', 'give_back', 'release', 'due_in', 'maintain')
        and not has_function_privilege(session_user, p.oid, 'execute')
      order by 2;

@@ -41,7 +41,7 @@ begin
                          limit 1
                            for update of d skip locked) ordered) free
      where h.enabled and h.kind = any (kinds) and h.name <> all (busy)
-       and (h.kind <> 'sql' or candhook_internal.take_slot(h.name, h.concurrency))
+       and (h.kind <> 'sql' or candhook_internal.take_slot(h.name, coalesce(h.concurrency, 1)))
      limit 1;
     return case when found then 0 else 1 end;
 end

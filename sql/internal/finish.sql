@@ -1,7 +1,6 @@
 create or replace function candhook_internal.finish(lease bigint, ids uuid[], results text[], details text[],
                                                     started_at timestamptz[], finished_at timestamptz[],
-                                                    delays bigint[] default null, handler text default null,
-                                                    rows tid[] default null)
+                                                    delays bigint[] default null)
 returns table (event_id uuid, result text, detail text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -18,17 +17,13 @@ as $$
 -- for a new token without counting a failure. `delays`, in seconds, are lower limits of the back-off (Retry-After), a
 -- day at most.
 --
--- Deliveries that the lease does not hold any more are left out: another claim has them, or they are settled. Without a
--- lease the attempts are at deliveries of `handler` that the caller's transaction has only locked, and which nobody has
--- counted yet. `rows` are the ctids of the deliveries, if the caller knows them and has locked them.
---
--- Otherwise each delivery is looked up alone and by its key: coalesce(handler) keeps the planner off the other indexes.
--- A plan made while the table was small would compare every row with every other, or read all that waits for the
--- handler.
+-- Deliveries that the lease does not hold any more are left out: another claim has them, or they are settled. Each one is
+-- looked up alone and by its key: coalesce(handler) keeps the planner off the other indexes. A plan made while the table
+-- was small would compare every row with every other, or read all that waits for the handler.
 declare
     policy candhook.handler;
     token_wait interval := '30 seconds';
-    uncounted constant integer := (finish.lease is null)::integer;
+    rows tid[]; -- ctids of the deliveries
     settled tid[]; -- ctids of deliveries to be settled,
     later tid[]; -- and of those that are due later
     attempts integer[];
@@ -43,8 +38,7 @@ begin
 
     select h.* into policy
       from candhook.handler h
-     where h.name = case when finish.lease is null then finish.handler
-                         else (select d.handler from candhook.delivery d where d.lease = finish.lease limit 1) end;
+     where h.name = (select d.handler from candhook.delivery d where d.lease = finish.lease limit 1);
 
     -- No token is missed, for the reasons given in `hold`: lock first, then look for it in a statement of its own.
     if policy.needs_token and results && array['retry', 'failed']
@@ -52,19 +46,13 @@ begin
         token_wait := '1 second';
     end if;
 
-    -- A handler may have changed its own delivery, and so its ctid, by a replay of its event.
-    if rows is null
-       or exists (select from (select unnest(ids) as id, unnest(rows) as ctid_of) g
-                   where (select d.event_id from candhook.delivery d where d.ctid = g.ctid_of) is distinct from g.id) then
-        rows := array(select (select d.ctid
-                                from candhook.delivery d
-                               where d.received_at = candhook.received_at(g.id) and d.event_id = g.id
-                                 and coalesce(d.handler, '') = policy.name
-                                 and d.lease is not distinct from finish.lease
-                                 for update)
-                        from unnest(ids) with ordinality as g (id, number)
-                       order by g.number);
-    end if;
+    rows := array(select (select d.ctid
+                            from candhook.delivery d
+                           where d.received_at = candhook.received_at(g.id) and d.event_id = g.id
+                             and coalesce(d.handler, '') = policy.name and d.lease = finish.lease
+                             for update)
+                    from unnest(ids) with ordinality as g (id, number)
+                   order by g.number);
 
     with found as materialized (
         select g.id, g.started_at, g.finished_at, g.delay, left(candhook_internal.masked(g.detail, t.token), 4000) as detail,
@@ -77,9 +65,9 @@ begin
                        unnest(started_at) as started_at, unnest(finished_at) as finished_at, unnest(delays) as delay,
                        unnest(rows) as ctid_of) g
          cross join lateral (
-               select d.received_at, d.attempt + uncounted as attempt, d.failures, d.origin_community_id
+               select d.received_at, d.attempt, d.failures, d.origin_community_id
                  from candhook.delivery d
-                where d.ctid = g.ctid_of and d.lease is not distinct from finish.lease
+                where d.ctid = g.ctid_of and d.lease = finish.lease
                 limit 1) d
           left join lateral (
                select t.token, t.valid
@@ -113,8 +101,6 @@ begin
     return query select * from unnest(ids, results, details);
 end
 $$;
-comment on function candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], bigint[],
-                                             text, tid[]) is
+comment on function candhook_internal.finish(bigint, uuid[], text[], text[], timestamptz[], timestamptz[], bigint[]) is
     'records the outcomes of leased attempts (ok, retry, failed), and settles their deliveries or retries them after '
-    'at least the delays in seconds; returns the outcomes of those that the lease still holds; without a lease, of '
-    'deliveries of the handler that this transaction has locked';
+    'at least the delays in seconds; returns the outcomes of those that the lease still holds';

@@ -1,6 +1,5 @@
-create or replace function candhook_internal.leased(lease bigint, ids uuid[] default null, handler text default null,
-                                                    batch integer default null,
-                                                    out events uuid[], out tokens text[], out rows tid[], out target text)
+create or replace function candhook_internal.leased(lease bigint, among uuid[] default null, out target text, out ids uuid[],
+                                                    out events candhook.event[], out tokens text[])
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
@@ -11,64 +10,51 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 #variable_conflict use_column
--- What run_sql runs: the events of a lease (with `ids`, only these), their bot tokens and the ctids of their
--- deliveries, in order of receipt; and the handler's target. The deliveries are locked until the transaction ends, so
--- nobody can claim them however long it runs. Without a lease: up to `batch` due deliveries of `handler`, beginning
--- with the one of the event in `ids`, which claim has locked. Deliveries whose token is missing are held. All null when
--- there is nothing to run.
+-- What run_sql runs: the events of a lease (with `among`, only these) in order of receipt, their ids and bot tokens; and the
+-- handler's target. The deliveries are locked until the transaction ends, so nobody can claim them however long it runs.
+-- Deliveries whose token is missing are held. Only the first 8 MiB of events are given, but one at least. All null when there
+-- is nothing to run.
 declare
-    wanted candhook.handler;
+    held uuid[];
     communities text[];
-    ready uuid[];
-    all_ready boolean;
+    chosen candhook.handler;
 begin
-    if lease is not null then
-        with held as materialized (
-            select d.ctid as ctid_of, d.event_id, d.handler, d.origin_community_id
-              from candhook.delivery d
-             where d.lease = leased.lease and (ids is null or d.event_id = any (ids))
-             order by (d.received_at, d.event_id) -- a row has no index: found by lease, then sorted
-               for update
-        )
-        select array_agg(h.event_id), array_agg(h.ctid_of), array_agg(h.origin_community_id), min(h.handler)
-          into events, rows, communities, leased.handler
-          from held h;
-    end if;
-    select h.* into wanted
+    select h.* into chosen
       from candhook.handler h
-     where h.name = leased.handler and h.kind = 'sql'
-       and (lease is not null or (h.enabled and h.ordered_by = 'none')); -- it may have changed since the claim
-    if wanted.name is null then
-        events := null;
+     where h.kind = 'sql' and h.name = (select d.handler from candhook.delivery d where d.lease = leased.lease limit 1);
+    if not found then
         return;
     end if;
-    target := wanted.target;
-    if lease is null then
-        select t.taken, t.rows, t.communities into events, rows, communities
-          from candhook_internal.take_due(wanted, null, null, batch, false,
-                                          (select d.due_at from candhook.delivery d
-                                            where d.received_at = candhook.received_at(ids[1]) and d.event_id = ids[1]
-                                              and coalesce(d.handler, '') = wanted.name),
-                                          clock_timestamp()) t;
+    with locked as materialized (
+        select d.event_id, d.origin_community_id
+          from candhook.delivery d
+         where d.lease = leased.lease and (among is null or d.event_id = any (among))
+         order by (d.received_at, d.event_id) -- a row has no index: found by lease, then sorted
+           for update
+    )
+    select array_agg(l.event_id), array_agg(l.origin_community_id) into held, communities from locked l;
+    if chosen.needs_token then
+        held := candhook_internal.hold(chosen.name, held, communities);
     end if;
 
-    if wanted.needs_token then
-        ready := candhook_internal.hold(wanted.name, events, communities);
-        all_ready := cardinality(ready) = cardinality(events);
-    end if;
-    select array_agg(r.id), array_agg(r.token), array_agg(r.ctid_of) into events, tokens, rows
-      from (select r.id, t.token, r.ctid_of
-              from (select unnest(events) as id, unnest(communities) as community, unnest(rows) as ctid_of) r
+    select chosen.target, array_agg(r.id), array_agg(r.event), array_agg(r.token) into target, ids, events, tokens
+      from (select e.*, t.token, sum(pg_column_size((e.event).payload)) over (order by e.id) as bytes,
+                   row_number() over (order by e.id) as number -- a UUIDv7 begins with the time of receipt
+              from (select g.id, candhook.received_at(g.id) as received_at from (select unnest(held) as id) g offset 0) g
+             cross join lateral (
+                   select e.id, e as event
+                     from candhook.event e
+                    where e.received_at = g.received_at and e.id = g.id
+                    limit 1) e
               left join lateral (
                    select t.token
                      from candhook.bot_token t
-                    where wanted.needs_token and t.valid and t.origin_community_id = r.community
+                    where chosen.needs_token and t.valid and t.origin_community_id = (e.event).origin_community_id
                     limit 1) t on true
-             where not wanted.needs_token or (t.token is not null and (all_ready or r.id = any (ready)))
-             order by r.id) r; -- a UUIDv7 begins with the time of receipt
+             where not chosen.needs_token or t.token is not null) r
+     where r.bytes <= 8388608 or r.number = 1;
 end
 $$;
-comment on function candhook_internal.leased(bigint, uuid[], text, integer) is
-    'the events of a lease, or without one, of up to `batch` due deliveries of a handler: their ids, tokens, the '
-    'ctids of their deliveries, which are locked until the transaction ends, and the target; a part of '
-    'candhook_internal.run_sql';
+comment on function candhook_internal.leased(bigint, uuid[]) is
+    'the events of a lease with their bot tokens, and the handler''s target; locks the deliveries until the transaction '
+    'ends; a part of candhook_internal.run_sql';

@@ -17,13 +17,13 @@ declare
     more text;
 begin
     begin
-        perform from candhook_internal.record_batch(array[plain], '{candhook}', '{doctor.probe}', '{null}', '{null}', '{null}',
-                                                    '{null}', '{"{}"}', '{null}', '{}', '{}', '{}');
+        perform from candhook_internal.record_rows(array[plain], '{candhook}', '{doctor.probe}', '{null}', '{null}', '{null}',
+                                                   '{null}', '{"{}"}', '{null}', '{}', '{}', '{}', null);
         for n in 1 .. coalesce(cardinality(ids), 0) loop
             begin
-                perform from candhook_internal.record_batch(ids[n:n], modules[n:n], types[n:n], origin_community_ids[n:n],
-                                                            user_ids[n:n], community_ids[n:n], profile_ids[n:n],
-                                                            payloads[n:n], extras[n:n], '{}', '{}', '{}');
+                perform from candhook_internal.record_rows(ids[n:n], modules[n:n], types[n:n], origin_community_ids[n:n],
+                                                           user_ids[n:n], community_ids[n:n], profile_ids[n:n],
+                                                           payloads[n:n], extras[n:n], '{}', '{}', '{}', null);
             exception
                 when others then
                     if candhook_internal.may_pass(sqlstate) then

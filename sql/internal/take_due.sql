@@ -1,23 +1,23 @@
 create or replace function candhook_internal.take_due(chosen candhook.handler, number bigint, worker text, batch integer,
                                                       lost boolean, first_due timestamptz, right_now timestamptz,
-                                                      out taken uuid[], out attempts integer[], out communities text[],
-                                                      out rows tid[])
+                                                      out taken uuid[], out attempts integer[], out communities text[])
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 -- Leases up to `batch` deliveries of a handler that are due at `right_now` and that no other transaction has locked.
--- Returns their events, the numbers of their attempts, their communities and their ctids. `number` is the number of the
--- lease; with null they are only locked. With lost = true only deliveries whose last attempt was lost are taken, with
--- false only the others, with null both. `first_due` is the due_at of the first of them, which the caller knows: from
--- there on the index scan begins, and skips the dead entries of settled deliveries that vacuum has not removed.
+-- Returns their events, the numbers of their attempts, and their communities. `number` is the number of the lease. With
+-- lost = true only deliveries whose last attempt was lost are taken, with false only the others, with null both.
+-- `first_due` is the due_at of the first of them, which the caller knows: from there on the index scan begins, and skips
+-- the dead entries of settled deliveries that vacuum has not removed.
 --
 -- Of an ordered handler only the first delivery of each key may begin, and only while none of its key runs (heads).
 --
 -- A delivery that is due and still leased is a lost attempt: its worker ended, or its lease ran out. Its outcome is
 -- recorded here, and it counts as a failure: after the last attempt the delivery is settled.
 declare
+    rows tid[]; -- their ctids
     was_lost boolean[];
     spent boolean[];
     dropped uuid[];
@@ -66,7 +66,7 @@ begin
           from unnest(taken, attempts, communities, rows, spent) as t (id, attempt, community, ctid_of, spent)
          where not t.spent;
     end if;
-    if number is null or rows is null then
+    if rows is null then
         return;
     end if;
 
@@ -82,5 +82,5 @@ begin
 end
 $$;
 comment on function candhook_internal.take_due(candhook.handler, bigint, text, integer, boolean, timestamptz, timestamptz) is
-    'leases due deliveries of a handler under this number, or only locks them when it is null; returns their events, '
-    'attempts, communities and ctids; a part of candhook_internal.claim and run_sql';
+    'leases due deliveries of a handler under this number; returns their events, attempts and communities; a part of '
+    'candhook_internal.claim';

@@ -6,7 +6,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 -- Takes a slot of the handler whose deliveries this lease holds. A lease that holds nothing needs none.
-select coalesce((select candhook_internal.take_slot(h.name, h.concurrency)
+select coalesce((select candhook_internal.take_slot(h.name, coalesce(h.concurrency, 1))
                    from candhook.handler h
                   where h.name = (select d.handler from candhook.delivery d where d.lease = $1 limit 1)), true)
 $$;

@@ -3,15 +3,15 @@ returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- Takes one of the handler's slots until the transaction ends; false when all are taken. Without a concurrency limit
--- (null) there is always one. A slot is an advisory lock of the transaction, so a process that dies releases it.
+-- Takes one of the handler's slots until the transaction ends; false when all are taken. A slot is an advisory lock of the
+-- transaction, so a process that dies releases it.
 begin
-    for slot in 1 .. coalesce(concurrency, 0) loop
+    for slot in 1 .. concurrency loop
         if pg_try_advisory_xact_lock(hashtext('candhook.slot/' || handler), slot) then
             return true;
         end if;
     end loop;
-    return concurrency is null;
+    return false;
 end
 $$;
 comment on function candhook_internal.take_slot(text, integer) is

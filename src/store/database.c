@@ -27,6 +27,7 @@ struct database {
     const char *conninfo;
     PGconn *connection;      /* NULL: none */
     struct err commit_doubt; /* a warning about the commit of the last statement; empty: none */
+    struct err announced;    /* see database_announced */
     short wanted;            /* the events of poll(2) that bring a connection or statement without a wait on */
     bool answered;           /* of such a statement: all has come, */
     PGresult *answer;        /* and this is it */
@@ -86,17 +87,25 @@ static void set_message(struct err *err, const char *message)
 }
 
 /*
- * Notices are not shown: the text of a handler's may hold a bot token, or lines that a sender wrote. One matters: a
- * commit that is cancelled while it waits for a synchronous standby succeeds with a warning. What a function raises
- * has a context; what the commit itself says has none.
+ * Notices are not shown: the text of a handler's may hold a bot token, or lines that a sender wrote. Two matter: what
+ * our own functions announce, and that a commit which is cancelled while it waits for a synchronous standby succeeds
+ * with a warning. What a function raises has a context; what the commit itself says has none.
  */
 static void take_notice(void *context, const PGresult *notice)
 {
     struct database *database = context;
     const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *sqlstate = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
 
     if (severity != NULL && strcmp(severity, "WARNING") == 0 && PQresultErrorField(notice, PG_DIAG_CONTEXT) == NULL)
         set_message(&database->commit_doubt, PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY));
+    if (sqlstate != NULL && strcmp(sqlstate, DATABASE_ANNOUNCED) == 0)
+        set_message(&database->announced, PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY));
+}
+
+const char *database_announced(const struct database *database)
+{
+    return database->announced.text;
 }
 
 /*
@@ -339,16 +348,24 @@ static enum result take_answer(struct database *database, struct rows **rows, st
 
 /* ---- statements, waiting ---- */
 
+static bool send_statement(struct database *database, const char *sql, const struct sql_params *params)
+{
+    if (params->count == 0)
+        return PQsendQuery(database->connection, sql) == 1;
+    return PQsendQueryParams(database->connection, sql, params->count, params->types,
+                             (const char *const *)params->values, params->lengths, params->formats, 0) == 1;
+}
+
 enum result database_send(struct database *database, const char *sql, struct sql_params *params, struct err *err)
 {
     enum result result = RESULT_OK;
     struct rows *none;
 
     database->commit_doubt.text[0] = '\0';
+    database->announced.text[0] = '\0';
     if (database->connection == NULL)
         result = fail_not_connected(err);
-    else if (!PQsendQueryParams(database->connection, sql, params->count, params->types,
-                                (const char *const *)params->values, params->lengths, params->formats, 0))
+    else if (!send_statement(database, sql, params))
         result = take_result(database, NULL, &none, err);
     sql_params_free(params);
     return result;

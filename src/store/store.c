@@ -63,6 +63,25 @@ enum result store_command(struct store *store, const char *sql, struct err *err)
     return database_run(store->database, sql, &none, err);
 }
 
+enum result store_end_transaction(struct store *store, enum result result, struct err *err)
+{
+    struct sql_params none = {0};
+    struct rows *rows;
+    struct err ignored;
+
+    if (result != RESULT_OK) {
+        if (database_is_connected(store->database) && store_command(store, "rollback", &ignored) != RESULT_OK)
+            store_disconnect(store);
+        return result;
+    }
+    result = database_send(store->database, "commit", &none, err);
+    if (result == RESULT_OK)
+        result = database_receive_durable(store->database, &rows, err);
+    if (result == RESULT_OK)
+        rows_free(rows);
+    return result;
+}
+
 /* ---- schema ---- */
 
 static enum result send_version(struct store *store, struct err *err)

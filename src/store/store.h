@@ -91,15 +91,19 @@ struct store_group {
     const struct spool_position *positions; /* that are stored together with the records */
     size_t position_count;
     bool notify; /* wake up the runners of all workers */
+    bool run;    /* make the first attempts of sql handlers at once, except those of NOT_AT_ONCE */
+    const char *const *not_at_once;
+    size_t not_at_once_count;
 };
 
-/* What recording a group found out. */
+/* What recording a group found out: a row of candhook_internal.record, which tells the kinds. */
 struct store_note {
-    char *kind; /* "malformed", "unhandled", or "refused": an event that the database cannot store */
-    char *id;   /* of the event; for "unhandled", of one of them */
+    char *kind;
+    char *id; /* of the event; for "unhandled", of one of them */
     char *module, *type;
     char *detail; /* the reason; for "unhandled", the context of that one */
     char *events; /* how many, in digits */
+    char *handler;
 };
 
 /*
@@ -114,6 +118,9 @@ MUST_CHECK enum result store_record_begin(struct store *store, const struct stor
  */
 MUST_CHECK enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count,
                                         struct err *err);
+
+/* Returns the handler that ran last when the group that was sent last was recorded, or failed; "" when none ran. */
+const char *store_handler_that_ran(const struct store *store);
 void store_free_notes(struct store_note *notes, size_t count);
 
 /* Deletes the positions of segments that are no more. */
@@ -134,13 +141,12 @@ struct store_delivery {
 
 /* A batch of one handler's deliveries. */
 struct store_lease {
-    int64_t number; /* 0: not leased, only locked by the open transaction that store_run_sql ends */
-    int batch;      /* how many deliveries were asked for */
+    int64_t number;
     const char *handler, *kind, *target;
     int timeout_ms;
     int concurrency; /* of kinds other than sql: how many attempts may run at a time */
     struct store_delivery *deliveries;
-    size_t count; /* of `deliveries`; 1 when they are only locked, however many there are */
+    size_t count; /* of `deliveries` */
     struct rows *rows;
 };
 
@@ -155,7 +161,6 @@ struct store_share {
 struct store_claim {
     const char *worker; /* the name of the process, by which store_release finds its leases */
     int batch;          /* the most deliveries */
-    bool only_lock;     /* where possible, lock deliveries only, and count no attempt; store_run_sql must be next */
     struct store_share share;
 };
 

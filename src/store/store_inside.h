@@ -16,9 +16,14 @@ struct store {
     struct database *database;
     bool listens; /* store_listen was called: to be repeated after a reconnect */
     enum store_connecting connecting;
+    char ran[256]; /* see store_handler_that_ran */
 };
 
 /* Runs SQL without parameters. */
 MUST_CHECK enum result store_command(struct store *store, const char *sql, struct err *err);
+
+/* Ends the open transaction: commits, so that it is durable, or rolls back when RESULT is not RESULT_OK. Returns RESULT,
+ * or how the commit failed. */
+MUST_CHECK enum result store_end_transaction(struct store *store, enum result result, struct err *err);
 
 #endif

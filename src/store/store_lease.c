@@ -31,32 +31,19 @@ enum result store_claim_begin(struct store *store, const struct store_claim *cla
     sql_params_text(&params, OID_TEXT, claim->worker);
     sql_params_integer(&params, claim->batch);
     add_share(&params, &claim->share);
-    sql_params_bool(&params, claim->only_lock);
     return database_send(
         store->database,
         "select lease, handler, kind, target, timeout_ms, concurrency, event_id, attempt, bot_token, token_stored_at,"
         " received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload, body"
-        " from candhook_internal.claim($1, $2::integer, $3, $4, $5)",
+        " from candhook_internal.claim($1, $2::integer, $3, $4)",
         &params, err);
-}
-
-/* Ends the open transaction: commits, or rolls back when RESULT is not RESULT_OK. */
-static enum result end_transaction(struct store *store, enum result result, struct err *err)
-{
-    struct err ignored;
-
-    if (result == RESULT_OK)
-        return store_command(store, "commit", err);
-    if (database_is_connected(store->database) && store_command(store, "rollback", &ignored) != RESULT_OK)
-        store_disconnect(store);
-    return result;
 }
 
 static struct store_delivery read_delivery(const struct rows *rows, size_t row)
 {
     return (struct store_delivery){
         .event_id = rows_text(rows, row, 6),
-        .attempt = rows_text(rows, row, 7) != NULL ? atoi(rows_text(rows, row, 7)) : 0,
+        .attempt = atoi(rows_text(rows, row, 7)),
         .bot_token = rows_text(rows, row, 8),
         .token_stored_at = rows_text(rows, row, 9),
         .received_at = rows_text(rows, row, 10),
@@ -78,7 +65,7 @@ static void read_lease(struct rows *rows, struct store_lease *lease)
     lease->count = rows_count(rows);
     if (lease->count == 0)
         return;
-    lease->number = rows_text(rows, 0, 0) != NULL ? strtoll(rows_text(rows, 0, 0), NULL, 10) : 0;
+    lease->number = strtoll(rows_text(rows, 0, 0), NULL, 10);
     lease->handler = rows_text(rows, 0, 1);
     lease->kind = rows_text(rows, 0, 2);
     lease->target = rows_text(rows, 0, 3);
@@ -103,20 +90,10 @@ enum result store_claim_end(struct store *store, struct store_lease *lease, stru
 enum result store_claim(struct store *store, const struct store_claim *claim, struct store_lease *lease,
                         struct err *err)
 {
-    enum result result = claim->only_lock ? store_command(store, "begin", err) : RESULT_OK;
+    enum result result = store_claim_begin(store, claim, err);
 
     *lease = (struct store_lease){0};
-    if (result != RESULT_OK)
-        return result;
-    result = store_claim_begin(store, claim, err);
-    if (result == RESULT_OK)
-        result = store_claim_end(store, lease, err);
-    lease->batch = claim->batch;
-    if (claim->only_lock && (result != RESULT_OK || lease->count == 0 || lease->number != 0))
-        result = end_transaction(store, result, err);
-    if (result != RESULT_OK)
-        store_free_lease(lease);
-    return result;
+    return result == RESULT_OK ? store_claim_end(store, lease, err) : result;
 }
 
 void store_free_lease(struct store_lease *lease)
@@ -139,22 +116,14 @@ static enum result run_sql_in_transaction(struct store *store, const struct stor
     result = database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, true)", &limit, err);
     if (result != RESULT_OK)
         return result;
-    if (lease->number != 0) {
-        sql_params_integer(&params, lease->number);
-    } else {
-        sql_params_text(&params, OID_INT8, NULL);
-        event_id = lease->deliveries[0].event_id;
-    }
+    sql_params_integer(&params, lease->number);
     if (event_id != NULL)
         sql_params_texts(&params, &event_id, 1);
     else
         sql_params_text(&params, OID_TEXT_ARRAY, NULL);
-    sql_params_text(&params, OID_TEXT, lease->handler);
-    sql_params_integer(&params, lease->batch);
-    return database_call(
-        store->database,
-        "select event_id, result, detail from candhook_internal.run_sql($1, $2::pg_catalog.uuid[], $3, $4::integer)",
-        &params, rows, err);
+    return database_call(store->database,
+                         "select event_id, result, detail from candhook_internal.run_sql($1, $2::pg_catalog.uuid[])",
+                         &params, rows, err);
 }
 
 /* Passes on the outcomes that were recorded. */
@@ -169,12 +138,12 @@ enum result store_run_sql(struct store *store, const struct store_lease *lease, 
                           const struct store_outcome_listener *listener, struct err *err)
 {
     struct rows *rows = NULL;
-    enum result result = lease->number != 0 ? store_command(store, "begin", err) : RESULT_OK;
+    enum result result = store_command(store, "begin", err);
 
     if (result != RESULT_OK)
         return result;
     result = run_sql_in_transaction(store, lease, event_id, &rows, err);
-    result = end_transaction(store, result, err);
+    result = store_end_transaction(store, result, err);
     if (result == RESULT_OK)
         pass_outcomes(rows, listener);
     rows_free(rows);

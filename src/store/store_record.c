@@ -11,7 +11,11 @@
 
 #include <endian.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+/* Handlers run inside: the limits that candhook_internal.record expects. They do not hold for the commit. */
+#define BEGIN_LIMITED "begin; set local statement_timeout = 2000; set local lock_timeout = 200"
 
 enum result store_spool_position(struct store *store, const uint8_t segment[UUID_BYTES], uint64_t *offset,
                                  struct err *err)
@@ -148,31 +152,49 @@ static struct sql_element segment_id(const void *context, size_t index, uint64_t
 enum result store_record_begin(struct store *store, const struct store_group *group, struct err *err)
 {
     struct sql_params params = {0};
+    enum result result = store_command(store, group->run ? BEGIN_LIMITED : "begin", err);
 
+    store->ran[0] = '\0';
+    if (result != RESULT_OK)
+        return result;
     sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, group->positions, group->position_count, position_segment);
     sql_params_array(&params, OID_INT8_ARRAY, OID_INT8, group->positions, group->position_count, position_offset);
     add_records(&params, group);
     sql_params_bool(&params, group->notify);
+    if (group->run)
+        sql_params_texts(&params, group->not_at_once, group->not_at_once_count);
+    else
+        sql_params_text(&params, OID_TEXT_ARRAY, NULL);
     return database_send(store->database,
-                         "select kind, id, module, type, detail, events from candhook_internal.record"
-                         "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                         "select kind, id, module, type, detail, events, handler from candhook_internal.record"
+                         "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
                          &params, err);
+}
+
+const char *store_handler_that_ran(const struct store *store)
+{
+    return store->ran;
 }
 
 enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count, struct err *err)
 {
-    struct rows *rows;
-    enum result result = database_receive_durable(store->database, &rows, err);
+    struct rows *rows = NULL;
+    enum result result = database_receive(store->database, &rows, err);
 
-    if (result != RESULT_OK)
+    snprintf(store->ran, sizeof store->ran, "%s", database_announced(store->database));
+    result = store_end_transaction(store, result, err);
+    if (result != RESULT_OK) {
+        rows_free(rows);
         return result;
+    }
     *note_count = rows_count(rows);
     *notes = memory_new(*note_count, sizeof **notes);
     for (size_t row = 0; row < rows_count(rows); row++)
         (*notes)[row] =
             (struct store_note){memory_copy_text(rows_text(rows, row, 0)), memory_copy_text(rows_text(rows, row, 1)),
                                 memory_copy_text(rows_text(rows, row, 2)), memory_copy_text(rows_text(rows, row, 3)),
-                                memory_copy_text(rows_text(rows, row, 4)), memory_copy_text(rows_text(rows, row, 5))};
+                                memory_copy_text(rows_text(rows, row, 4)), memory_copy_text(rows_text(rows, row, 5)),
+                                memory_copy_text(rows_text(rows, row, 6))};
     rows_free(rows);
     return RESULT_OK;
 }
@@ -186,6 +208,7 @@ void store_free_notes(struct store_note *notes, size_t count)
         free(notes[i].type);
         free(notes[i].detail);
         free(notes[i].events);
+        free(notes[i].handler);
     }
     free(notes);
 }

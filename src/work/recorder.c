@@ -5,6 +5,10 @@
  * also stores the positions behind the batch; only after its commit may the reader move on and unlink segments. A crash
  * before that commit records the batch again, which the keys of the rows make a no-op. While the database works on one
  * group, the next one is judged.
+ *
+ * The transaction also makes the first attempts of sql handlers. One that holds it up must not hold up the others: when a
+ * group fails, it is recorded again without running anything, and the handler that ran last is left to the runners for
+ * a minute, as is one that is slow.
  */
 #include <config.h>
 
@@ -15,6 +19,7 @@
 #include "base/memory.h"
 #include "base/signals.h"
 #include "event/event.h"
+#include "work/outcome_log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +39,8 @@
 #define BUSY_EVENTS 2
 #define FULL_BATCH 512          /* after a batch this large there is no wait */
 #define LOG_INTERVAL_SECONDS 60 /* how often trouble with the spool is logged */
+#define LEFT_MS 60000           /* how long a handler is left to the runners */
+#define LEFT_MAX 64
 
 /* A record that was judged: an event, or the reason why it is malformed. */
 struct judged {
@@ -41,9 +48,18 @@ struct judged {
     char *reason; /* NULL: it is an event */
 };
 
+/* A handler that is left to the runners. */
+struct left_handler {
+    char *name;    /* NULL: this entry is free */
+    int64_t until; /* monotonic ms */
+};
+
 struct recorder {
     struct store *store;
-    bool notify; /* this worker has no runners: those of other workers are woken up by a notification */
+    bool has_runners; /* else those of other workers run handlers, and are woken up by a notification */
+    bool failed;      /* the last group that was sent: nothing is run with the next one */
+    struct left_handler left[LEFT_MAX];
+    struct recorder_done done; /* by this step */
     struct spool_reader *reader;
     int inotify;                  /* -1: not available, and recorder_wait only sleeps */
     struct judged *judged;        /* room for a batch, */
@@ -66,7 +82,7 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
     recorder->judged = memory_new(BATCH, sizeof *recorder->judged);
     recorder->records = memory_new(BATCH, sizeof *recorder->records);
     recorder->store = store;
-    recorder->notify = conf->runners == 0;
+    recorder->has_runners = conf->runners > 0;
     recorder->reader = spool_reader_new(folder, conf->keep_sealed, get_position, store);
     recorder->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (recorder->inotify < 0 || inotify_add_watch(recorder->inotify, conf->spool, IN_MODIFY | IN_MOVED_TO) < 0)
@@ -81,6 +97,8 @@ void recorder_free(struct recorder *recorder)
     spool_reader_free(recorder->reader);
     if (recorder->inotify >= 0)
         close(recorder->inotify);
+    for (size_t i = 0; i < LEFT_MAX; i++)
+        free(recorder->left[i].name);
     free(recorder->judged);
     free(recorder->records);
     free(recorder);
@@ -163,17 +181,20 @@ static void refuse_event(struct recorder *recorder, const struct group *group, c
 
 /* ---- log ---- */
 
-/* Logs what a group held that somebody should see: each malformed body, and one line for all unhandled events. */
-static void log_notes(const struct store_note *notes, size_t count)
+static bool is_about(const struct store_note *note, const char *kind)
+{
+    return strcmp(note->kind, kind) == 0;
+}
+
+/* Logs one line for all unhandled events of a group. */
+static void log_unhandled(const struct store_note *notes, size_t count)
 {
     const struct store_note *first = NULL;
     unsigned long events = 0, types = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(notes[i].kind, "unhandled") != 0) {
-            log_warning("event=%s malformed=%s", notes[i].id, notes[i].detail);
+        if (!is_about(&notes[i], "unhandled"))
             continue;
-        }
         first = first != NULL ? first : &notes[i];
         events += strtoul(notes[i].events, NULL, 10);
         types++;
@@ -181,6 +202,43 @@ static void log_notes(const struct store_note *notes, size_t count)
     if (first != NULL)
         log_info("event=%s outcome=unhandled module=%s type=%s context=%s events=%lu types=%lu", first->id,
                  first->module, first->type, first->detail, events, types);
+}
+
+/* Leaves a handler to the runners. Without a free entry, the oldest one is replaced. */
+static void leave_handler(struct recorder *recorder, const char *name, const char *reason)
+{
+    struct left_handler *entry = &recorder->left[0];
+
+    for (size_t i = 0; i < LEFT_MAX; i++)
+        if (recorder->left[i].until < entry->until)
+            entry = &recorder->left[i];
+    free(entry->name);
+    *entry = (struct left_handler){memory_copy_text(name), clock_monotonic_ms() + LEFT_MS};
+    log_warning("handler=%s first_attempts=\"left to the runners for a minute\" reason=%s", name, reason);
+}
+
+/* Takes one thing that recording a group found out. */
+static void take_note(struct recorder *recorder, const struct store_note *note)
+{
+    if (is_about(note, "malformed"))
+        log_warning("event=%s malformed=%s", note->id, note->detail);
+    else if (is_about(note, "retry") || is_about(note, "failed"))
+        outcome_log_attempt(note->handler, note->id, note->kind, note->detail);
+    else if (is_about(note, "ok"))
+        log_debug("handler=%s outcome=ok events=%s", note->handler, note->events);
+    else if (is_about(note, "slow"))
+        leave_handler(recorder, note->handler, "it is slow");
+    else if (is_about(note, "delivered") && strcmp(note->detail, "sql") == 0)
+        recorder->done.delivered_sql = true;
+    else if (is_about(note, "delivered"))
+        recorder->done.delivered_outside = true;
+}
+
+static void take_notes(struct recorder *recorder, const struct store_note *notes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        take_note(recorder, &notes[i]);
+    log_unhandled(notes, count);
 }
 
 static void log_damage(const struct spool_damage *damage)
@@ -222,29 +280,67 @@ static void log_trouble(struct recorder *recorder)
 
 static bool is_refused(const struct store_note *notes, size_t count)
 {
-    return count > 0 && strcmp(notes[0].kind, "refused") == 0;
+    return count > 0 && is_about(&notes[0], "refused");
+}
+
+/* Lists the names of the handlers that are left to the runners. */
+static size_t list_left(const struct recorder *recorder, const char **names)
+{
+    int64_t now = clock_monotonic_ms();
+    size_t count = 0;
+
+    for (size_t i = 0; i < LEFT_MAX; i++)
+        if (recorder->left[i].until > now)
+            names[count++] = recorder->left[i].name;
+    return count;
 }
 
 static enum result begin_group(struct recorder *recorder, const struct group *group, struct err *err)
 {
     const struct spool_batch *batch = group->batch;
+    const char *left[LEFT_MAX];
     const struct store_group sent = {
         .records = recorder->records + group->first,
         .count = group->count,
         .positions = batch->positions,
         .position_count = is_last_group(group) ? batch->position_count : 0,
-        .notify = recorder->notify,
+        .notify = !recorder->has_runners,
+        .run = recorder->has_runners && !recorder->failed,
+        .not_at_once = left,
+        .not_at_once_count = list_left(recorder, left),
     };
 
     return store_record_begin(recorder->store, &sent, err);
 }
 
-/* Waits for a group. Events that the database cannot store become malformed, and the whole group is sent again. */
+/*
+ * Waits for a group that was begun. When it fails while handlers may run in it, it is sent again without them, unless
+ * the connection is lost: then that is done after the next one is made.
+ */
+static enum result receive_group(struct recorder *recorder, const struct group *group, struct store_note **notes,
+                                 size_t *count, struct err *err)
+{
+    enum result result = store_record_end(recorder->store, notes, count, err);
+    bool again = result != RESULT_OK && recorder->has_runners && !recorder->failed;
+
+    if (again && *store_handler_that_ran(recorder->store) != '\0')
+        leave_handler(recorder, store_handler_that_ran(recorder->store), err->text);
+    recorder->failed = result != RESULT_OK;
+    if (!again || store_descriptor(recorder->store) < 0)
+        return result;
+    result = begin_group(recorder, group, err);
+    if (result == RESULT_OK)
+        result = store_record_end(recorder->store, notes, count, err);
+    recorder->failed = result != RESULT_OK;
+    return result;
+}
+
+/* Ends a group. Events that the database cannot store become malformed, and the whole group is sent again. */
 static enum result end_group(struct recorder *recorder, const struct group *group, struct err *err)
 {
     struct store_note *notes;
     size_t count;
-    enum result result = store_record_end(recorder->store, &notes, &count, err);
+    enum result result = receive_group(recorder, group, &notes, &count, err);
 
     if (result == RESULT_OK && is_refused(notes, count)) {
         for (size_t i = 0; i < count; i++)
@@ -252,7 +348,7 @@ static enum result end_group(struct recorder *recorder, const struct group *grou
         store_free_notes(notes, count);
         result = begin_group(recorder, group, err);
         if (result == RESULT_OK)
-            result = store_record_end(recorder->store, &notes, &count, err);
+            result = receive_group(recorder, group, &notes, &count, err);
     }
     if (result != RESULT_OK)
         return result;
@@ -260,7 +356,7 @@ static enum result end_group(struct recorder *recorder, const struct group *grou
         err_set(err, "the database refuses event %s again: %s", notes[0].id, notes[0].detail);
         result = RESULT_FAIL;
     } else {
-        log_notes(notes, count);
+        take_notes(recorder, notes, count);
     }
     store_free_notes(notes, count);
     return result;
@@ -312,20 +408,21 @@ static void note_pace(struct recorder *recorder, size_t count)
     recorder->read_at = now;
 }
 
-enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err)
+enum result recorder_step(struct recorder *recorder, struct recorder_done *done, struct err *err)
 {
     const struct spool_batch *batch;
     enum result result = spool_reader_next(recorder->reader, BATCH, BATCH_BYTES, &batch, err);
 
-    *recorded = 0;
+    *done = recorder->done = (struct recorder_done){0};
     if (result != RESULT_OK)
         return result;
     log_damages(batch);
-    *recorded = batch->count;
+    recorder->done.recorded = batch->count;
     if (batch->count > 0)
         note_pace(recorder, batch->count);
     if (batch->count > 0 || batch->position_count > 0)
         result = record_batch(recorder, batch, err);
+    *done = recorder->done;
     log_trouble(recorder);
     return result;
 }

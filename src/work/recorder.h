@@ -18,11 +18,17 @@ struct recorder;
 struct recorder *recorder_new(const struct conf *conf, int folder, struct store *store);
 void recorder_free(struct recorder *recorder);
 
+/* What a step has done. */
+struct recorder_done {
+    size_t recorded;                       /* bodies; 0: the spool is empty */
+    bool delivered_sql, delivered_outside; /* deliveries were made for handlers of kind sql, and of the other kinds */
+};
+
 /*
- * Records one batch. *RECORDED is how many bodies it held, 0 when the spool is empty. After a failure the same batch
+ * Records one batch, and runs sql handlers with it, unless the setting runners is 0. After a failure the same batch
  * comes again.
  */
-MUST_CHECK enum result recorder_step(struct recorder *recorder, size_t *recorded, struct err *err);
+MUST_CHECK enum result recorder_step(struct recorder *recorder, struct recorder_done *done, struct err *err);
 
 /* Returns what the last step could not read or remove in the spool, and why; NULL when there was nothing. */
 const struct err *recorder_trouble(const struct recorder *recorder);

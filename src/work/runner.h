@@ -9,17 +9,12 @@
 
 #include "conf/conf.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 struct runner_options {
     const char *name; /* of its leases */
-    int wake_fd;      /* an eventfd: readable while a wake-up waits, since something was recorded */
+    int wake_fd;      /* an eventfd: readable while a wake-up waits, since deliveries were made */
     bool dispatch;    /* runs the kinds c, exec and http */
-    bool first;       /* leaves slow sql handlers to the spare runners, so that fast ones never wait for them */
-    bool spare;       /* leaves fast sql handlers to the first runner while events come in: fewer and larger batches */
-    const _Atomic int64_t *recorded_at; /* monotonic ms of the last recording; shared by all processes */
 };
 
 /* What a runner process does until it is told to end. */

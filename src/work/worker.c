@@ -32,7 +32,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -41,14 +40,12 @@
 #define TICK_MS 1000             /* longest wait of an idle worker */
 #define MAINTAIN_SECONDS 3600    /* how often store_maintain is called */
 #define VERSION_SECONDS 5        /* how often the schema's version is checked */
-#define UNREAD_MS 500            /* a runner that leaves its wake-up unread for this long is busy with a long batch */
 #define RUNNER_RESTART_SECONDS 1 /* at least this long between two starts of one runner */
 #define ONCE_SECONDS 900         /* after this long `--once` leaves the rest to the next worker */
 
 struct runner_process {
     pid_t pid;          /* 0: not running */
     int64_t started_at; /* monotonic seconds */
-    int64_t woken_at;   /* monotonic ms: when it got the wake-up that is unread */
     char name[160];
     struct runner_options options;
 };
@@ -59,9 +56,8 @@ struct worker {
     struct store *store;
     struct recorder *recorder;
     struct runner_process *runners;
-    unsigned runner_count;        /* those of kind sql, and one with the dispatcher; 0: none */
-    _Atomic int64_t *recorded_at; /* monotonic ms of the last recording: shared with the runners */
-    struct stat executable;       /* when the worker started */
+    unsigned runner_count;  /* those of kind sql, and one with the dispatcher; 0: none */
+    struct stat executable; /* when the worker started */
     char executable_path[PATH_MAX];
     char spool_id[UUID_TEXT];
     int64_t maintained_at, version_checked_at, processes_checked_at; /* monotonic seconds; 0: never */
@@ -174,46 +170,29 @@ static void start_runners(struct worker *worker)
 
     worker->runner_count = sql > 0 ? sql + 1 : 0;
     worker->runners = memory_new(worker->runner_count, sizeof *worker->runners);
-    worker->recorded_at =
-        mmap(NULL, sizeof *worker->recorded_at, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (worker->recorded_at == MAP_FAILED)
-        abort();
     for (unsigned i = 0; i < worker->runner_count; i++) {
         struct runner_process *runner = &worker->runners[i];
 
         make_name(worker, runner->name, sizeof runner->name, i);
         runner->options = (struct runner_options){.name = runner->name,
                                                   .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                                  .dispatch = i == sql,
-                                                  .first = i == 0 && sql > 1,
-                                                  .spare = i > 0 && i < sql,
-                                                  .recorded_at = worker->recorded_at};
+                                                  .dispatch = i == sql};
     }
     for (unsigned i = 0; i < worker->runner_count; i++)
         start_runner(worker, &worker->runners[i]);
 }
 
-/* Wakes up a runner, unless a wake-up is unread. Returns whether it is free: not busy with a long batch. */
-static bool wake_runner(struct runner_process *runner)
+/* Wakes up the runners for which deliveries were made. */
+static void wake_runners(const struct worker *worker, const struct recorder_done *done)
 {
     const uint64_t one = 1;
-    struct pollfd fd = {.fd = runner->options.wake_fd, .events = POLLIN};
 
-    if (poll(&fd, 1, 0) > 0)
-        return clock_monotonic_ms() - runner->woken_at < UNREAD_MS;
-    runner->woken_at = clock_monotonic_ms();
-    (void)!write(runner->options.wake_fd, &one, sizeof one);
-    return true;
-}
+    for (unsigned i = 0; i < worker->runner_count; i++) {
+        const struct runner_options *options = &worker->runners[i].options;
 
-/* After a recording: wakes up the first sql runner that is not busy with a long batch, and the dispatcher. */
-static void wake_runners(const struct worker *worker)
-{
-    atomic_store(worker->recorded_at, clock_monotonic_ms());
-    for (unsigned i = 0; i + 1 < worker->runner_count && !wake_runner(&worker->runners[i]); i++)
-        ;
-    if (worker->runner_count > 0)
-        wake_runner(&worker->runners[worker->runner_count - 1]);
+        if (options->dispatch ? done->delivered_outside : done->delivered_sql)
+            (void)!write(options->wake_fd, &one, sizeof one);
+    }
 }
 
 /* Tells the runners to end, and waits until they have finished their batches. */
@@ -229,7 +208,6 @@ static void end_runners(struct worker *worker)
     }
     child_end_others(NULL, 0);
     free(worker->runners);
-    munmap(worker->recorded_at, sizeof *worker->recorded_at);
     worker->runners = NULL;
     worker->runner_count = 0;
 }
@@ -296,7 +274,7 @@ static bool check_processes(struct worker *worker)
 /* ---- the two ways to work ---- */
 
 /* Records a batch, after connecting, maintaining the schema and releasing the leases of dead workers if needed. */
-static enum result step_recorder(struct worker *worker, size_t *recorded, struct err *err)
+static enum result step_recorder(struct worker *worker, struct recorder_done *done, struct err *err)
 {
     enum result result = store_connect(worker->store, true, err);
 
@@ -309,7 +287,7 @@ static enum result step_recorder(struct worker *worker, size_t *recorded, struct
         worker->released = result == RESULT_OK;
     }
     if (result == RESULT_OK)
-        result = recorder_step(worker->recorder, recorded, err);
+        result = recorder_step(worker->recorder, done, err);
     return result;
 }
 
@@ -317,10 +295,10 @@ static void work_until_end(struct worker *worker)
 {
     start_runners(worker);
     while (check_processes(worker) && !signals_stop_asked()) {
+        struct recorder_done done = {0};
         struct err err;
-        size_t recorded = 0;
 
-        if (step_recorder(worker, &recorded, &err) != RESULT_OK) {
+        if (step_recorder(worker, &done, &err) != RESULT_OK) {
             if (worker->schema_changed) {
                 log_info("worker=ending reason=%s", err.text);
                 break;
@@ -330,22 +308,19 @@ static void work_until_end(struct worker *worker)
             continue;
         }
         backoff_reset(&worker->backoff, "recording");
-        if (recorded > 0)
-            wake_runners(worker);
-        recorder_wait(worker->recorder, recorded > 0 ? 0 : TICK_MS);
+        wake_runners(worker, &done);
+        recorder_wait(worker->recorder, done.recorded > 0 ? 0 : TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in, however busy the spool is */
     }
     end_runners(worker);
 }
 
 /* Runs handlers in this process. *RAN is the number of sql deliveries, *WORK whether attempts of other kinds run. */
-static enum result step_handlers(struct kind_sql *sql, struct dispatch *dispatch, size_t *ran, bool *work,
-                                 struct err *err)
+static enum result step_handlers(struct worker *worker, const char *name, struct dispatch *dispatch, size_t *ran,
+                                 bool *work, struct err *err)
 {
-    char *handler;
-    enum result result = kind_sql_step(sql, NULL, 0, ran, &handler, err);
+    enum result result = kind_sql_step(worker->store, name, ran, err);
 
-    free(handler);
     *work = dispatch_step(dispatch);
     if (result == RESULT_OK && dispatch_trouble(dispatch) != NULL) {
         *err = *dispatch_trouble(dispatch);
@@ -361,9 +336,9 @@ static enum result step_handlers(struct kind_sql *sql, struct dispatch *dispatch
 static enum result work_once(struct worker *worker, struct err *err)
 {
     char name[160];
-    size_t recorded = 0, ran = 0;
+    struct recorder_done done;
+    size_t ran = 0;
     bool work = false;
-    struct kind_sql sql = {.store = worker->store, .worker = name};
     int64_t until = clock_monotonic_ms() + ONCE_SECONDS * 1000;
     struct dispatch *dispatch;
     enum result result;
@@ -373,16 +348,16 @@ static enum result work_once(struct worker *worker, struct err *err)
     do {
         if (signals_stop_asked() || clock_monotonic_ms() >= until)
             dispatch_stop(dispatch);
-        result = step_recorder(worker, &recorded, err);
-        if (result == RESULT_OK && recorded > 0)
+        result = step_recorder(worker, &done, err);
+        if (result == RESULT_OK && done.delivered_outside)
             dispatch_claim_now(dispatch);
         if (result == RESULT_OK && worker->conf->runners > 0)
-            result = step_handlers(&sql, dispatch, &ran, &work, err);
-        if (result == RESULT_OK && work && recorded == 0 && ran == 0)
+            result = step_handlers(worker, name, dispatch, &ran, &work, err);
+        if (result == RESULT_OK && work && done.recorded == 0 && ran == 0)
             dispatch_wait(dispatch, NULL, 0, TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in */
     } while (result == RESULT_OK &&
-             (work || ((recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
+             (work || ((done.recorded > 0 || ran > 0) && !signals_stop_asked() && clock_monotonic_ms() < until)));
     dispatch_finish(dispatch);
     dispatch_free(dispatch);
     if (result == RESULT_OK && recorder_trouble(worker->recorder) != NULL) {

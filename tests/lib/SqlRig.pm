@@ -42,7 +42,7 @@ our $record = <<~'SQL';
                 select coalesce(array_agg(g.id), '{}') as ids, coalesce(array_agg(convert_to(g.body, 'UTF8')), '{}') as bodies, coalesce(array_agg(g.reason), '{}') as reasons
                   from given g where g.doc is null
             )
-            select r.*
+            select r.kind, r.id, r.module, r.type, r.detail, r.events
               from event e, malformed m, candhook_internal.record(segments, positions, e.ids, e.modules, e.types, e.origins, e.users, e.communities, e.profiles,
                                                          e.payloads, e.extras, m.ids, m.bodies, m.reasons, notify) r;
         end $$;
