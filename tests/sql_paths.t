@@ -140,8 +140,10 @@ sub try ($sql) {
     return $said;
 }
 
-sub record ($id) {
-    try(qq{select * from candhook_internal.record('{}', '{}', '{$id}', '{MOIM}', '{product.created}', '{G1}', '{U}', '{C}', '{P}', '{"{}"}', '{null}', '{}', '{}', '{}')});
+# With the first attempts at once, or not.
+sub record ($id, $not_at_once = 'null') {
+    try(qq{select * from candhook_internal.record('{}', '{}', '{$id}', '{MOIM}', '{product.created}', '{G1}', '{U}', '{C}', '{P}', '{"{}"}', '{null}', '{}', '{}', '{}',
+           true, $not_at_once)});
 }
 
 # Everything that people and programs call.
@@ -160,11 +162,11 @@ sub everything {
     like $session->query(q{select candhook.disable_handler('nobody');}), qr/There are: 'file'/, 'and a name that is none';
 
     my @ids = map { my $id = id(); record($id); $id } 1 .. 3;
+    push @ids, map { my $id = id(); record($id, q{'{}'}); $id } 1, 2;
     try(qq{select * from candhook_internal.record('{$ids[0]}', '{30}', '{$ids[0]}', '{MOIM}', '{product.created}', '{G1}', '{U}', '{C}', '{P}', '{"{}"}', '{null}', '{@{[id()]}}', '{x}', '{broken}')});
     like $session->query(qq{select * from candhook_internal.record('{}', '{}', '{@{[id()]}}', '{M}', '{t}', '{G1}', '{U}', '{C}', '{P}', '{"{\\"a\\":1e999999}"}', '{null}', '{}', '{}', '{}');}),
       qr/refused/, 'what jsonb refuses is told';
-    try($_) for map { "select * from candhook_internal.$_" } "spool_position('$ids[0]')", 'due_in()', "claim('w', 1, '{sql}', '{greet}', true)",
-      "run_sql(null, '{$ids[0]}', 'note', 10)", "forget('{$ids[0]}')";
+    try($_) for map { "select * from candhook_internal.$_" } "spool_position('$ids[0]')", 'due_in()', "forget('{$ids[0]}')";
     for (1 .. 8) {
         my $lease = $session->query(q{select distinct on (lease) lease from candhook_internal.claim('w', 10, '{sql}');}) or last;
         $lease =~ /^\d+$/ or fail("a claim: $lease"), last;

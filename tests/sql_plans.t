@@ -21,12 +21,11 @@ sub put ($session, $count) {
     $session->query(qq{select count(t.put(t.event('product.created', '{}', 'G' || n % 22))) from generate_series(1, $count) n;});
 }
 
-# A claim, and all that follows it, for each handler; what could not be run is given back.
+my $columns = join ', ', (map { "array_fill('$_'::text, array[$batch])" } qw(MOIM product.created G1 U C P {})), "array_fill(null::text, array[$batch])";
+
+# A batch that is recorded and run at once; a claim, and all that follows it, for each handler; what could not be run is given back.
 my $round = <<"END";
-begin;
-select event_id as first from candhook_internal.claim('w', $batch, '{sql}', '{}', true) \\gset
-select count(*) from candhook_internal.run_sql(null, array[:'first']::uuid[], 'note', $batch);
-commit;
+select count(*) from candhook_internal.record('{}', '{}', array(select t.id() from generate_series(1, $batch)), $columns, '{}', '{}', '{}', true, '{}');
 select distinct lease as lease from candhook_internal.claim('w', $batch, '{sql}') \\gset
 select count(*) from candhook_internal.run_sql(:lease);
 select distinct lease as lease, array_agg(event_id) as ids from candhook_internal.claim('w', $batch, '{exec}', '{ordered}') group by 1 \\gset

@@ -51,7 +51,8 @@ begin
          where c.condeferrable and not c.condeferred;
     end if;
     select format('select pg_catalog.array_agg(e.began), '
-                  'pg_catalog.array_agg(case when e.began operator(pg_catalog.<) $3 then %I.%I(e.event, e.bot_token) end) '
+                  'pg_catalog.array_agg(case when e.began operator(pg_catalog.<) $3 '
+                  'then pg_catalog.left(%I.%I(e.event, e.bot_token), 8000) end) ' -- whatever it returns
                   'from (select pg_catalog.clock_timestamp() as began, u.event, u.bot_token '
                   'from (select pg_catalog.unnest($1) as event, pg_catalog.unnest($2) as bot_token) u offset 0) e',
                   s.nspname, p.proname),

@@ -147,6 +147,7 @@ static enum result make_connection(struct database *database,
     }
     database->connection = make(keywords, values, 1);
     PQsetNoticeReceiver(database->connection, take_notice, database);
+    PQsetErrorContextVisibility(database->connection, PQSHOW_CONTEXT_NEVER); /* our own functions */
     return RESULT_OK;
 }
 

@@ -20,7 +20,7 @@
 static const char *const kinds[] = {"sql"};
 static const struct store_share share = {.kinds = kinds, .kind_count = 1};
 
-static void log_outcome(void *lease, const char *event_id, const char *result, const char *detail)
+static void log_recorded(void *lease, const char *event_id, const char *result, const char *detail)
 {
     outcome_log_attempt(((const struct store_lease *)lease)->handler, event_id, result, detail);
 }
@@ -28,7 +28,7 @@ static void log_outcome(void *lease, const char *event_id, const char *result, c
 /* Runs one delivery in a transaction of its own. When that fails as a whole, the attempt has failed. */
 static enum result run_event(struct store *store, struct store_lease *lease, const char *event_id, struct err *err)
 {
-    const struct store_outcome_listener listener = {log_outcome, lease};
+    const struct store_outcome_listener listener = {log_recorded, lease};
     struct store_outcome outcome = {.event_id = event_id, .result = "retry", .started_ms = (uint64_t)clock_real_ms()};
     enum result result = store_run_sql(store, lease, event_id, &listener, err);
 
@@ -61,7 +61,7 @@ enum result kind_sql_step(struct store *store, const char *worker, size_t *ran, 
 {
     const struct store_claim claim = {.worker = worker, .batch = BATCH, .share = share};
     struct store_lease lease;
-    const struct store_outcome_listener listener = {log_outcome, &lease};
+    const struct store_outcome_listener listener = {log_recorded, &lease};
     enum result result = store_claim(store, &claim, &lease, err);
 
     *ran = 0;

@@ -47,7 +47,7 @@ static enum result wait_for_sql(struct store *store, const struct runner_options
     return RESULT_OK;
 }
 
-/* Works on one connection until a step fails or the runner is told to end. */
+/* Works on one connection until a step fails or the runner is told to end. What it ran on the last one is lost. */
 static enum result run_connected(struct store *store, const struct runner_options *options, struct backoff *backoff,
                                  struct err *err)
 {
@@ -56,6 +56,8 @@ static enum result run_connected(struct store *store, const struct runner_option
 
     if (result == RESULT_OK)
         result = store_listen(store, err);
+    if (result == RESULT_OK)
+        result = store_release(store, options->name, err);
     while (result == RESULT_OK && !signals_stop_asked()) {
         result = kind_sql_step(store, options->name, &ran, err);
         if (result == RESULT_OK)
