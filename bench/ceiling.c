@@ -3,9 +3,10 @@
  *
  * A ceiling of the benchmark: how fast PostgreSQL takes the rows that candhook records, from a client that does nothing
  * else. All arrays are made before the clock starts; then each batch is one prepared statement in a transaction of its
- * own that unnests them into candhook.event and, for one handler, candhook.delivery: the same rows and indexes.
+ * own that unnests them into candhook.event and, for one handler, candhook.delivery or candhook.outcome: the same rows
+ * and indexes.
  *
- *     ceiling CONNINFO EVENTS BATCH      prints the events a second
+ *     ceiling CONNINFO EVENTS BATCH delivery|outcome      prints the events a second
  */
 #include <config.h>
 
@@ -20,16 +21,22 @@
 #define COLUMNS 8
 #define BODY 300 /* bytes of an event as the load generator sends it */
 
-static const char insert[] =
-    "with fresh as ("
-    "    insert into candhook.event"
-    "           (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload)"
-    "    select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], "
-    "$7::text[],"
-    "                         $8::text[], $9::jsonb[])"
+#define INSERT_EVENTS                                                                                                  \
+    "with fresh as ("                                                                                                  \
+    "    insert into candhook.event"                                                                                   \
+    "           (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload)"      \
+    "    select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], "         \
+    "$7::text[],"                                                                                                      \
+    "                         $8::text[], $9::jsonb[])"                                                                \
     "    returning id, received_at, origin_community_id)"
-    " insert into candhook.delivery (event_id, received_at, handler, origin_community_id)"
-    " select id, received_at, 'ceiling', origin_community_id from fresh";
+
+static const char insert_deliveries[] =
+    INSERT_EVENTS " insert into candhook.delivery (event_id, received_at, handler, origin_community_id)"
+                  " select id, received_at, 'ceiling', origin_community_id from fresh";
+static const char insert_outcomes[] =
+    INSERT_EVENTS " insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, started_at,"
+                  " finished_at)"
+                  " select id, received_at, 'look', 1, 'ok', 'ok', clock_timestamp(), clock_timestamp() from fresh";
 
 struct array {
     char *text;
@@ -93,15 +100,16 @@ static void fail(PGconn *connection)
 
 int main(int argc, char **argv)
 {
-    uint64_t events = argc == 4 ? strtoull(argv[2], NULL, 10) : 0, batch = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
+    uint64_t events = argc == 5 ? strtoull(argv[2], NULL, 10) : 0, batch = argc == 5 ? strtoull(argv[3], NULL, 10) : 0;
     uint64_t batches = batch > 0 ? (events + batch - 1) / batch : 0;
     struct array(*arrays)[COLUMNS + 1] = calloc(batches + 1, sizeof *arrays);
     char filler[BODY] = "";
+    const char *insert;
     PGconn *connection;
     double begun;
 
     if (batches == 0 || arrays == NULL) {
-        fputs("usage: ceiling CONNINFO EVENTS BATCH\n", stderr);
+        fputs("usage: ceiling CONNINFO EVENTS BATCH delivery|outcome\n", stderr);
         free(arrays);
         return EX_USAGE;
     }
@@ -111,6 +119,7 @@ int main(int argc, char **argv)
     connection = PQconnectdb(argv[1]);
     if (PQstatus(connection) != CONNECTION_OK)
         fail(connection);
+    insert = strcmp(argv[4], "outcome") == 0 ? insert_outcomes : insert_deliveries;
     if (PQresultStatus(PQprepare(connection, "insert", insert, 0, NULL)) != PGRES_COMMAND_OK)
         fail(connection);
     begun = now();

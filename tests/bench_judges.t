@@ -28,22 +28,31 @@ sub contender (%rounds) {
 
 my $results = {
     contenders => {
-        'candhook-keep'  => contender(answers => [ 900, 1500, 1600 ], handled => [ 990, 1000, 1010 ], cpu => [ 70, 80, 90 ], left => [ 0, 0, 0 ], lost => [ 0, 0, 0 ],
+        'candhook-keep'  => contender(answers => [ 900, 1500, 1600 ], handled => [ 1490, 1500, 1510 ], cpu => [ 40, 50, 90 ], left => [ 0, 0, 0 ], lost => [ 0, 0, 0 ],
             memory => [ { responder => 1024, worker => 8 * 1024 }, { responder => 5 * 1024, worker => 8 * 1024 }, { responder => 1024 } ]),
         'express-commit' => contender(answers => [ 100, 100, 100 ], handled => [ 100, 100, 100 ], cpu => [ 800, 800, 800 ], left => [ 9, 9, 9 ], lost => [ 9, 9, 9 ]),
+        'tuned-nginx'    => contender(handled => [ 600, 601, 600 ], cpu => [ 125, 125, 125 ]),
         'nospool-keep'   => contender(answers => [ 2000, 2000, 2000 ]),
         'stopped-keep'   => contender(answers => [ 1000, 1399, 1500 ]),
     },
     open_loop => { 'candhook-keep 500' => [ map { { answer_p99 => $_ } } 1, 2, 9 ], 'express-commit 500' => [ { answer_p99 => 16 } ] },
-    backlog   => { rounds => [ { rate => 79, memory => [ 10, 10, 12, 13 ] } ], ceiling => [100] },
+    backlog   => {
+        recorded => { rounds => [ { rate => 79 } ], ceiling => [ { rate => 100 } ] },
+        handled  => { rounds => [ { cpu_database => 18, memory => [ 10, 10, 12, 13 ] } ], ceiling => [ { cpu_database => 10 } ] }
+    },
+    sleeper   => { asleep => [ { rate => 89 } ], awake => [ { rate => 100 } ] },
     growth    => { rows => 5, large => [89], empty => [100] },
 };
 my @expected = (
     [ qr/worker stopped, of those without a spool/     => 0.6995, 0 ],
     [ qr/everything running/                           => 0.75,   1 ],
     [ qr/answers, of those of Express/                 => 15,     1 ],
-    [ qr/handled a second, of Express/                 => 10,     1 ],
-    [ qr/CPU per 1,000/                                => 0.1,    1 ],
+    [ qr/handled a second, of Express/                 => 15,     1 ],
+    [ qr/handled a second, of the tuned/               => 2.5,    1 ],
+    [ qr/CPU per 1,000 events handled, of Express/     => 0.0625, 1 ],
+    [ qr/CPU per 1,000 events handled, of the tuned/   => 0.4,    1 ],
+    [ qr/PostgreSQL's CPU for an event/                => 1.8,    1 ],
+    [ qr/beside a handler that sleeps/                 => 0.89,   0 ],
     [ qr/p99 of an answer at 500/                      => 0.125,  1 ],
     [ qr/backlog recorded/                             => 0.79,   0 ],
     [ qr/memory of the worker at the end/              => 1.3,    0 ],

@@ -119,8 +119,11 @@ MUST_CHECK enum result store_record_begin(struct store *store, const struct stor
 MUST_CHECK enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count,
                                         struct err *err);
 
-/* Returns the handler that ran last when the group that was sent last was recorded, or failed; "" when none ran. */
-const char *store_handler_that_ran(const struct store *store);
+/*
+ * After store_record_end has failed: returns the handler that ran last, "" when none did; NULL when it was the commit that
+ * failed, and not what was sent.
+ */
+const char *store_failed_handler(const struct store *store);
 void store_free_notes(struct store_note *notes, size_t count);
 
 /* Deletes the positions of segments that are no more. */

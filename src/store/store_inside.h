@@ -16,7 +16,8 @@ struct store {
     struct database *database;
     bool listens; /* store_listen was called: to be repeated after a reconnect */
     enum store_connecting connecting;
-    char ran[256]; /* see store_handler_that_ran */
+    bool record_failed; /* see store_failed_handler: what was sent, */
+    char handler[256];  /* while this one ran */
 };
 
 /* Runs SQL without parameters. */

@@ -154,7 +154,8 @@ enum result store_record_begin(struct store *store, const struct store_group *gr
     struct sql_params params = {0};
     enum result result = store_command(store, group->run ? BEGIN_LIMITED : "begin", err);
 
-    store->ran[0] = '\0';
+    store->record_failed = true;
+    store->handler[0] = '\0';
     if (result != RESULT_OK)
         return result;
     sql_params_array(&params, OID_UUID_ARRAY, OID_UUID, group->positions, group->position_count, position_segment);
@@ -171,9 +172,9 @@ enum result store_record_begin(struct store *store, const struct store_group *gr
                          &params, err);
 }
 
-const char *store_handler_that_ran(const struct store *store)
+const char *store_failed_handler(const struct store *store)
 {
-    return store->ran;
+    return store->record_failed ? store->handler : NULL;
 }
 
 enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count, struct err *err)
@@ -181,7 +182,8 @@ enum result store_record_end(struct store *store, struct store_note **notes, siz
     struct rows *rows = NULL;
     enum result result = database_receive(store->database, &rows, err);
 
-    snprintf(store->ran, sizeof store->ran, "%s", database_announced(store->database));
+    store->record_failed = result != RESULT_OK;
+    snprintf(store->handler, sizeof store->handler, "%s", database_announced(store->database));
     result = store_end_transaction(store, result, err);
     if (result != RESULT_OK) {
         rows_free(rows);

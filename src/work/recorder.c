@@ -217,6 +217,14 @@ static void leave_handler(struct recorder *recorder, const char *name, const cha
     log_warning("handler=%s first_attempts=\"left to the runners for a minute\" reason=%s", name, reason);
 }
 
+static void leave_slow_handler(struct recorder *recorder, const struct store_note *note)
+{
+    struct err reason;
+
+    err_set(&reason, "a call took %s ms", note->detail);
+    leave_handler(recorder, note->handler, reason.text);
+}
+
 /* Takes one thing that recording a group found out. */
 static void take_note(struct recorder *recorder, const struct store_note *note)
 {
@@ -227,7 +235,7 @@ static void take_note(struct recorder *recorder, const struct store_note *note)
     else if (is_about(note, "ok"))
         log_debug("handler=%s outcome=ok events=%s", note->handler, note->events);
     else if (is_about(note, "slow"))
-        leave_handler(recorder, note->handler, "it is slow");
+        leave_slow_handler(recorder, note);
     else if (is_about(note, "delivered") && strcmp(note->detail, "sql") == 0)
         recorder->done.delivered_sql = true;
     else if (is_about(note, "delivered"))
@@ -321,10 +329,11 @@ static enum result receive_group(struct recorder *recorder, const struct group *
                                  size_t *count, struct err *err)
 {
     enum result result = store_record_end(recorder->store, notes, count, err);
-    bool again = result != RESULT_OK && recorder->has_runners && !recorder->failed;
+    const char *handler = result != RESULT_OK ? store_failed_handler(recorder->store) : NULL;
+    bool again = handler != NULL && recorder->has_runners && !recorder->failed;
 
-    if (again && *store_handler_that_ran(recorder->store) != '\0')
-        leave_handler(recorder, store_handler_that_ran(recorder->store), err->text);
+    if (again && *handler != '\0')
+        leave_handler(recorder, handler, err->text);
     recorder->failed = result != RESULT_OK;
     if (!again || store_descriptor(recorder->store) < 0)
         return result;

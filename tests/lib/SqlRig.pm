@@ -21,7 +21,7 @@ our $record = <<~'SQL';
             return null;
         end $$;
     create function t.record(ids uuid[], bodies text[], reasons text[] default null, segments uuid[] default '{}',
-                             positions bigint[] default '{}', notify boolean default true)
+                             positions bigint[] default '{}', notify boolean default true, not_at_once text[] default null)
     returns table (kind text, id uuid, module text, type text, detail text, events bigint) language plpgsql as $$
         #variable_conflict use_column
         begin
@@ -44,7 +44,7 @@ our $record = <<~'SQL';
             )
             select r.kind, r.id, r.module, r.type, r.detail, r.events
               from event e, malformed m, candhook_internal.record(segments, positions, e.ids, e.modules, e.types, e.origins, e.users, e.communities, e.profiles,
-                                                         e.payloads, e.extras, m.ids, m.bodies, m.reasons, notify) r;
+                                                         e.payloads, e.extras, m.ids, m.bodies, m.reasons, notify, not_at_once) r;
         end $$;
     SQL
 

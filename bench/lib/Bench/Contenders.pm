@@ -24,7 +24,13 @@ our @contenders = (
         script => 'express.js', answer => 'commit' },
     { name => 'fastify',         kind => 'peer',     title => 'Fastify, after commit',          start => 'start_node',
         script => 'fastify.js', answer => 'commit' },
+    { name => 'tuned',           kind => 'peer',     title => 'Fastify in batches, after commit', start => 'start_node',
+        script => 'fastify_batches.js' },
+    { name => 'tuned-nginx',     kind => 'peer',     title => 'the same, nginx',                start => 'start_node',
+        script => 'fastify_batches.js', nginx => 1 },
     { name => 'php-fpm',         kind => 'peer',     title => 'PHP-FPM (16), nginx',            start => 'start_php' },
+    { name => 'php-apache',      kind => 'peer',     title => 'PHP-FPM (16), Apache (16)',      start => 'start_php',
+        apache => 1, connections => 16 },
     { name => 'flask',           kind => 'peer',     title => 'gunicorn (5), Flask, nginx',     start => 'start_flask' },
     { name => 'webhook',         kind => 'peer',     title => 'Debian webhook, a script',       start => 'start_webhook' },
     { name => 'stopped-keep',    kind => 'ceiling',  title => 'candhook, worker stopped',       start => 'start_nginx', keep => 1,
@@ -255,7 +261,7 @@ sub start_node ($self, $contender) {
     my $node = Rig::Front::which('node', 'nodejs');
     my $modules = Rig::build_path('bench/node/node_modules');
     my $script = $self->peer_file($contender->{script});
-    -d "$modules/" . ($contender->{script} =~ s/[.]js$//r) or die "its npm packages are not installed\n";
+    -d "$modules/" . ($contender->{script} =~ s/(?:_batches)?[.]js$//r) or die "its npm packages are not installed\n";
     if (!-d "$self->{dir}/peers/node_modules") {
         system('cp', '-r', $modules, "$self->{dir}/peers/node_modules") == 0 or die "cannot copy $modules\n";
         system('chmod', '-R', 'a+rX', "$self->{dir}/peers");
@@ -264,10 +270,12 @@ sub start_node ($self, $contender) {
     $self->with_port(
         'log/node.log',
         sub ($port) {
-            my %env = (PORT => $port, NODE_ENV => 'production', ANSWER => $contender->{answer}, DATABASE => $self->database_url);
+            my %env = (PORT => $port, NODE_ENV => 'production', ANSWER => $contender->{answer} // 'commit', DATABASE => $self->database_url);
             return $self->spawn('node', { env => \%env }, $node, $script);
         }
     );
+    $self->nginx_with("upstream peer { server 127.0.0.1:$self->{port}; keepalive 64; }",
+        'location / { proxy_pass http://peer; proxy_http_version 1.1; proxy_set_header Connection ""; }') if $contender->{nginx};
     return '/webhook';
 }
 
@@ -295,6 +303,16 @@ env[DATABASE] = "@{[ $self->database_url ]}"
 END
     my $pid = $self->spawn('php-fpm', $program, '--nodaemonize', '--fpm-config', $conf);
     $self->wait_for_socket($pid, "$dir/php.sock");
+    if ($contender->{apache}) {
+        $self->apache_with([qw(proxy proxy_fcgi)], <<"END");
+Alias /webhook $script
+<Directory "$dir/peers">
+    Require all granted
+    SetHandler "proxy:unix:$dir/php.sock|fcgi://localhost"
+</Directory>
+END
+        return '/webhook';
+    }
     $self->nginx_with('', <<"END");
 location / {
     fastcgi_param REQUEST_METHOD \$request_method;

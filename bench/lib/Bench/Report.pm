@@ -71,11 +71,16 @@ sub notes ($results) {
 sub further ($results) {
     my @lines;
     for my $name (sort keys %{ $results->{open_loop} // {} }) {
-        push @lines, sprintf("  %-22s answer p50 %s p99 %s ms, recorded p50 %s p99 %s ms, handled p50 %s p99 %s ms\n", "$name/s",
-            map { number(Bench::Figures::loop($results, $name, $_)) } qw(answer_p50 answer_p99 recorded_p50 recorded_p99 handled_p50 handled_p99));
+        push @lines, sprintf("  %-22s answer p50 %s p99 %s ms, recorded p50 %s p99 %s ms, handled p50 %s p99 %s ms, CPU %s+%s+%s ms per 1,000\n",
+            "$name/s", (map { number(Bench::Figures::loop($results, $name, $_)) } qw(answer_p50 answer_p99 recorded_p50 recorded_p99 handled_p50 handled_p99)),
+            map { number(Bench::Figures::loop($results, $name, "cpu_$_"), 0) } qw(front program database));
     }
-    for my $pair ([ 'PostgreSQL alone, 1,024 a batch', @{ $results->{backlog}{ceiling} // [] } ],
-        [ 'backlog recorded', map { $_->{rate} } @{ $results->{backlog}{rounds} // [] } ],
+    for my $what (grep { $results->{backlog}{$_} } qw(recorded handled)) {
+        push @lines, sprintf("  %-32s %s events/s, PostgreSQL %s ms per 1,000; PostgreSQL alone %s events/s, %s ms per 1,000\n", "backlog $what",
+            map { (number(Bench::Figures::backlog_of($results, $what, $_, 'rate')), number(Bench::Figures::backlog_of($results, $what, $_, 'cpu_database'), 1)) } qw(rounds ceiling));
+    }
+    for my $pair ([ 'recorded beside a sleeper', map { $_->{rate} } @{ $results->{sleeper}{asleep} // [] } ],
+        [ 'recorded beside it, awake', map { $_->{rate} } @{ $results->{sleeper}{awake} // [] } ],
         [ 'into an empty table', @{ $results->{growth}{empty} // [] } ], [ 'into the large one', @{ $results->{growth}{large} // [] } ]) {
         my ($title, @rates) = @$pair;
         push @lines, sprintf("  %-32s %s events/s ±%.0f%%\n", $title, number(Bench::Figures::median(@rates)), 100 * Bench::Figures::spread(@rates)) if @rates;

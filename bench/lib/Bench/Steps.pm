@@ -119,14 +119,16 @@ sub database_stopped ($bench, $name, $seconds, $around) {
     return loss_result($result, $lost);
 }
 
-# Events by the clock: how long until the answer, the commit of the event, and that of its outcome. What was not answered has no
-# such time, so it is no measurement unless all were, and were handled.
+# Events by the clock: how long until the answer, the commit of the event, and that of its outcome, and the CPU for one. What was
+# not answered has no such time, so it is no measurement unless all were, and were handled.
 sub open_loop ($bench, $name, $events_a_second, $seconds) {
     $bench->clear;
     my $running = $bench->begin($name);
     my $warm = warm_up($bench, $running);
+    my $before = cpu_now($bench, $running);
     my $load = $bench->load($running->{url}, seconds => $seconds, rate => $events_a_second, prefix => 'a');
     $bench->wait_done($running, $warm + $load->{acknowledged});
+    my $after = cpu_now($bench, $running);
     my $delays = $bench->delays($running, 'a');
     my $left = $bench->lost($running, $load, 'a', 'outcome');
     $bench->finish($running);
@@ -135,7 +137,8 @@ sub open_loop ($bench, $name, $events_a_second, $seconds) {
     return {
         answer_p50 => $load->{p50_ms}, answer_p99 => $load->{p99_ms}, answer_max => $load->{max_ms},
         recorded_p50 => $delays->{event}{p50},   recorded_p99 => $delays->{event}{p99},
-        handled_p50  => $delays->{outcome}{p50}, handled_p99  => $delays->{outcome}{p99}
+        handled_p50  => $delays->{outcome}{p50}, handled_p99  => $delays->{outcome}{p99},
+        map { ("cpu_$_" => ($after->{$_} - $before->{$_}) * 1e6 / $load->{acknowledged}) } qw(front program database)
     };
 }
 
@@ -147,10 +150,10 @@ sub fill_spool ($bench, $events) {
     $load->{acknowledged} == $events or die "only $load->{acknowledged} of $events events were taken\n";
 }
 
-# Records what waits in the spool; no handler runs meanwhile (they are disabled: deliveries are recorded, and wait).
-# Events a second from the start of the worker to the last commit, and its memory on the way.
-sub record_backlog ($bench, $events) {
-    $bench->sql("select candhook.disable_handler('look')", dbname => $bench->{dbname} // 'candhook');
+# Records what waits in the spool. The handler runs, or is disabled: then deliveries are recorded, and wait. Events a second
+# from the start of the worker to the last commit, and its memory on the way.
+sub record_backlog ($bench, $events, $handle) {
+    $bench->sql("select candhook.disable_handler('look')", dbname => $bench->{dbname} // 'candhook') if !$handle;
     my $begun = time;
     my $database_cpu = $bench->cpu($bench->{postmaster});
     my $worker = $bench->start_worker;
@@ -165,7 +168,7 @@ sub record_backlog ($bench, $events) {
         cpu_program  => $bench->cpu($worker) * 1e6 / $events,
         cpu_database => ($bench->cpu($bench->{postmaster}) - $database_cpu) * 1e6 / $events
     );
-    my $recorded = $bench->sql('select count(*) from candhook.delivery', dbname => $bench->{dbname} // 'candhook');
+    my $recorded = $bench->sql('select count(*) from candhook.' . ($handle ? "outcome where result = 'ok'" : 'delivery'), dbname => $bench->{dbname} // 'candhook');
     $recorded == $events or die "of $events events in the spool, $recorded were recorded\n";
     my $last = $bench->sql('select extract(epoch from max(pg_xact_commit_timestamp(xmin))) from candhook.event where '
           . "received_at > now() - interval '1 hour'", dbname => $bench->{dbname} // 'candhook');
@@ -174,18 +177,43 @@ sub record_backlog ($bench, $events) {
     return { rate => $events / ($last - $begun), memory => \@memory, %cpu };
 }
 
-sub backlog ($bench, $events) {
+sub backlog ($bench, $events, $handle) {
     $bench->clear;
     fill_spool($bench, $events);
-    return record_backlog($bench, $events);
+    return record_backlog($bench, $events, $handle);
 }
 
-# The same rows from a client that does nothing else.
-sub database_ceiling ($bench, $events, $batch) {
+# The same rows, with deliveries or outcomes, from a client that does nothing else.
+sub database_ceiling ($bench, $events, $batch, $handle) {
     $bench->clear;
-    my ($status, $out, $err) = $bench->run({ seconds => 300 }, $bench->program('ceiling'), $bench->conninfo, $events, $batch);
+    my $cpu = $bench->cpu($bench->{postmaster});
+    my ($status, $out, $err) =
+      $bench->run({ seconds => 300 }, $bench->program('ceiling'), $bench->conninfo, $events, $batch, $handle ? 'outcome' : 'delivery');
     $status == 0 or die "ceiling: $err";
-    return 0 + $out;
+    return { rate => 0 + $out, cpu_database => ($bench->cpu($bench->{postmaster}) - $cpu) * 1e6 / $events };
+}
+
+# Events recorded a second under load, beside a second handler that sleeps so many seconds at every tenth event. What is left
+# of its work is thrown away.
+sub beside_sleeper ($bench, $seconds, $nap) {
+    $bench->clear;
+    $bench->sql(<<"END");
+create or replace function app.nap(event candhook.event, bot_token text) returns text language plpgsql as \$\$
+begin
+    if event.payload ->> 'id' like '%0' then
+        perform pg_sleep($nap);
+    end if;
+    return null;
+end \$\$;
+select candhook.add_handler('nap', 'MOIM', 'product.created', 'sql', 'app.nap');
+END
+    my $running = $bench->begin('candhook-keep');
+    my $load = $bench->load($running->{url}, seconds => $seconds, prefix => 'a', timeout => 20);
+    $bench->wait_until(sub { ($bench->rows($running))[0] >= $load->{acknowledged} }, 'all is recorded', 60);
+    my $tally = $bench->tally($running, 'a');
+    $bench->finish($running);
+    $bench->sql(q{select candhook.remove_handler('nap')});
+    return { rate => rate($tally->{event}, $load->{begun}), answers => $load->{acknowledged_per_second} };
 }
 
 # A second database whose table of events has so many rows, spread over the months until now.
@@ -221,13 +249,13 @@ sub backlog_in ($bench, $database, $events) {
     $bench->clear;
     if ($database eq 'candhook') {
         fill_spool($bench, $events);
-        return record_backlog($bench, $events)->{rate};
+        return record_backlog($bench, $events, 0)->{rate};
     }
     $bench->sql('truncate candhook.delivery, candhook_internal.spool_position', dbname => $database);
     fill_spool($bench, $events);
     local $bench->{dbname} = $database;
     $bench->conf(%{ $bench->{conf} }, database => $bench->conninfo(dbname => $database));
-    my $result = record_backlog($bench, $events);
+    my $result = record_backlog($bench, $events, 0);
     $bench->conf(%{ $bench->{conf} }, database => $bench->conninfo);
     return $result->{rate};
 }
