@@ -179,7 +179,7 @@ static void refuse_event(struct recorder *recorder, const struct group *group, c
     }
 }
 
-/* ---- log ---- */
+/* ---- what recording a group found out ---- */
 
 static bool is_about(const struct store_note *note, const char *kind)
 {
@@ -248,6 +248,8 @@ static void take_notes(struct recorder *recorder, const struct store_note *notes
         take_note(recorder, &notes[i]);
     log_unhandled(notes, count);
 }
+
+/* ---- what is wrong with the spool ---- */
 
 static void log_damage(const struct spool_damage *damage)
 {
