@@ -48,7 +48,7 @@ begin
         when 'read only' then set transaction_read_only = on;
         when 'isolation' then set transaction isolation level serializable;
         when 'commit' then commit;
-        when 'gigabytes' then return repeat('x', 200000000);
+        when 'megabytes' then return repeat('x', 50000000);
         when 'too much' then return repeat('x', 1100000000);
         when 'close' then execute 'close all';
         when 'deallocate' then execute 'discard all';
@@ -173,7 +173,7 @@ my @nasty = (
     [ 'read only'  => qr/^ok\|read only went$/, 0 ],
     [ isolation    => qr/^retry\|.*\(25001\)\nfailed\|.*\(25001\)$/, 0 ],
     [ commit       => qr/^retry\|.*\(2D000\)\nfailed\|.*\(2D000\)$/, 0 ],
-    [ gigabytes    => qr/^(?:retry\|.*\n)?ok\|x{4000}$/, undef ],
+    [ megabytes    => qr/^(?:retry\|.*\n)?ok\|x{4000}$/, undef ],
     [ 'too much'   => qr/^retry\|.*\nfailed\|.*\([0-9A-Z]{5}\)$/, undef ],
     [ close        => qr/^(?:retry\|.*\n)?ok\|close went$/, 0 ],
     [ deallocate   => qr/^retry\|.*\(25001\)\nfailed\|.*\(25001\)$/, 0 ],

@@ -23,7 +23,7 @@ create sequence t.begun;
 create function t.mark(event candhook.event, bot_token text) returns text language plpgsql security definer as $$
 begin
     insert into t.effect (event_id) values (event.id);
-    perform nextval('t.begun'), pg_sleep(0.001);
+    perform nextval('t.begun'), pg_sleep(0.0002);
     if right(event.payload ->> 'n', 1) in ('0', '4', '8')
        and not exists (select from candhook.outcome o where o.received_at = event.received_at and o.event_id = event.id) then
         raise exception 'not at first';
@@ -62,8 +62,11 @@ my %kill = (
     worker => sub { kill KILL => -$worker; $rig->wait_gone($worker); start_worker() },
     backend => sub {
         my $recorder = $rig->sql(q{select pid from pg_stat_activity where query like '%candhook_internal.record%' and pid <> pg_backend_pid() limit 1});
-        kill KILL => $recorder if $recorder;    # after which the server begins anew
-        $rig->wait_until(sub { !kill(0, $recorder) && eval { $rig->sql('select 1') } }, 'the server is there again') if $recorder;
+        my $again = sub { scalar(() = $rig->read_file('log/postgres.log') =~ /all server processes terminated; reinitializing/g) };
+        my $before = $again->();
+        return if !$recorder || !kill KILL => $recorder;
+        $rig->wait_until(sub { $again->() > $before }, 'the server begins anew');
+        $rig->wait_until(sub { eval { $rig->sql('select 1') } }, 'and is there again');
     },
     runner => sub { my @runners = $rig->children($worker); kill KILL => $runners[ rand @runners ] if @runners },
     server => sub { $rig->pg_kill9; $rig->pg_start }

@@ -36,8 +36,8 @@ const char *rows_text(const struct rows *rows, size_t row, int column);
 void rows_free(struct rows *rows); /* NULL is fine */
 
 /*
- * Sends SQL, a constant, with PARAMS, which are freed in any case. Without parameters it may be several statements. After RESULT_OK, the next call on this connection
- * must be database_receive.
+ * Sends SQL, a constant, with PARAMS, which are freed in any case. Without parameters it may be several statements.
+ * After RESULT_OK, the next call on this connection must be database_receive.
  */
 MUST_CHECK enum result database_send(struct database *database, const char *sql, struct sql_params *params,
                                      struct err *err);
@@ -64,8 +64,8 @@ MUST_CHECK enum result database_run(struct database *database, const char *sql, 
                                     struct err *err);
 
 /*
- * Returns what the statement that was sent last has said by a message of level INFO with the SQLSTATE DATABASE_ANNOUNCED,
- * "" when nothing: its last word, also when it failed or its server process ended.
+ * Returns what the statement that was sent last has said by a message of level INFO with the SQLSTATE
+ * DATABASE_ANNOUNCED, "" when nothing: its last word, also when it failed or its server process ended.
  */
 #define DATABASE_ANNOUNCED "CH001"
 const char *database_announced(const struct database *database);

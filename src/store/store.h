@@ -120,8 +120,8 @@ MUST_CHECK enum result store_record_end(struct store *store, struct store_note *
                                         struct err *err);
 
 /*
- * After store_record_end has failed: returns the handler that ran last, "" when none did; NULL when it was the commit that
- * failed, and not what was sent.
+ * After store_record_end has failed: returns the handler that ran last, "" when none did; NULL when it was the commit
+ * that failed, and not what was sent.
  */
 const char *store_failed_handler(const struct store *store);
 void store_free_notes(struct store_note *notes, size_t count);

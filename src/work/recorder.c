@@ -6,9 +6,9 @@
  * before that commit records the batch again, which the keys of the rows make a no-op. While the database works on one
  * group, the next one is judged.
  *
- * The transaction also makes the first attempts of sql handlers. One that holds it up must not hold up the others: when a
- * group fails, it is recorded again without running anything, and the handler that ran last is left to the runners for
- * a minute, as is one that is slow.
+ * The transaction also makes the first attempts of sql handlers. One that holds it up must not hold up the others: when
+ * a group fails, it is recorded again without running anything, and the handler that ran last is left to the runners
+ * for a minute, as is one that is slow.
  */
 #include <config.h>
 

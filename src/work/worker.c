@@ -174,9 +174,8 @@ static void start_runners(struct worker *worker)
         struct runner_process *runner = &worker->runners[i];
 
         make_name(worker, runner->name, sizeof runner->name, i);
-        runner->options = (struct runner_options){.name = runner->name,
-                                                  .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                                                  .dispatch = i == sql};
+        runner->options = (struct runner_options){
+            .name = runner->name, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .dispatch = i == sql};
     }
     for (unsigned i = 0; i < worker->runner_count; i++)
         start_runner(worker, &worker->runners[i]);
