@@ -4,7 +4,7 @@
 --
 --      candhook_worker     what `candhook work` does: calls functions, and reads and writes no table
 --      candhook_handler    sql handlers run under it: grant it what your functions need
---      candhook_admin      stores tokens and handlers, replays, retries, gives up, and reads
+--      candhook_admin      stores and ends tokens, makes handlers, replays, retries, gives up, and reads
 --      candhook_reader     reads all but tokens
 --
 -- They cannot log in: grant them to roles that can.
@@ -51,13 +51,16 @@ do $$
 declare
     reading constant text := 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
                              'candhook.delivery, candhook.recent, candhook.held, candhook.failed, candhook.due, '
-                             'candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked';
+                             'candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked, '
+                             'candhook.bot_token_history, candhook.community_alias';
     -- For the programs' verbs that read: status, doctor, forward, scopes. The view unhandled_types calls matches.
     looking constant text := 'execute on function candhook_internal.status(), candhook_internal.counts(), '
                              'candhook_internal.diagnose(), candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '
+                             'candhook_internal.lacking_scopes(text[]), '
                              'candhook_internal.events(timestamptz, uuid, text, text, integer)';
     tokens constant text := 'execute on function candhook_internal.bot_token(text), '
                             'candhook_internal.refuse_bot_token(text, timestamptz)';
+    telling constant text := 'execute on function candhook_internal.token_list(), candhook_internal.token_history(text)';
     grants constant text[] := array[
         'candhook_worker', 'usage on schema candhook, candhook_internal',
         'candhook_worker', 'execute on function candhook_internal.spool_position(uuid), candhook_internal.forget(uuid[]), '
@@ -82,20 +85,25 @@ declare
         'candhook_reader', 'usage on schema candhook, candhook_internal',
         'candhook_reader', reading,
         'candhook_reader', looking,
+        'candhook_reader', telling,
         'candhook_reader', 'execute on function candhook_internal.matches(text, text)',
         'candhook_admin', 'usage on schema candhook, candhook_internal',
         'candhook_admin', reading,
         'candhook_admin', looking,
+        'candhook_admin', telling,
         'candhook_admin', tokens,
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
         'candhook_admin', 'insert on candhook_internal.bot_token_entry',
-        'candhook_admin', 'execute on function candhook.set_bot_token(text, text), candhook.enable_handler(text), '
+        'candhook_admin', 'execute on function candhook.set_bot_token(text, text, text[], timestamptz), '
+                          'candhook.revoke_bot_token(text), candhook.remove_bot_token(text), '
+                          'candhook.alias_community(text, text), candhook.enable_handler(text), '
                           'candhook.disable_handler(text), candhook.remove_handler(text), candhook.replay(uuid, text[]), '
                           'candhook.replay(timestamptz, timestamptz, text, text), candhook.retry_failed(text, timestamptz), '
                           'candhook.give_up(uuid, text, timestamptz), '
                           'candhook.add_handler(text, text, text, text, text, boolean, interval, integer, interval, '
                           'double precision, interval, double precision, integer, text, boolean)',
-        -- What add_handler and the trigger handler_check call with the caller's rights.
+        -- What set_bot_token, add_handler and the trigger handler_check call with the caller's rights.
+        'candhook_admin', 'execute on function candhook_internal.store_bot_token(text, text, text[], timestamptz, text)',
         'candhook_admin', 'execute on function candhook_internal.matches(text, text), candhook_internal.handler_known(text), '
                           'candhook_internal.refuse_handler(text, text, text, jsonb), '
                           'candhook_internal.handler_signature(candhook.handler, candhook.handler), '

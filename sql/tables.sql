@@ -236,15 +236,105 @@ create table if not exists candhook.bot_token (
     constraint bot_token_token_shape check (token <> '' and token !~ '[[:space:][:cntrl:]]')
 );
 
+create table if not exists candhook.bot_token_history (
+    id bigint generated always as identity,
+    community text not null,
+    stored_at timestamptz not null,
+    stored_by text,
+    how text,
+    scopes text[],
+    expires_at timestamptz,
+    ended_at timestamptz,
+    ended text,
+    constraint bot_token_history_pkey primary key (id),
+    constraint bot_token_history_ended_word check (ended in ('replaced', 'refused', 'revoked', 'removed', 'expired')),
+    constraint bot_token_history_ended check ((ended is null) = (ended_at is null))
+);
+
+create unique index if not exists bot_token_history_current on candhook.bot_token_history (community) where ended_at is null;
+create index if not exists bot_token_history_community on candhook.bot_token_history (community, stored_at);
+
+create table if not exists candhook.community_alias (
+    child text not null,
+    origin text not null,
+    made_at timestamptz not null default now(),
+    made_by text not null default session_user,
+    constraint community_alias_pkey primary key (child),
+    constraint community_alias_child_length check (octet_length(child) between 1 and 255),
+    constraint community_alias_origin_length check (octet_length(origin) between 1 and 255),
+    constraint community_alias_two check (child <> origin)
+);
+
+-- Columns that came later. Altered only where they are missing, since that locks out who reads tokens. `using` fills ended
+-- in without a trigger. Of tokens that were there before, it is not known how they were stored, nor when they were refused.
+do $$
+begin
+    if not exists (select from pg_attribute a
+                    where a.attrelid = 'candhook.bot_token'::regclass and a.attname = 'scopes' and not a.attisdropped) then
+        alter table candhook.bot_token
+            add column if not exists scopes text[],
+            add column if not exists expires_at timestamptz,
+            add column if not exists how text,
+            add column if not exists ended text;
+        alter table candhook.bot_token
+            alter column ended type text using case when not valid then 'refused' end;
+        alter table candhook.bot_token
+            add constraint bot_token_how_word check (how in ('psql', 'command', 'install')),
+            add constraint bot_token_ended_word check (ended in ('refused', 'revoked', 'expired')),
+            add constraint bot_token_ended check (valid = (ended is null));
+        insert into candhook.bot_token_history (community, stored_at, ended_at, ended)
+        select t.origin_community_id, t.stored_at, case when not t.valid then now() end, t.ended
+          from candhook.bot_token t;
+    end if;
+end
+$$;
+
+-- For candhook status: it need not read the tokens that are valid for long.
+create index if not exists bot_token_ended_at on candhook.bot_token (origin_community_id) where not valid;
+create index if not exists bot_token_expires_at on candhook.bot_token (expires_at) where valid and expires_at is not null;
+
 comment on table candhook.bot_token is
     'The bot token of each origin community. Store one with candhook.set_bot_token, or with insert ... on conflict '
     '(origin_community_id) do update set token = excluded.token; it takes effect at once. The view bot_token_masked '
     'shows no token.';
-comment on column candhook.bot_token.origin_community_id is 'id of the origin (hub) community';
+comment on column candhook.bot_token.origin_community_id is
+    'id of the origin (hub) community; a token that is stored for a child of community_alias is kept under its origin';
 comment on column candhook.bot_token.token is 'the bot access token: a secret; no white space';
 comment on column candhook.bot_token.valid is
-    'false once the API has refused it; true again when another one is stored';
+    'false once the API has refused it, it was revoked, or it has expired; true again when another one is stored';
 comment on column candhook.bot_token.stored_at is 'when this token was stored';
+comment on column candhook.bot_token.scopes is 'the OAuth2 scopes that it was granted, sorted; null: unknown';
+comment on column candhook.bot_token.expires_at is 'when it expires; null: unknown, or never';
+comment on column candhook.bot_token.how is
+    'how it was stored: psql (a statement), command (candhook token set), install (a community''s admin, in the browser); '
+    'null: unknown, by an older version';
+comment on column candhook.bot_token.ended is
+    'why it is not valid: refused (by the API), revoked (by a person), expired; null while it is valid';
+
+comment on table candhook.bot_token_history is
+    'When each bot token was stored, how, and how it ended; never the token. Kept by triggers on bot_token, whoever '
+    'changes it; a row stays when its token is removed.';
+comment on sequence candhook.bot_token_history_id_seq is 'makes bot_token_history.id';
+comment on column candhook.bot_token_history.id is 'in the order of storing';
+comment on column candhook.bot_token_history.community is 'bot_token.origin_community_id';
+comment on column candhook.bot_token_history.stored_at is 'when it was stored, or made valid again';
+comment on column candhook.bot_token_history.stored_by is
+    'the user of the database that stored it; null: unknown, by an older version';
+comment on column candhook.bot_token_history.how is 'bot_token.how';
+comment on column candhook.bot_token_history.scopes is 'bot_token.scopes';
+comment on column candhook.bot_token_history.expires_at is 'bot_token.expires_at';
+comment on column candhook.bot_token_history.ended_at is 'when it ended; null: it is valid';
+comment on column candhook.bot_token_history.ended is
+    'how it ended: replaced (by another one), refused (by the API), revoked (by a person), removed (with its row), expired; '
+    'null: it is valid';
+
+comment on table candhook.community_alias is
+    'Communities whose bot tokens are kept under another one: where an installation answers with a child community, and '
+    'events come with its origin. Made by candhook.alias_community.';
+comment on column candhook.community_alias.child is 'the community that tokens are stored for';
+comment on column candhook.community_alias.origin is 'the origin (hub) community under which they are kept';
+comment on column candhook.community_alias.made_at is 'when the alias was made';
+comment on column candhook.community_alias.made_by is 'the user of the database that made it';
 
 create table if not exists candhook_internal.spool_position (
     segment uuid not null,

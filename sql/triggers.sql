@@ -20,6 +20,16 @@ create or replace trigger bot_token_check
     for each row execute function candhook_internal.bot_token_check();
 comment on trigger bot_token_check on candhook.bot_token is 'refuses what is no token, without showing it; another token is valid again';
 
+create or replace trigger bot_token_kept
+    after insert or update or delete on candhook.bot_token
+    for each row execute function candhook_internal.bot_token_kept();
+comment on trigger bot_token_kept on candhook.bot_token is 'keeps bot_token_history';
+
+create or replace trigger bot_token_truncated
+    after truncate on candhook.bot_token
+    for each statement execute function candhook_internal.bot_token_kept();
+comment on trigger bot_token_truncated on candhook.bot_token is 'keeps bot_token_history';
+
 -- Only a constraint trigger can be deferred to the commit. `create constraint trigger` has no `or replace`.
 do $$
 begin

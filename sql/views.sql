@@ -74,25 +74,37 @@ create or replace view candhook.bot_token_masked as
 select t.origin_community_id,
        case when length(t.token) >= 16 then left(t.token, 4) else '' end || '…' as token,
        t.valid,
-       t.stored_at
+       t.stored_at,
+       t.ended,
+       t.how,
+       t.expires_at,
+       t.scopes
   from candhook.bot_token t
  order by t.origin_community_id;
 
 comment on view candhook.bot_token_masked is 'Which communities have a bot token; shows no token.';
 comment on column candhook.bot_token_masked.origin_community_id is 'id of the origin (hub) community';
 comment on column candhook.bot_token_masked.token is 'the first four characters of a long one';
-comment on column candhook.bot_token_masked.valid is 'false once the API has refused it';
+comment on column candhook.bot_token_masked.valid is 'false once it was refused or revoked, or has expired';
 comment on column candhook.bot_token_masked.stored_at is 'when it was stored';
+comment on column candhook.bot_token_masked.ended is
+    'why it is not valid: refused (by the API), revoked (by a person), expired; null while it is valid';
+comment on column candhook.bot_token_masked.how is 'how it was stored: psql, command (candhook token set), install; null: unknown';
+comment on column candhook.bot_token_masked.expires_at is 'when it expires; null: unknown, or never';
+comment on column candhook.bot_token_masked.scopes is 'the OAuth2 scopes that it was granted; null: unknown';
 
 -- The server may log a statement with its parameters, but never the data of a copy.
 create or replace view candhook_internal.bot_token_entry as
-select t.origin_community_id, t.token from candhook.bot_token t where false;
+select t.origin_community_id, t.token, t.scopes, t.expires_at, t.how from candhook.bot_token t where false;
 
 comment on view candhook_internal.bot_token_entry is
     'Always empty. A row that is inserted is stored as bot token. `candhook token set` copies into it, since the '
     'server does not log copied data.';
 comment on column candhook_internal.bot_token_entry.origin_community_id is 'the origin community';
 comment on column candhook_internal.bot_token_entry.token is 'its bot token';
+comment on column candhook_internal.bot_token_entry.scopes is 'the scopes that it was granted; null: unknown';
+comment on column candhook_internal.bot_token_entry.expires_at is 'when it expires; null: unknown, or never';
+comment on column candhook_internal.bot_token_entry.how is 'how it is stored: command, also when null; install';
 
 create or replace trigger bot_token_entered
     instead of insert on candhook_internal.bot_token_entry

@@ -54,7 +54,7 @@ $rig->wait_until(sub { $rig->worker_pid }, 'a worker runs');
 is doctor(), 0, 'all is well' or diag $out;
 is $err, '', 'no error';
 unlike $out, qr/^(?!ok  |note)/m, 'only ok and notes';
-for my $subject ('configuration', 'URL secrets', 'space', 'spool', 'log', 'database', 'clock', 'rights', 'handlers', 'worker', 'backlog') {
+for my $subject ('configuration', 'URL secrets', 'space', 'spool', 'log', 'database', 'clock', 'rights', 'handlers', 'worker', 'backlog', 'bot tokens') {
     like $out, qr/^ok     \Q$subject\E /m, "$subject is ok";
 }
 like $out, qr/^note   rights\s+the user postgres is a superuser/m, 'a superuser is noted';
@@ -179,6 +179,24 @@ like $out, qr/^note   held\s+1 deliveries wait for a bot token of G00O7NKV9M/m, 
 like $out, qr/^note   malformed\s+1 bodies/m, 'what was malformed';
 like $out, qr/^note   unhandled\s+1 events MOIM:nobody/m, 'what nobody handles';
 like $out, qr/^note   paused\s+1 deliveries wait for the handler off/m, 'what is paused';
+
+# ---- tokens ----
+$rig->sql(q{select candhook.set_bot_token('T' || n, 'token-of-a-test', case n when 4 then array['webhook:MOIM:other'] when 5 then array['webhook:MOIM:bad', 'webhook:MOIM:held'] end,
+            case n when 3 then now() + interval '2 days' when 6 then now() end) from generate_series(1, 6) n});
+$rig->sql(q{select candhook_internal.refuse_bot_token('T1', stored_at) from candhook.bot_token where origin_community_id = 'T1'; select candhook.revoke_bot_token('T2')});
+noted 'a token that was refused', qr/bot tokens\s+those of T1 were refused by the API/;
+like $out, qr/^note   bot tokens\s+those of T2 were revoked here/m, 'one that was revoked';
+like $out, qr/^note   bot tokens\s+those of T6 have expired/m, 'one that has expired';
+like $out, qr/^note   bot tokens\s+those of T3 expire within 7 days, the first one at \d{4}-/m, 'one that will';
+like $out, qr/^note   bot tokens\s+those of T4 were not granted webhook:MOIM:bad webhook:MOIM:held, which/m, 'one without the scopes';
+unlike $out, qr/those of[^\n]*T5|ok     bot tokens|token-of-a-test/, 'not one with them';
+is $rig->sql(q{select count(*) from candhook.delivery where held}), 1, 'an event is held';
+my ($child) = $rig->sql(q{select e.community_id from candhook.event e join candhook.delivery d on d.event_id = e.id where d.held});
+$rig->sql("select candhook.set_bot_token('$child', 'token-of-a-test')");
+noted 'a token of a child community', qr/bot tokens\s+events of G00O7NKV9M are held for a token, and one is stored for a community that they name: select candhook\.alias_community\('$child', 'G00O7NKV9M'\)/;
+$rig->sql('delete from candhook.bot_token');
+doctor();
+like $out, qr/^ok     bot tokens\s+none is refused/m, 'none any more';
 
 # ---- the database ----
 sub version ($number) {

@@ -58,6 +58,26 @@ is $rig->sql(q{select string_agg(p.oid::regprocedure::text || ' ' || p.prorettyp
   'candhook_internal.due_in(text[],text[]) double precision, candhook.give_up(uuid,text,timestamp with time zone) bigint, candhook.of_a_person() integer',
   'functions with other parameters, with another result, or without use are gone; one of a person stays';
 
+# ---- one that has tokens and no history: what is stored is kept, and what can be known of it is told ----
+$rig->sql(q{drop table candhook.bot_token_history; drop table candhook.community_alias cascade; drop trigger bot_token_kept on candhook.bot_token;
+            drop trigger bot_token_truncated on candhook.bot_token; drop view candhook.bot_token_masked, candhook_internal.bot_token_entry;
+            alter table candhook.bot_token drop scopes, drop expires_at, drop how, drop ended;
+            drop function candhook_internal.bot_token_check() cascade;
+            insert into candhook.bot_token (origin_community_id, token, valid) values ('G1', 'one', true), ('G2', 'two', false)}, dbname => 'two');
+for my $time ('once', 'twice') {
+    $rig->sql(do { local (@ARGV, $/) = $file; <> }, dbname => 'two');
+    is $rig->sql('select origin_community_id, token, valid, ended, how from candhook.bot_token order by 1', dbname => 'two'), "G1|one|t||\nG2|two|f|refused|", "tokens are kept, $time";
+    is $rig->sql('select community, stored_by, how, ended from candhook.bot_token_history order by 1', dbname => 'two'), "G1|||\nG2|||refused", 'and begin their history';
+}
+my $table = q{select string_agg(o, E'\n' order by o) from (
+    select column_name || ' ' || data_type || ' ' || is_nullable o from information_schema.columns where (table_schema, table_name) = ('candhook', 'bot_token')
+    union all select conname || ' ' || pg_get_constraintdef(oid) from pg_constraint where conrelid = 'candhook.bot_token'::regclass
+    union all select tgname from pg_trigger where tgrelid = 'candhook.bot_token'::regclass
+    union all select pg_get_indexdef(indexrelid) from pg_index where indrelid = 'candhook.bot_token'::regclass) x};
+is $rig->sql($table, dbname => 'two'), $rig->sql($table), 'the table is that of a new installation';
+$rig->sql(q{select candhook.set_bot_token('G2', 'three')}, dbname => 'two');
+is $rig->sql(q{select how, ended from candhook.bot_token_history where community = 'G2' order by id}, dbname => 'two'), "|refused\npsql|", 'and it goes on';
+
 # ---- refused ----
 # Whoever may create a schema could make ours first, and change under us what it holds.
 $rig->sql('create role squatter login; grant create on database two to squatter');

@@ -28,11 +28,19 @@ sub may_not ($role, $sql) {
 may admin => q{insert into candhook.handler (name, module, type, kind, target, needs_token) values ('note', 'MOIM', 'product.created', 'sql', 't.note', true)};
 may admin => q{insert into candhook.bot_token values ('G1', 'one') on conflict (origin_community_id) do update set token = excluded.token};
 may admin => q{select candhook.set_bot_token('G1', 'token-of-G1')};
+may admin => q{select candhook.set_bot_token('G2', 'two', array['a'], now() + '1 day')};
+may admin => q{insert into candhook_internal.bot_token_entry values ('G2', 'two')};
+may admin => q{select candhook.alias_community('C2', 'G2')};
+may admin => q{select candhook.revoke_bot_token('G2')}, 't';
+may admin => q{select candhook.remove_bot_token('G2')}, 't';
+may admin => q{select count(*) from candhook_internal.token_list()}, 1;
+is $rig->sql(q{select stored_by, how, ended from candhook.bot_token_history where community = 'G2' order by id}), "my_admin|psql|replaced\nmy_admin|command|revoked", 'who stored a token is known';
 may admin => q{update candhook.handler set timeout = '5 s'};
 may admin => q{select count(*) from candhook.recent};
 may admin => q{select candhook.body(e) from candhook.event e};
 may_not admin => $_ for q{delete from candhook.event}, q{update candhook.delivery set attempt = 0}, q{insert into candhook.outcome select * from candhook.outcome},
-  q{select * from candhook_internal.claim('x', 1)}, q{select candhook_internal.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{alter table candhook.bot_token disable trigger all};
+  q{select * from candhook_internal.claim('x', 1)}, q{select candhook_internal.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{update candhook.bot_token_history set how = 'install'}, q{delete from candhook.bot_token_history},
+  q{insert into candhook.community_alias values ('C', 'G')}, q{alter table candhook.bot_token disable trigger all};
 
 # ---- worker: from the body to the outcome, and nothing else ----
 my $record = q{select count(*) from candhook_internal.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], %s)};
@@ -55,12 +63,13 @@ may worker => "select count(*) from candhook_internal.finish($lease, '{}', '{}',
 may worker => 'listen candhook; set role candhook_handler; select current_user', 'candhook_handler';
 is $rig->sql('select distinct said from t.effect'), 'token-of-G1', 'the handler had its token';
 may_not worker => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.handler}, q{select * from candhook.delivery}, q{delete from candhook.outcome},
-  q{insert into candhook.bot_token values ('G1', 'x')}, q{select candhook.set_bot_token('G1', 'x')}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
+  q{insert into candhook.bot_token values ('G1', 'x')}, q{select candhook.set_bot_token('G1', 'x')}, q{select candhook.revoke_bot_token('G1')}, q{select candhook.remove_bot_token('G1')},
+  q{select candhook.alias_community('C', 'G1')}, q{insert into candhook_internal.bot_token_entry values ('G1', 'x')}, q{select * from candhook_internal.token_history()}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
   q{drop table candhook.event}, q{drop function candhook_internal.claim(text, integer, text[], text[])}, q{drop schema candhook cascade}, q{create table candhook.x (a integer)}, q{select candhook_internal.new_lease()},
   q{select candhook_internal.make_partition('event', '2030-01-01')}, q{select candhook_internal.hold('note', '{}', '{}')}, q{select * from candhook_internal.record_rows('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')}, q{set role candhook_admin};
 
 # ---- status and doctor: everybody but handlers and strangers ----
-for my $function ('candhook_internal.status()', 'candhook_internal.counts()', 'candhook_internal.diagnose()', q{candhook_internal.probe(now(), 'x')}) {
+for my $function ('candhook_internal.status()', 'candhook_internal.counts()', 'candhook_internal.diagnose()', q{candhook_internal.probe(now(), 'x')}, q{candhook_internal.lacking_scopes('{a}')}) {
     may $_ => "select count(*) >= 0 from $function", 't' for qw(worker reader admin);
     may_not $_ => "select * from $function" for qw(handler nobody);
 }
@@ -72,10 +81,19 @@ may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from c
   q{select * from candhook_internal.run_sql(1)}, q{delete from candhook.delivery}, q{select candhook.set_bot_token('G1', 'x')}, q{set role candhook_worker};
 
 # ---- reader: all but tokens ----
-may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery recent held failed due unhandled_types handler_health bot_token_masked);
+may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery recent held failed due unhandled_types handler_health bot_token_masked bot_token_history community_alias);
+may reader => q{select count(*) from candhook_internal.token_list()}, 1;
 may reader => q{select distinct candhook.body(e)->>'module' from candhook.event e}, 'MOIM';
 may_not reader => $_ for q{select * from candhook.bot_token}, q{select token from candhook.bot_token}, q{delete from candhook.event}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},
-  q{select * from candhook_internal.claim('w', 1)}, q{select candhook.set_bot_token('G1', 'x')}, q{copy candhook.bot_token to stdout};
+  q{select * from candhook_internal.claim('w', 1)}, q{select candhook.set_bot_token('G1', 'x')}, q{copy candhook.bot_token to stdout},
+  q{select candhook.revoke_bot_token('G1')}, q{select candhook.remove_bot_token('G1')}, q{select candhook.alias_community('C', 'G1')};
+
+# ---- who may do nothing but store a token, as a program in the net: it can, and reads none ----
+$rig->sql('create role storing login; grant usage on schema candhook_internal to storing; grant insert on candhook_internal.bot_token_entry to storing');
+$in{storing} = [ user => 'storing' ];
+may storing => q{insert into candhook_internal.bot_token_entry values ('G3', 'three', '{a}', now() + '1 day', 'install')};
+is $rig->sql(q{select token, how, scopes from candhook.bot_token where origin_community_id = 'G3'}), 'three|install|{a}', 'it is stored';
+may_not storing => $_ for q{select * from candhook.bot_token}, q{select * from candhook.bot_token_history}, q{select candhook_internal.store_bot_token('G1', 'x', null, null, 'psql')};
 
 # ---- everybody else: nothing ----
 may_not nobody => $_ for q{select * from candhook.recent}, q{select candhook.version()}, q{select * from candhook.bot_token_masked};

@@ -54,6 +54,7 @@ like $now->{worker}{since}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'since when';
 ok exists $now->{deliveries}{oldest_due_s} && !defined $now->{deliveries}{oldest_due_s}, 'nothing is due';
 is_deeply [ sort keys %{ $now->{deliveries} } ], ['oldest_due_s'], 'nothing is counted';
 ok !exists $now->{events} && !exists $now->{outcomes}, 'and nothing of what was received and handled';
+is_deeply $now->{tokens}, { valid => 0, ended => 0, expiring => 0 }, 'no tokens';
 is_deeply [ map { join ' ', sort keys %$_ } @{ $now->{handlers} } ], [ ('enabled last_failed name') x 4 ], 'of a handler what an index tells';
 is_deeply [ map { defined $_->{last_failed} ? 1 : 0 } @{ $now->{handlers} } ], [ 1, 0, 0, 0 ], 'which one failed';
 is status(), 0, 'for people';
@@ -82,6 +83,16 @@ like $out, qr/^fine\s+-\s+\d{4}\S+\s+3\s+0\s+0$/m, 'a handler';
 like $out, qr/^\s+0 due, 0 running, 0 put off, 1 held for a bot token, 1 paused$/m, 'deliveries';
 like $out, qr/^paused .*paused$/m, 'a paused one';
 like $out, qr/^healthy\n\z/m, 'healthy';
+
+# ---- tokens ----
+$rig->sql(q{select candhook.set_bot_token('T' || n, 'token', null, case when n < 3 then now() + n * interval '6 days' end) from generate_series(1, 5) n});
+$rig->sql(q{select candhook.revoke_bot_token('T5')});
+is_deeply json()->{tokens}, { valid => 4, ended => 1, expiring => 1 }, 'tokens';
+is status(), 0, 'which is no stall';
+like $out, qr/^bot tokens  4 valid, 1 refused or ended, 1 to expire within 7 days: candhook token list$/m, 'for people';
+$rig->sql('delete from candhook.bot_token');
+is status(), 0, 'without any';
+like $out, qr/^bot tokens  0 valid, 0 refused or ended, 0 to expire within 7 days$/m, 'for people';
 
 # ---- counts go on when responders come and go ----
 my ($responder) = map { $_->{pid} } grep { $_->{name} eq 'responder' } @{ $rig->{processes} };
@@ -159,6 +170,9 @@ for my $analyzed (0, 1) {
     cmp_ok pages('status'), '<', $before + 60, "no more pages with 60000 outcomes of the last hours, analyzed: $analyzed (before: $before)";
 }
 cmp_ok pages('counts'), '>', $before + 500, 'what counts does read them';
+$rig->sql(q{insert into candhook.bot_token (origin_community_id, token) select 'G' || n, repeat('x', 1000) from generate_series(1, 2000) n});
+$rig->sql('vacuum candhook.bot_token');
+cmp_ok pages('status'), '<', $before + 90, 'nor with 2000 tokens';
 $rig->sql("insert into candhook.delivery (event_id, received_at, handler, due_at) select id, received_at, 'fine', now() - interval '20 s' + random() * interval '10 s' from candhook.event order by received_at desc limit 20000");
 cmp_ok pages('status'), '<', $before + 60, 'nor with 20000 deliveries that wait';
 is $rig->sql(q{select value from candhook_internal.status() where key = 'oldest_due_s'}) >= 19, 1, 'of which the oldest is known';

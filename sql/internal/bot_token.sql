@@ -7,7 +7,7 @@ as $$
 -- microseconds that does not depend on the session's settings.
 select t.token, to_char(t.stored_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
   from candhook.bot_token t
- where t.origin_community_id = $1 and t.valid
+ where t.origin_community_id = candhook_internal.token_community($1) and t.valid
 $$;
 comment on function candhook_internal.bot_token(text) is
     'the valid bot token of an origin community, and when it was stored; no row when there is none';

@@ -10,7 +10,10 @@ as $$
 -- has). Items: user, superuser, encoding, clock (milliseconds since 1970), readonly: always returned, the value in
 -- detail; right: a function that the worker calls and this user may not call; partition: a month without a partition,
 -- rows in a default one; sql: an enabled sql handler that cannot run, and why; file: an enabled handler that is a file,
--- kind and target in detail; malformed, failed, unhandled, token, paused: counts of what needs attention.
+-- kind and target in detail; malformed, failed, unhandled, token, paused: counts of what needs attention; token_refused,
+-- token_revoked, token_expired, token_expiring (detail: when the first one expires): communities of such tokens, ten of them
+-- by name; token_sibling: an origin whose events are held for a token, while a community that they name has one, and in detail
+-- what makes it an alias; token_siblings: how many more of these there are.
 declare
     runs_as constant text := case when pg_has_role(session_user, to_regrole('candhook_handler')::oid, 'member')
                                   then 'candhook_handler' else session_user end;
@@ -101,6 +104,33 @@ begin
      group by d.origin_community_id
      order by count(*) desc, d.origin_community_id
      limit 5;
+
+    return query
+    select 'token_' || t.ended, candhook_internal.named(array_agg(t.origin_community_id order by t.origin_community_id)), ''
+      from candhook.bot_token t
+     where not t.valid
+     group by t.ended
+     order by 1;
+    return query
+    select 'token_expiring', candhook_internal.named(array_agg(t.origin_community_id order by t.expires_at)),
+           candhook_internal.utc(min(t.expires_at))
+      from candhook.bot_token t
+     where t.valid and t.expires_at < now() + interval '7 days'
+    having count(*) > 0;
+
+    return query
+    with sibling as (
+        select distinct d.origin_community_id as origin, e.community_id as child
+          from candhook.delivery d
+          join candhook.event e on e.received_at = d.received_at and e.id = d.event_id
+          join candhook.bot_token t on t.origin_community_id = e.community_id and t.valid
+         where d.held and e.community_id <> d.origin_community_id
+           and not exists (select from candhook.bot_token o where o.origin_community_id = d.origin_community_id and o.valid)
+    )
+    select 'token_sibling', s.origin, format('select candhook.alias_community(%L, %L)', s.child, s.origin)
+      from (select * from sibling order by origin, child limit 10) s
+    union all
+    select 'token_siblings', (count(*) - 10)::text, '' from sibling having count(*) > 10;
 
     return query
     select 'paused', d.handler, count(*)::text

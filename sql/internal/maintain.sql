@@ -6,7 +6,7 @@ set lock_timeout = '1s'
 as $$
 -- Called by any worker now and then; once a day is enough. Makes the partitions from the previous month to three months
 -- ahead, and one for rows of a default partition, at most one such month a table and call. Deletes spool positions that
--- were not updated for 90 days. Settles as failed what waits for a handler that is gone: the triggers settle it when they
+-- were not updated for 90 days. Marks bot tokens that have expired. Settles as failed what waits for a handler that is gone: the triggers settle it when they
 -- fire, and a restored or replicated table fires none. Each row returned is a line for the log.
 --
 -- A lock that cannot be had within a second is left for the next call, for which there are three months of time:
@@ -53,6 +53,17 @@ begin
         return next format('forgot %s spool positions that nobody had touched for 90 days', moved);
     end if;
 
+    begin
+        return query
+        update candhook.bot_token t set valid = false, ended = 'expired'
+         where t.valid and t.expires_at <= clock_timestamp()
+        returning format('the bot token of %s has expired: what needs it is held until another one is stored',
+                         t.origin_community_id);
+    exception
+        when lock_not_available then
+            null;
+    end;
+
     -- One step in the index for each handler's name.
     with recursive waiting as (
         (select d.handler from candhook.delivery d order by d.handler limit 1)
@@ -76,5 +87,5 @@ begin
 end
 $$;
 comment on function candhook_internal.maintain() is
-    'makes partitions three months ahead, empties the default ones, deletes old spool positions, settles '
-    'deliveries without a handler; returns a line for the log for each';
+    'makes partitions three months ahead, empties the default ones, deletes old spool positions, marks bot tokens that have '
+    'expired, settles deliveries without a handler; returns a line for the log for each';

@@ -7,8 +7,8 @@ as $$
 -- that need it are held. A token that was stored since then stays valid. Returns whether a token was marked.
 with refused as (
     update candhook.bot_token t
-       set valid = false
-     where t.origin_community_id = $1 and t.stored_at = $2 and t.valid
+       set valid = false, ended = 'refused'
+     where t.origin_community_id = candhook_internal.token_community($1) and t.stored_at = $2 and t.valid
     returning 1
 )
 select exists (select from refused)

@@ -11,8 +11,8 @@ set enable_sort = off
 as $$
 #variable_conflict use_column
 -- What `candhook status` judges by, and shows of each handler: a row for each value, which is JSON. Monitoring asks every
--- few seconds, so all of it is looked up by an index, and nothing is counted (counts.sql does that). Areas: deliveries,
--- handler with the handler's name, and position with the id of a segment. oldest_due_s is how long the oldest due
+-- few seconds, so all of it is looked up by an index, and nothing is counted (counts.sql does that) but tokens, one for each
+-- community. Areas: deliveries, handler with the handler's name, tokens, and position with the id of a segment. oldest_due_s is how long the oldest due
 -- delivery that could run has waited, null when there is none: one that is held, paused, or behind another delivery of
 -- an ordered handler cannot run.
 declare
@@ -49,6 +49,16 @@ begin
               from candhook.handler x
              order by x.name) h,
            json_each(row_to_json(h)) v;
+
+    -- The valid ones are counted in the primary key alone, and the others have indexes of their own.
+    return query
+    select 'tokens', '', v.key, v.value::text
+      from (select (select count(*) from candhook.bot_token t) - ended.count as valid,
+                   ended.count as ended,
+                   (select count(*) from candhook.bot_token t
+                     where t.valid and t.expires_at is not null and t.expires_at < right_now + interval '7 days') as expiring
+              from (select count(*) from candhook.bot_token t where not t.valid) ended) counts,
+           json_each(row_to_json(counts)) v;
 
     return query
     select 'position', p.segment::text, 'position', p.position::text

@@ -233,8 +233,51 @@ MUST_CHECK enum result store_due_in(struct store *store, const struct store_shar
 
 /* ---- bot tokens: store_token.c ---- */
 
-MUST_CHECK enum result store_set_bot_token(struct store *store, const char *community, const char *token,
+/* A bot token to be stored, and what is known of it. Everything is borrowed. */
+struct store_new_token {
+    const char *community, *token;
+    const char *const *scopes; /* NULL: unknown */
+    size_t scope_count;
+    int64_t expires_ms; /* since 1970; 0: unknown */
+    const char *how;    /* "command" or "install" */
+};
+
+/* Stores a bot token, which replaces the one before. */
+MUST_CHECK enum result store_set_bot_token(struct store *store, const struct store_new_token *given, struct err *err);
+
+/* A bot token, without the token. NULL: unknown, or it has not ended. Times are RFC 3339 in UTC. */
+struct store_token {
+    const char *community;
+    const char *state; /* "valid", or how it ended */
+    const char *how, *stored_at, *expires_at;
+    const char *scopes;               /* separated by blanks */
+    const char *stored_by, *ended_at; /* of the history only */
+};
+struct store_tokens {
+    struct store_token *tokens;
+    size_t count;
+    struct rows *rows;
+};
+
+/* Gives the token of each community. Freed by store_free_tokens. */
+MUST_CHECK enum result store_token_list(struct store *store, struct store_tokens *tokens, struct err *err);
+
+/* Gives all tokens that COMMUNITY had, NULL: that any had, in the order of storing. Freed by store_free_tokens. */
+MUST_CHECK enum result store_token_history(struct store *store, const char *community, struct store_tokens *tokens,
                                            struct err *err);
+void store_free_tokens(struct store_tokens *tokens);
+
+/* Makes the token of COMMUNITY invalid. *DONE is false when there is no valid one. */
+MUST_CHECK enum result store_revoke_bot_token(struct store *store, const char *community, bool *done, struct err *err);
+
+/* Removes the token of COMMUNITY. *DONE is false when there is none. */
+MUST_CHECK enum result store_remove_bot_token(struct store *store, const char *community, bool *done, struct err *err);
+
+/* Calls LACKS with communities whose token was not granted all of SCOPES: some by name, in one text, and what is missing,
+ * separated by blanks. */
+MUST_CHECK enum result store_lacking_scopes(struct store *store, const char *const *scopes, size_t count,
+                                            void (*lacks)(void *context, const char *communities, const char *missing),
+                                            void *context, struct err *err);
 
 /*
  * Gives the valid bot token of an origin community and the time at which it was stored, both freed by the caller; NULL

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Bot tokens. A new token is sent by COPY, not as a parameter: a server that logs statements logs their parameters as
+ * Bot tokens: stored, read, refused, ended, and listed. A new token is sent by COPY, not as a parameter: a server that logs statements logs their parameters as
  * well, but never copied data.
  */
 #include <config.h>
@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define EPOCH_2000_MS INT64_C(946684800000) /* since 1970 */
 
 static void put_be_number(FILE *to, uint32_t value, int bytes)
 {
@@ -25,9 +27,44 @@ static void put_be_text(FILE *to, const char *text)
     fputs(text, to);
 }
 
+static void put_be_null(FILE *to)
+{
+    put_be_number(to, 0xffffffff, 4);
+}
+
+/* Length; then dimensions, whether there are nulls, the type; then for the one dimension its size and first index; then
+ * the elements. */
+static void put_be_texts(FILE *to, const char *const *texts, size_t count)
+{
+    size_t length = (count > 0 ? 20 : 12) + 4 * count;
+
+    for (size_t i = 0; i < count; i++)
+        length += strlen(texts[i]);
+    put_be_number(to, (uint32_t)length, 4);
+    put_be_number(to, count > 0, 4);
+    put_be_number(to, 0, 4);
+    put_be_number(to, OID_TEXT, 4);
+    if (count > 0) {
+        put_be_number(to, (uint32_t)count, 4);
+        put_be_number(to, 1, 4);
+    }
+    for (size_t i = 0; i < count; i++)
+        put_be_text(to, texts[i]);
+}
+
+/* A timestamptz is a number of microseconds since 2000. */
+static void put_be_time(FILE *to, int64_t real_ms)
+{
+    uint64_t time = (uint64_t)((real_ms - EPOCH_2000_MS) * 1000);
+
+    put_be_number(to, 8, 4);
+    put_be_number(to, (uint32_t)(time >> 32), 4);
+    put_be_number(to, (uint32_t)time, 4);
+}
+
 /* Returns, allocated, one row in the binary form of COPY: signature, flags, extension; number of fields, fields; end.
  */
-static char *make_copy_row(const char *community, const char *token, size_t *size)
+static char *make_copy_row(const struct store_new_token *given, size_t *size)
 {
     char *bytes;
     FILE *to = memory_open_stream(&bytes, size);
@@ -35,22 +72,31 @@ static char *make_copy_row(const char *community, const char *token, size_t *siz
     fwrite("PGCOPY\n\377\r\n\0", 1, 11, to);
     put_be_number(to, 0, 4);
     put_be_number(to, 0, 4);
-    put_be_number(to, 2, 2);
-    put_be_text(to, community);
-    put_be_text(to, token);
+    put_be_number(to, 5, 2);
+    put_be_text(to, given->community);
+    put_be_text(to, given->token);
+    if (given->scopes != NULL)
+        put_be_texts(to, given->scopes, given->scope_count);
+    else
+        put_be_null(to);
+    if (given->expires_ms != 0)
+        put_be_time(to, given->expires_ms);
+    else
+        put_be_null(to);
+    put_be_text(to, given->how);
     put_be_number(to, 0xffff, 2);
     memory_close_stream(to);
     return bytes;
 }
 
-enum result store_set_bot_token(struct store *store, const char *community, const char *token, struct err *err)
+enum result store_set_bot_token(struct store *store, const struct store_new_token *given, struct err *err)
 {
     size_t size;
-    char *row = make_copy_row(community, token, &size);
-    enum result result =
-        database_copy(store->database,
-                      "copy candhook_internal.bot_token_entry (origin_community_id, token) from stdin (format binary)",
-                      row, size, err);
+    char *row = make_copy_row(given, &size);
+    enum result result = database_copy(store->database,
+                                       "copy candhook_internal.bot_token_entry (origin_community_id, token, scopes, "
+                                       "expires_at, how) from stdin (format binary)",
+                                       row, size, err);
 
     explicit_bzero(row, size);
     free(row);
@@ -105,4 +151,111 @@ enum result store_refuse_bot_token(struct store *store, const char *community, c
     enum result result = store_refuse_bot_token_begin(store, community, stored_at, err);
 
     return result == RESULT_OK ? store_refuse_bot_token_end(store, refused, err) : result;
+}
+
+/* ---- what is known of tokens ---- */
+
+/* Takes over ROWS, of token_list (6 columns) or token_history (8). */
+static void make_tokens(struct rows *rows, bool history, struct store_tokens *tokens)
+{
+    tokens->rows = rows;
+    tokens->count = rows_count(rows);
+    tokens->tokens = memory_new(tokens->count, sizeof *tokens->tokens);
+    for (size_t row = 0; row < tokens->count; row++)
+        tokens->tokens[row] = (struct store_token){.community = rows_text(rows, row, 0),
+                                                   .state = rows_text(rows, row, 1),
+                                                   .how = rows_text(rows, row, 2),
+                                                   .stored_at = rows_text(rows, row, 3),
+                                                   .expires_at = rows_text(rows, row, 4),
+                                                   .scopes = rows_text(rows, row, 5),
+                                                   .stored_by = history ? rows_text(rows, row, 6) : NULL,
+                                                   .ended_at = history ? rows_text(rows, row, 7) : NULL};
+}
+
+enum result store_token_list(struct store *store, struct store_tokens *tokens, struct err *err)
+{
+    struct sql_params params = {0};
+    struct rows *rows;
+    enum result result = database_call(store->database,
+                                       "select community, state, how, stored_at, expires_at, scopes "
+                                       "from candhook_internal.token_list()",
+                                       &params, &rows, err);
+
+    *tokens = (struct store_tokens){0};
+    if (result == RESULT_OK)
+        make_tokens(rows, false, tokens);
+    return result;
+}
+
+enum result store_token_history(struct store *store, const char *community, struct store_tokens *tokens,
+                                struct err *err)
+{
+    struct sql_params params = {0};
+    struct rows *rows;
+    enum result result;
+
+    *tokens = (struct store_tokens){0};
+    sql_params_text(&params, OID_TEXT, community);
+    result = database_call(store->database,
+                           "select community, state, how, stored_at, expires_at, scopes, stored_by, ended_at "
+                           "from candhook_internal.token_history($1)",
+                           &params, &rows, err);
+    if (result == RESULT_OK)
+        make_tokens(rows, true, tokens);
+    return result;
+}
+
+void store_free_tokens(struct store_tokens *tokens)
+{
+    free(tokens->tokens);
+    rows_free(tokens->rows);
+    *tokens = (struct store_tokens){0};
+}
+
+/* ---- the end of a token ---- */
+
+/* Calls SQL, which returns 1 when it did something. */
+static enum result end_bot_token(struct store *store, const char *sql, const char *community, bool *done,
+                                 struct err *err)
+{
+    struct sql_params params = {0};
+    struct rows *rows;
+    enum result result;
+
+    sql_params_text(&params, OID_TEXT, community);
+    result = database_call(store->database, sql, &params, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    *done = atoi(rows_text(rows, 0, 0)) != 0;
+    rows_free(rows);
+    return RESULT_OK;
+}
+
+enum result store_revoke_bot_token(struct store *store, const char *community, bool *done, struct err *err)
+{
+    return end_bot_token(store, "select candhook.revoke_bot_token($1)::integer", community, done, err);
+}
+
+enum result store_remove_bot_token(struct store *store, const char *community, bool *done, struct err *err)
+{
+    return end_bot_token(store, "select candhook.remove_bot_token($1)::integer", community, done, err);
+}
+
+enum result store_lacking_scopes(struct store *store, const char *const *scopes, size_t count,
+                                 void (*lacks)(void *context, const char *communities, const char *missing),
+                                 void *context, struct err *err)
+{
+    struct sql_params params = {0};
+    struct rows *rows;
+    enum result result;
+
+    sql_params_texts(&params, scopes, count);
+    result = database_call(store->database, "select communities, missing from candhook_internal.lacking_scopes($1)",
+                           &params, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    for (size_t row = 0; row < rows_count(rows); row++)
+        lacks(context, rows_text(rows, row, 0), rows_text(rows, row, 1));
+    rows_free(rows);
+    return RESULT_OK;
 }

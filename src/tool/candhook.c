@@ -28,7 +28,7 @@ static const struct verb {
     {"send", verb_send, "POST a sample event to a URL"},
     {"status", verb_status, "show the worker, the spool, the answers, the handlers"},
     {"stop", verb_stop, "end the worker of the spool and keep others from starting"},
-    {"token", verb_token, "store the bot token of a community"},
+    {"token", verb_token, "store, list, revoke and remove bot tokens of communities"},
     {"url", verb_url, "make, list and retire secrets of the webhook URL"},
     {"work", verb_work, "record spooled events and run their handlers"},
 };

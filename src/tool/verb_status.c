@@ -64,7 +64,7 @@ static const struct argp status_argp = {
     .options = status_option_table,
     .parser = parse_status_option,
     .doc =
-        "Shows the worker, the spool, the answers given, how long deliveries have waited, and the handlers.\v"
+        "Shows the worker, the spool, the answers given, how long deliveries have waited, bot tokens, and the handlers.\v"
         "Exit status: 0 when work goes on; 1 when it is stalled: an event has waited for more than a minute to be "
         "recorded, a delivery that could run for more than five minutes, or either waits and no worker runs; 69 when "
         "the database cannot be reached. Failed outcomes are no reason for 1: candhook doctor examines more.",
@@ -181,6 +181,15 @@ static void print_due(const struct installation *status)
         printf("deliveries  none waits that could run\n");
 }
 
+static void print_tokens(const struct installation *status)
+{
+    long ended = status_number(status, "tokens", "ended"), expiring = status_number(status, "tokens", "expiring");
+
+    printf("bot tokens  %ld valid, %ld refused or ended, %ld to expire within 7 days%s\n",
+           status_number(status, "tokens", "valid"), ended, expiring,
+           ended + expiring > 0 ? ": candhook token list" : "");
+}
+
 static void print_counts(const struct installation *status)
 {
     static const struct {
@@ -261,6 +270,7 @@ static void print_screen(const struct installation *status)
     }
     if (status->has_database) {
         print_due(status);
+        print_tokens(status);
         if (status->counts)
             print_counts(status);
         print_handler_table(&status->facts, status->counts);
@@ -329,9 +339,9 @@ static void write_area_json(struct json_writer *json, const struct store_facts *
 
 static void write_database_json(struct json_writer *json, const struct store_facts *facts, bool counts)
 {
-    static const char *const areas[] = {"deliveries", "events", "outcomes"};
+    static const char *const areas[] = {"deliveries", "tokens", "events", "outcomes"};
 
-    for (size_t i = 0; i < (counts ? sizeof areas / sizeof *areas : 1); i++)
+    for (size_t i = 0; i < (counts ? sizeof areas / sizeof *areas : 2); i++)
         write_area_json(json, facts, areas[i], "");
     json_write_array(json, "handlers");
     for (size_t i = 0; i < facts->count; i++)

@@ -1,0 +1,102 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * candhook doctor: the bot tokens. What is to be done about them is for people, and often for those of a community, so none
+ * of it is WRONG: deliveries that need a token are held meanwhile, and are not lost.
+ */
+#include <config.h>
+
+#include "http/scopes.h"
+#include "tool/doctor.h"
+
+#include <string.h>
+
+static const struct {
+    const char *area; /* of store_diagnose */
+    const char *text; /* after the names of the communities */
+} token_notes[] = {
+    {"token_refused", "were refused by the API: what needs one is held. The community must authorize the App again "
+                      "(candhook authorize-url), or candhook token set; of one that has left: candhook token remove"},
+    {"token_revoked", "were revoked here: what needs one is held until candhook token set"},
+    {"token_expired", "have expired: what needs one is held. The community must authorize the App again (candhook "
+                      "authorize-url), or candhook token set"},
+};
+
+/* Notes what FACT, of store_diagnose, tells of tokens. Returns whether it does. */
+static bool note_token_fact(struct doctor *doctor, const struct store_fact *fact)
+{
+    for (size_t i = 0; i < sizeof token_notes / sizeof *token_notes; i++)
+        if (strcmp(fact->area, token_notes[i].area) == 0) {
+            doctor_note(doctor, "bot tokens", "those of %s %s", fact->name, token_notes[i].text);
+            return true;
+        }
+    if (strcmp(fact->area, "token_expiring") == 0)
+        doctor_note(doctor, "bot tokens",
+                    "those of %s expire within 7 days, the first one at %s: the community must authorize the App again "
+                    "(candhook authorize-url), or candhook token set",
+                    fact->name, fact->value);
+    else if (strcmp(fact->area, "token_sibling") == 0)
+        doctor_note(doctor, "bot tokens",
+                    "events of %s are held for a token, and one is stored for a community that they name: %s",
+                    fact->name, fact->value);
+    else if (strcmp(fact->area, "token_siblings") == 0)
+        doctor_note(doctor, "bot tokens", "so are those of %s more pairs of communities", fact->name);
+    else
+        return false;
+    return true;
+}
+
+/* What the enabled handlers need, and whether a community lacks some of it. */
+struct token_scopes {
+    struct doctor *doctor;
+    struct scopes needed;
+    bool lacking;
+};
+
+static void add_token_scope(void *context, const char *module, const char *type)
+{
+    struct token_scopes *scopes = context;
+
+    /* What a * leaves open is told by candhook scopes. */
+    scopes_add_needed(&scopes->needed, scopes->doctor->conf->webhook_scope, module, type);
+}
+
+static void note_lacking_scopes(void *context, const char *communities, const char *missing)
+{
+    struct token_scopes *scopes = context;
+
+    scopes->lacking = true;
+    doctor_note(scopes->doctor, "bot tokens",
+                "those of %s were not granted %s, which the enabled handlers need: the community must authorize the App "
+                "again (candhook authorize-url)",
+                communities, missing);
+}
+
+/* Returns whether a community lacks scopes. */
+static bool check_token_scopes(struct doctor *doctor)
+{
+    struct token_scopes scopes = {.doctor = doctor};
+    struct err err;
+    enum result result = store_wanted(doctor->store, add_token_scope, &scopes, &err);
+
+    if (result == RESULT_OK && scopes.needed.count > 0)
+        result = store_lacking_scopes(doctor->store, (const char *const *)scopes.needed.names, scopes.needed.count,
+                                      note_lacking_scopes, &scopes, &err);
+    if (result != RESULT_OK)
+        doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
+    scopes_free(&scopes.needed);
+    return scopes.lacking || result != RESULT_OK;
+}
+
+void doctor_check_tokens(struct doctor *doctor)
+{
+    bool noted = false;
+
+    if (doctor->store == NULL)
+        return;
+    for (size_t i = 0; i < doctor->facts.count; i++)
+        noted |= note_token_fact(doctor, &doctor->facts.facts[i]);
+    noted |= check_token_scopes(doctor);
+    if (!noted)
+        doctor_ok(doctor, "bot tokens", "none is refused, has ended, or expires within 7 days");
+}
