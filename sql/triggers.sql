@@ -27,7 +27,7 @@ comment on trigger bot_token_kept on candhook.bot_token is 'keeps bot_token_hist
 
 create or replace trigger bot_token_truncated
     after truncate on candhook.bot_token
-    for each statement execute function candhook_internal.bot_token_kept();
+    for each statement execute function candhook_internal.bot_token_truncated();
 comment on trigger bot_token_truncated on candhook.bot_token is 'keeps bot_token_history';
 
 -- Only a constraint trigger can be deferred to the commit. `create constraint trigger` has no `or replace`.

@@ -151,9 +151,9 @@ sub everything {
     try($_) for q{select candhook.version()}, q{select candhook.received_at('019ab1c2-d3e4-7000-8000-000000000001')},
       q{select candhook.set_bot_token('G1', 'token-one')}, q{insert into candhook_internal.bot_token_entry values ('G2', 'token-two')},
       q{update candhook.bot_token set token = 'token-three'},
-      q{select candhook.set_bot_token('G3', 'token', array['a', 'b'], now() + '1 day')}, q{select candhook.alias_community('G3', 'G4')},
-      q{select candhook.set_bot_token('G3', 'other', expires_at => now() - '1 day')}, q{select candhook.alias_community('G3', null)},
-      q{insert into candhook_internal.bot_token_entry values ('G5', 'token', '{b,a}', now() + '1 hour', 'install')},
+      q{select candhook.set_bot_token('G3', 'token', '{b,a}', '2100-01-01')}, q{select candhook.alias_community('G3', 'G4')},
+      q{select candhook.set_bot_token('G3', 'other', expires_at => '2000-01-01')}, q{select candhook.alias_community('G3', null)},
+      q{insert into candhook_internal.bot_token_entry values ('G5', 'token', '{b,a}', '2100-01-01', 'install')},
       q{select candhook.revoke_bot_token('G5')}, q{select candhook.remove_bot_token('G5')}, q{select candhook.remove_bot_token('G4')},
       q{select * from candhook_internal.token_list()}, q{select * from candhook_internal.token_history('G5')}, q{select * from candhook_internal.token_history()},
       q{select * from candhook_internal.lacking_scopes('{b,a}')};

@@ -173,6 +173,7 @@ cmp_ok pages('counts'), '>', $before + 500, 'what counts does read them';
 $rig->sql(q{insert into candhook.bot_token (origin_community_id, token) select 'G' || n, repeat('x', 1000) from generate_series(1, 2000) n});
 $rig->sql('vacuum candhook.bot_token');
 cmp_ok pages('status'), '<', $before + 90, 'nor with 2000 tokens';
+$rig->sql('truncate candhook.bot_token');
 $rig->sql("insert into candhook.delivery (event_id, received_at, handler, due_at) select id, received_at, 'fine', now() - interval '20 s' + random() * interval '10 s' from candhook.event order by received_at desc limit 20000");
 cmp_ok pages('status'), '<', $before + 60, 'nor with 20000 deliveries that wait';
 is $rig->sql(q{select value from candhook_internal.status() where key = 'oldest_due_s'}) >= 19, 1, 'of which the oldest is known';

@@ -64,7 +64,7 @@ is row('G2'), 't|command|{bot:MOIM:product:read,webhook:MOIM:product}|2100-01-31
 set('G3', '--expires', '1999-12-31T23:59:58Z', '--scope', 'x');
 is row('G3'), 'f|command|{x}|1999-12-31 23:59:58', 'a time, which is over';
 is +($rig->candhook('token', @$_, { stdin => "x\n" }))[0], 64, "wrong usage: token @$_" for [ 'set', 'G1', '--scope', 'a b' ], [ 'set', 'G1', '--scope', '' ],
-  [ 'set', 'G1', '--expires', 'soon' ], [ 'set', 'G1', '--expires', '2027-13-01' ], [ 'set', 'G1', '--expires', '2027-01-01x' ], [ 'set', 'G1', '--json' ],
+  [ 'set', 'G1', '--expires', 'soon' ], [ 'set', 'G1', '--expires', '2027-13-01' ], [ 'set', 'G1', '--expires', '2027-02-30' ], [ 'set', 'G1', '--expires', '2027-01-01x' ], [ 'set', 'G1', '--json' ],
   [ 'list', 'G1' ], [ 'list', '--scope', 'a' ], ['revoke'], ['remove'], [ 'revoke', 'G1', 'G2' ], [ 'revoke', 'G1', '--json' ], [ 'history', 'G1', 'G2' ];
 
 # ---- list and history ----
@@ -80,12 +80,12 @@ is $status, 0, 'list';
 my $time = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/;
 my @lines = split /\n/, $out;
 like shift @lines, qr/^community  state    how      stored {16}expires {15}scopes$/, 'the titles are above the columns' or diag $out;
-like $lines[0], qr/^G1 {9}valid    command  $time  - {20}  -$/, 'one of which nothing is known';
+like $lines[0], qr/^G1 {9}valid    command  $time  - {21}-$/, 'one of which nothing is known';
 like $lines[1], qr/^G2 {9}valid    command  $time  2100-01-31T00:00:00Z  bot:MOIM:product:read webhook:MOIM:product$/, 'one with scopes';
 like $lines[2], qr/^G3 {9}expired  command  $time  1999-12-31T23:59:58Z  x$/, 'one that has expired';
 is scalar @lines, 3, 'no more';
 my $list = json('list');
-is_deeply [ map { [ map { ref ? "@$_" : $_ // '-' } @$_{qw(community state how expires_at scopes)} ] } @$list ],
+is_deeply [ map { [ map { ref($_) ? "@$_" : $_ // '-' } @$_{qw(community state how expires_at scopes)} ] } @$list ],
   [ [ 'G1', 'valid', 'command', '-', '-' ], [ 'G2', 'valid', 'command', '2100-01-31T00:00:00Z', 'bot:MOIM:product:read webhook:MOIM:product' ], [ 'G3', 'expired', 'command', '1999-12-31T23:59:58Z', 'x' ] ],
   'as JSON';
 is_deeply [ sort keys %{ $list->[0] } ], [qw(community expires_at how scopes state stored_at)], 'the members';
@@ -94,7 +94,7 @@ set('G2');
 @lines = split /\n/, $out;
 like $lines[0], qr/^community  state     how      stored {16}by +ended {17}expires {15}scopes$/, 'history' or diag $out;
 like $lines[1], qr/^G2 {9}replaced  command  $time  \S+ +$time  2100-01-31T00:00:00Z  bot:\S+ webhook:\S+$/, 'the one before';
-like $lines[2], qr/^G2 {9}valid     command  $time  \S+ +- {20} - {20} -$/, 'and the one now';
+like $lines[2], qr/^G2 {9}valid     command  $time  \S+ +- {21}- {21}-$/, 'and the one now';
 is scalar @lines, 3, 'of that community';
 is_deeply [ map { "$_->{community} $_->{state}" } @{ json('history') } ],
   [ 'G1 replaced', 'G1 valid', 'G2 replaced', 'G2 valid', 'G3 expired' ], 'of all, as JSON';

@@ -3,7 +3,7 @@ returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- After bot_token changed, by whatever statement: writes it into bot_token_history. A row begins when a token is stored, or
+-- After a row of bot_token changed, by whatever statement: writes it into bot_token_history. A row begins when a token is stored, or
 -- an ended one is made valid again, and at most one of a community is open. Definer's rights, so that nobody else can write
 -- there.
 declare
@@ -13,10 +13,6 @@ declare
         when 'UPDATE' then moved or new.token <> old.token or new.stored_at <> old.stored_at or new.valid and not old.valid
         else false end;
 begin
-    if tg_op = 'TRUNCATE' then
-        update candhook.bot_token_history h set ended_at = now(), ended = 'removed' where h.ended_at is null;
-        return null;
-    end if;
     if tg_op = 'DELETE' or moved then
         update candhook.bot_token_history h set ended_at = now(), ended = 'removed'
          where h.community = old.origin_community_id and h.ended_at is null;

@@ -273,8 +273,8 @@ MUST_CHECK enum result store_revoke_bot_token(struct store *store, const char *c
 /* Removes the token of COMMUNITY. *DONE is false when there is none. */
 MUST_CHECK enum result store_remove_bot_token(struct store *store, const char *community, bool *done, struct err *err);
 
-/* Calls LACKS with communities whose token was not granted all of SCOPES: some by name, in one text, and what is missing,
- * separated by blanks. */
+/* Calls LACKS with communities whose token was not granted all of SCOPES: some by name, in one text, and what is
+ * missing, separated by blanks. */
 MUST_CHECK enum result store_lacking_scopes(struct store *store, const char *const *scopes, size_t count,
                                             void (*lacks)(void *context, const char *communities, const char *missing),
                                             void *context, struct err *err);

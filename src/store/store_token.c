@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Bot tokens: stored, read, refused, ended, and listed. A new token is sent by COPY, not as a parameter: a server that logs statements logs their parameters as
- * well, but never copied data.
+ * Bot tokens: stored, read, refused, ended, and listed. A new token is sent by COPY, not as a parameter: a server that
+ * logs statements logs their parameters as well, but never copied data.
  */
 #include <config.h>
 
@@ -55,11 +55,11 @@ static void put_be_texts(FILE *to, const char *const *texts, size_t count)
 /* A timestamptz is a number of microseconds since 2000. */
 static void put_be_time(FILE *to, int64_t real_ms)
 {
-    uint64_t time = (uint64_t)((real_ms - EPOCH_2000_MS) * 1000);
+    uint64_t micros = (uint64_t)((real_ms - EPOCH_2000_MS) * 1000);
 
     put_be_number(to, 8, 4);
-    put_be_number(to, (uint32_t)(time >> 32), 4);
-    put_be_number(to, (uint32_t)time, 4);
+    put_be_number(to, (uint32_t)(micros >> 32), 4);
+    put_be_number(to, (uint32_t)micros, 4);
 }
 
 /* Returns, allocated, one row in the binary form of COPY: signature, flags, extension; number of fields, fields; end.

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook doctor: the bot tokens. What is to be done about them is for people, and often for those of a community, so none
- * of it is WRONG: deliveries that need a token are held meanwhile, and are not lost.
+ * candhook doctor: the bot tokens. What is to be done about them is for people, and often for those of a community, so
+ * none of it is WRONG: deliveries that need a token are held meanwhile, and are not lost.
  */
 #include <config.h>
 
@@ -66,10 +66,11 @@ static void note_lacking_scopes(void *context, const char *communities, const ch
     struct token_scopes *scopes = context;
 
     scopes->lacking = true;
-    doctor_note(scopes->doctor, "bot tokens",
-                "those of %s were not granted %s, which the enabled handlers need: the community must authorize the App "
-                "again (candhook authorize-url)",
-                communities, missing);
+    doctor_note(
+        scopes->doctor, "bot tokens",
+        "those of %s were not granted %s, which the enabled handlers need: the community must authorize the App "
+        "again (candhook authorize-url)",
+        communities, missing);
 }
 
 /* Returns whether a community lacks scopes. */

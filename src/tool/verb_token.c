@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * candhook token: stores, lists, revokes and removes the bot tokens of communities. A token comes from a prompt or stdin, so
- * that it is in no argument, in no history of psql, and in no log of the server; nothing prints one.
+ * candhook token: stores, lists, revokes and removes the bot tokens of communities. A token comes from a prompt or
+ * stdin, so that it is in no argument, in no history of psql, and in no log of the server; nothing prints one.
  */
 #include <config.h>
 
@@ -84,10 +84,10 @@ enum token_column {
 static const struct {
     const char *title, *key;
     bool history_only;
-} token_columns[TOKEN_COLUMNS] = {{"community", "community", false}, {"state", "state", false},
-                                  {"how", "how", false},             {"stored", "stored_at", false},
-                                  {"by", "stored_by", true},         {"ended", "ended_at", true},
-                                  {"expires", "expires_at", false},  {"scopes", "scopes", false}};
+} token_columns[TOKEN_COLUMNS] = {
+    {"community", "community", false}, {"state", "state", false},  {"how", "how", false},
+    {"stored", "stored_at", false},    {"by", "stored_by", true},  {"ended", "ended_at", true},
+    {"expires", "expires_at", false},  {"scopes", "scopes", false}};
 
 static const char *token_text(const struct store_token *token, size_t column)
 {
@@ -122,8 +122,7 @@ static void print_token(const struct store_token *token, const int widths[TOKEN_
 {
     for (size_t column = 0; column < TOKEN_SCOPES; column++)
         if (history || !token_columns[column].history_only)
-            printf("%-*s  ", widths[column],
-                   token != NULL ? token_cell(token, column) : token_columns[column].title);
+            printf("%-*s  ", widths[column], token != NULL ? token_cell(token, column) : token_columns[column].title);
     puts(token != NULL ? token_cell(token, TOKEN_SCOPES) : token_columns[TOKEN_SCOPES].title);
 }
 
@@ -271,7 +270,8 @@ static const struct token_action *find_token_action(const char *name)
     return NULL;
 }
 
-/* Returns the milliseconds from 1970 to TEXT, a day or a time in UTC; 0 when it is neither. */
+/* Returns the milliseconds from 1970 to TEXT, a day or a time in UTC; 0 when it is neither, as is the 30th of February.
+ */
 static int64_t parse_token_expiry(const char *text)
 {
     static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
@@ -279,9 +279,11 @@ static int64_t parse_token_expiry(const char *text)
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         struct tm tm = {0};
         const char *end = strptime(text, forms[i], &tm);
+        int day = tm.tm_mday;
+        time_t seconds = timegm(&tm); /* which makes the 1st of March of it */
 
-        if (end != NULL && *end == '\0')
-            return (int64_t)timegm(&tm) * 1000;
+        if (end != NULL && *end == '\0' && tm.tm_mday == day)
+            return (int64_t)seconds * 1000;
     }
     return 0;
 }
