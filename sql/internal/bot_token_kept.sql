@@ -3,9 +3,9 @@ returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- After a row of bot_token changed, by whatever statement: writes it into bot_token_history. A row begins when a token is stored, or
--- an ended one is made valid again, and at most one of a community is open. Definer's rights, so that nobody else can write
--- there.
+-- After a row of bot_token changed, by whatever statement: writes it into bot_token_history. A row begins there when a token
+-- is stored, or an ended one is made valid again, and at most one of a community is open. Definer's rights, so that nobody
+-- else can write there.
 declare
     moved constant boolean := tg_op = 'UPDATE' and new.origin_community_id <> old.origin_community_id;
     stored constant boolean := case tg_op
