@@ -58,7 +58,7 @@ declare
                              'candhook_internal.diagnose(), candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '
                              'candhook_internal.lacking_scopes(text[]), '
                              'candhook_internal.events(timestamptz, uuid, text, text, integer)';
-    tokens constant text := 'execute on function candhook_internal.bot_token(text), '
+    tokens constant text := 'execute on function candhook_internal.bot_token(text), candhook_internal.held_count(text), '
                             'candhook_internal.refuse_bot_token(text, timestamptz)';
     telling constant text := 'execute on function candhook_internal.token_list(), candhook_internal.token_history(text)';
     grants constant text[] := array[

@@ -19,7 +19,7 @@ sub slurp ($file) {
 sub default_of ($c) {
     return undef if $c eq 'NULL';
     my %folder = (SYSCONFDIR => '@sysconfdir@', LOCALSTATEDIR => '@localstatedir@', BINDIR => '@bindir@', HANDLERDIR => '@handlerdir@');
-    return join '', map { /^"(.*)"$/ ? $1 : $folder{$_} // die "$_: unknown folder\n" } split ' ', $c;
+    return join '', map { /^"(.*)"$/ ? $1 : $folder{$_} // die "$_: unknown folder\n" } $c =~ /"[^"]*"|\w+/g;
 }
 
 my ($table) = slurp('src/conf/conf_keys.c') =~ /conf_keys\[CONF_KEY_COUNT\] = \{\n(.*?)\n\};/s or die "no table\n";

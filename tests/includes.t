@@ -33,6 +33,7 @@ my %may_include = (
     store  => 'base conf spool event',
     work   => 'base conf spool event http store',
     tool   => 'base conf spool event http store work',
+    web    => 'base conf spool event http store',
 );
 is_deeply [ sort map { m{([^/]+)/$} } glob "'$top'/src/*/" ], [ sort keys %may_include ], 'every folder is in the table';
 for my $file (grep { m{^src/} } @sources) {
@@ -47,9 +48,9 @@ for my $file (grep { m{^src/} } @sources) {
 # ---- libraries ----
 my @boundaries = (
     [ 'fcgi_stdio.h',  qr/fcgi_stdio\.h/,          [] ],
-    [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  ['src/intake/fcgi.c'] ],
+    [ 'fcgiapp.h',     qr/fcgiapp\.h|fastcgi\.h/,  [ 'src/intake/fcgi.c', 'src/web/web.c' ] ],
     [ 'libpq',         qr/libpq|pg_config|postgres/, ['src/store/database.c'] ],
-    [ 'cJSON',         qr/cJSON/,                  [ 'src/event/event.c', 'src/event/event_edit.c', 'src/event/json_write.c' ] ],
+    [ 'cJSON',         qr/cJSON/,                  [ 'src/event/event.c', 'src/event/event_edit.c', 'src/event/json_write.c', 'src/http/oauth.c' ] ],
     [ 'libcurl',       qr/curl/,                   ['src/http/http_inside.h'] ],
     [ 'nettle',        qr/nettle/,                 ['src/base/digest.c'] ],
     [ 'libseccomp',    qr/seccomp|landlock/,       ['src/intake/confine.c'] ],
@@ -70,8 +71,8 @@ like $needed, qr/NEEDED.*libfcgi/, 'candhook.fcgi is linked with libfcgi';
 unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl: what faces the net has no database';
 
 # ---- the environment ----
-# responder.c, fcgi.c and cgi.c: the variables of a CGI request and of the process manager are their input.
-my %reads_environment = map { $_ => 1 } qw(src/conf/conf.c src/intake/responder.c src/intake/cgi.c src/intake/fcgi.c);
+# The variables of a CGI request and of the process manager are the input of the others.
+my %reads_environment = map { $_ => 1 } qw(src/conf/conf.c src/base/listener.c src/intake/responder.c src/intake/cgi.c src/intake/fcgi.c src/web/web.c);
 is_deeply [ grep { !$reads_environment{$_} && $code{$_} =~ /\b(?:secure_)?getenv\s*\(/ } @sources ], [],
   'settings are read from the environment in conf.c alone';
 
@@ -85,8 +86,8 @@ for my $file (grep { /^src\/.*\.c$/ } @sources) {
 
 # ---- who logs ----
 # The programs' loops do, and the verb that starts one; all others describe a failure to their caller.
-is_deeply [ grep { !m{^src/(?:base/log\.c$|intake/|work/|tool/verb_work\.c$)} && $code{$_} =~ /\blog_(?:error|warning|info|debug)\s*\(/ } grep { $_ ne 'src/base/log.h' } @sources ], [],
-  'only intake, work and the verb work write to the log';
+is_deeply [ grep { !m{^src/(?:base/log\.c$|intake/|work/|web/|tool/verb_work\.c$)} && $code{$_} =~ /\blog_(?:error|warning|info|debug)\s*\(/ } grep { $_ ne 'src/base/log.h' } @sources ], [],
+  'only intake, work, web and the verb work write to the log';
 
 # ---- log lines ----
 my $value = qr/%(?:s|d|ld|lu|zu)|[A-Za-z0-9_.:\/@+,-]+|"[^"%\\]*"/;

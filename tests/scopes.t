@@ -22,7 +22,7 @@ is_deeply +(scopes())[0], [qw(webhook:MOIM:payment webhook:MOIM:product webhook:
 $rig->handler('any', %handler, module => '*', type => '*');
 ($none, $said) = scopes();
 my %have = map { $_ => 1 } @$none;
-ok $have{"webhook:MOIM:$_"}, "$_ for *" for qw(member product payment subscription message content);
+ok $have{"webhook:MOIM:$_"}, "$_ for *" for qw(members product payment conversation content);
 like $said, qr/others may exist/, 'and that there may be more';
 $rig->sql("delete from candhook.handler where name in ('any', 'other')");
 $rig->conf(webhook_scope => 'hook/{area}@{module}');

@@ -46,6 +46,13 @@ char *memory_copy_bytes(const void *bytes, size_t length)
     return copy;
 }
 
+void memory_free_secret(char *text)
+{
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
 char *memory_format(const char *format, ...)
 {
     char *text;

@@ -25,6 +25,9 @@ char *memory_copy_text(const char *text);
 /* Returns a copy of LENGTH bytes with a NUL behind them. */
 char *memory_copy_bytes(const void *bytes, size_t length);
 
+/* Overwrites TEXT and frees it; NULL is fine. */
+void memory_free_secret(char *text);
+
 /* Returns a text made as by printf. */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

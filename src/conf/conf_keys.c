@@ -43,8 +43,19 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"api_url", CONF_URL, OFFSET(api_url), "https://api.cand.xyz", 0, 0, "base of the canD API"},
     {"authorize_url", CONF_URL, OFFSET(authorize_url), "https://canpass.me/oauth2/authorize", 0, 0,
      "where communities authorize the App"},
+    {"token_url", CONF_URL, OFFSET(token_url), "https://canpass.me/oauth2/token", 0, 0,
+     "where codes are exchanged for tokens"},
+    {"client_id", CONF_WORD, OFFSET(client_id), "", 0, 0, "the App's client id"},
+    {"client_secret", CONF_HIDDEN, OFFSET(client_secret), "", 0, 0, "file of the App's client secret"},
+    {"client_secret_basic", CONF_SWITCH, OFFSET(client_secret_basic), "no", 0, 0,
+     "whether the client secret is sent by HTTP Basic"},
+    {"redirect_uri", CONF_URL, OFFSET(redirect_uri), "", 0, 0, "the URL of the callback of an installation"},
+    {"web_key", CONF_HIDDEN, OFFSET(web_key), LOCALSTATEDIR "/lib/candhook/web.key", 0, 0, "file of the key of cookies"},
     {"webhook_scope", CONF_SCOPE, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0,
      "template of a webhook scope"},
+    {"webhook_areas", CONF_WORDS, OFFSET(webhook_areas), "member=members message=conversation subscription=payment", 0, 0,
+     "areas that differ from the types' beginnings"},
+    {"extra_scopes", CONF_WORDS, OFFSET(extra_scopes), "", 0, 0, "further scopes that installation asks for"},
 };
 
 /* Every member is read and written by memcpy: its type depends on the kind of the key. */
@@ -61,7 +72,7 @@ static const void *const_member_of(const struct conf *conf, const struct conf_ke
 static bool is_text_kind(enum conf_kind kind)
 {
     return kind == CONF_TEXT || kind == CONF_PATH || kind == CONF_HIDDEN || kind == CONF_TARGET || kind == CONF_URL ||
-           kind == CONF_SCOPE;
+           kind == CONF_SCOPE || kind == CONF_WORD || kind == CONF_WORDS;
 }
 
 /* ---- amounts: a number and perhaps a unit ---- */
@@ -161,6 +172,16 @@ static bool is_graphic_ascii(const char *value)
     return at > value && *at == '\0' && at - value < PATH_MAX;
 }
 
+/* Words of graphic ASCII with blanks between them. */
+static bool is_words(const char *value)
+{
+    const char *at = value;
+
+    while ((*at > ' ' && *at < 0x7f) || *at == ' ' || *at == '\t')
+        at++;
+    return *at == '\0' && at - value < PATH_MAX;
+}
+
 /* candhook.fcgi reads this too, and has no parser of URLs: it is enough to keep out user, query and fragment. */
 static bool is_base_url(const char *value)
 {
@@ -178,8 +199,10 @@ static bool allows_text(enum conf_kind kind, const char *value)
         return *value != '\0';
     if (kind == CONF_URL)
         return is_base_url(value);
-    if (kind == CONF_SCOPE)
+    if (kind == CONF_SCOPE || kind == CONF_WORD)
         return is_graphic_ascii(value);
+    if (kind == CONF_WORDS)
+        return is_words(value);
     return is_absolute_path(value) ||
            (kind == CONF_TARGET && (strcmp(value, "stderr") == 0 || strcmp(value, "syslog") == 0));
 }
@@ -266,6 +289,10 @@ void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
         snprintf(text, room, "https://HOST/PATH or http://HOST/PATH, without user, query and fragment");
     else if (key->kind == CONF_SCOPE)
         snprintf(text, room, "printable characters without blanks, as webhook:{module}:{area}");
+    else if (key->kind == CONF_WORD)
+        snprintf(text, room, "printable characters without blanks");
+    else if (key->kind == CONF_WORDS)
+        snprintf(text, room, "printable words with blanks between them");
     else if (is_text_kind(key->kind))
         snprintf(text, room, "an absolute path, without quotes");
     else if (units == size_units)

@@ -20,7 +20,9 @@ enum conf_kind {
     CONF_HIDDEN,  /* absolute path that must not lie under a document root */
     CONF_TARGET,  /* stderr, syslog, or a path like CONF_HIDDEN */
     CONF_URL,     /* http or https, without user, query and fragment */
-    CONF_SCOPE,   /* printable ASCII without blanks */
+    CONF_SCOPE,   /* printable ASCII without blanks, a template */
+    CONF_WORD,    /* printable ASCII without blanks */
+    CONF_WORDS,   /* such words with blanks between them; may be empty */
     CONF_SIZE,    /* bytes, in a size_t */
     CONF_SPACE,   /* bytes, in a uint64_t */
     CONF_COUNT,   /* a number, in an unsigned */
@@ -38,7 +40,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEY_COUNT 16
+#define CONF_KEY_COUNT 24
 
 extern const struct conf_key conf_keys[CONF_KEY_COUNT];
 

@@ -53,39 +53,89 @@ void scopes_free(struct scopes *scopes)
     *scopes = (struct scopes){0};
 }
 
-/* Returns the template filled in, allocated. The area is the beginning of TYPE. */
-static char *fill_template(const char *template, const char *module, const char *type)
+bool scopes_add_words(struct scopes *scopes, const char *text)
 {
+    char *copy = memory_copy_text(text), *rest = copy;
+    bool good = true;
+
+    for (char *name; good && (name = strsep(&rest, " \t")) != NULL;)
+        good = *name == '\0' || scopes_add(scopes, name);
+    free(copy);
+    return good;
+}
+
+char *scopes_join(const struct scopes *scopes)
+{
+    size_t size;
+    char *text;
+    FILE *to;
+
+    if (scopes->count == 0)
+        return NULL;
+    to = memory_open_stream(&text, &size);
+    for (size_t i = 0; i < scopes->count; i++)
+        fprintf(to, "%s%s", i == 0 ? "" : " ", scopes->names[i]);
+    memory_close_stream(to);
+    return text;
+}
+
+/* A part of a text. */
+struct span {
+    const char *start;
+    size_t length;
+};
+
+/* Returns the area of a type, whose beginning up to the first dot the words of AREAS may replace. */
+static struct span area_of(const char *areas, const char *type)
+{
+    struct span beginning = {type, strcspn(type, ".")};
+
+    while (*areas != '\0') {
+        size_t word = strcspn(areas, " \t");
+
+        if (word > beginning.length && strncmp(areas, type, beginning.length) == 0 && areas[beginning.length] == '=')
+            return (struct span){areas + beginning.length + 1, word - beginning.length - 1};
+        areas += word;
+        areas += strspn(areas, " \t");
+    }
+    return beginning;
+}
+
+/* Returns the rule's template filled in, allocated. */
+static char *fill_template(const struct scopes_rule *rule, const char *module, const char *type)
+{
+    const char *at = rule->webhook_scope;
+    struct span area = area_of(rule->webhook_areas, type);
     size_t size;
     char *text;
     FILE *to = memory_open_stream(&text, &size);
 
-    while (*template != '\0') {
-        if (strncmp(template, "{module}", 8) == 0) {
+    while (*at != '\0') {
+        if (strncmp(at, "{module}", 8) == 0) {
             fputs(module, to);
-            template += 8;
-        } else if (strncmp(template, "{area}", 6) == 0) {
-            fwrite(type, 1, strcspn(type, "."), to);
-            template += 6;
+            at += 8;
+        } else if (strncmp(at, "{area}", 6) == 0) {
+            fwrite(area.start, 1, area.length, to);
+            at += 6;
         } else {
-            putc(*template, to);
-            template ++;
+            putc(*at++, to);
         }
     }
     memory_close_stream(to);
     return text;
 }
 
-static unsigned add_webhook_scope(struct scopes *scopes, const char *template, const char *module, const char *type)
+static unsigned add_webhook_scope(struct scopes *scopes, const struct scopes_rule *rule, const char *module,
+                                  const char *type)
 {
-    char *name = fill_template(template, module, type);
+    char *name = fill_template(rule, module, type);
     bool added = scopes_add(scopes, name);
 
     free(name);
     return added ? 0 : SCOPES_NOT_A_SCOPE;
 }
 
-unsigned scopes_add_needed(struct scopes *scopes, const char *template, const char *module, const char *type)
+unsigned scopes_add_needed(struct scopes *scopes, const struct scopes_rule *rule, const char *module, const char *type)
 {
     unsigned open = 0;
 
@@ -94,10 +144,10 @@ unsigned scopes_add_needed(struct scopes *scopes, const char *template, const ch
         module = SCOPES_MODULE;
     }
     if (strcmp(type, "*") != 0)
-        return open | add_webhook_scope(scopes, template, module, type);
+        return open | add_webhook_scope(scopes, rule, module, type);
     if (strcmp(module, SCOPES_MODULE) != 0)
         return SCOPES_UNKNOWN_AREAS;
     for (const char *const *area = scopes_documented_areas; *area != NULL; area++)
-        open |= add_webhook_scope(scopes, template, module, *area);
+        open |= add_webhook_scope(scopes, rule, module, *area);
     return open | SCOPES_OPEN_TYPE;
 }

@@ -23,6 +23,12 @@ bool scopes_add(struct scopes *scopes, const char *name);
 
 void scopes_free(struct scopes *scopes);
 
+/* Adds each word of TEXT. Returns false when one cannot be a scope; those before it are added. */
+bool scopes_add_words(struct scopes *scopes, const char *text);
+
+/* Returns the scopes with blanks between them, allocated; NULL when there is none. */
+char *scopes_join(const struct scopes *scopes);
+
 /* What patterns leave open: flags, to be combined with |. */
 enum scopes_open {
     SCOPES_OPEN_MODULE = 1,   /* the module is *: added as for SCOPES_MODULE; there may be other modules */
@@ -34,10 +40,13 @@ enum scopes_open {
 /* The areas of SCOPES_MODULE that the platform documents; ends with NULL. */
 extern const char *const scopes_documented_areas[];
 
-/*
- * Adds the scopes that a handler of these patterns needs. TEMPLATE is the setting webhook_scope: {module} and {area} in
- * it are replaced; the area is the type up to its first dot. Returns flags of enum scopes_open.
- */
-unsigned scopes_add_needed(struct scopes *scopes, const char *template, const char *module, const char *type);
+/* How the names of webhook scopes are made: the settings of these names. */
+struct scopes_rule {
+    const char *webhook_scope; /* {module} and {area} in it are replaced; the area is the type up to its first dot, */
+    const char *webhook_areas; /* unless "TYPE=AREA TYPE=AREA" has another one for that */
+};
+
+/* Adds the scopes that a handler of these patterns needs. Returns flags of enum scopes_open. */
+unsigned scopes_add_needed(struct scopes *scopes, const struct scopes_rule *rule, const char *module, const char *type);
 
 #endif

@@ -90,14 +90,41 @@ char *url_join(const char *base, const char *path)
 }
 
 /* CURLU_URLENCODE would write a blank as +, which not every server decodes; curl_easy_escape writes %20. */
+char *url_encode(const char *text)
+{
+    char *encoded = http_must(curl_easy_escape(NULL, text, 0)), *copy = memory_copy_text(encoded);
+
+    explicit_bzero(encoded, strlen(encoded)); /* it may be a secret */
+    curl_free(encoded);
+    return copy;
+}
+
+char *url_form(const struct url_parameter *parameters, size_t count)
+{
+    char *form = memory_copy_text("");
+
+    for (size_t i = 0; i < count; i++) {
+        char *value, *longer;
+
+        if (parameters[i].value == NULL)
+            continue;
+        value = url_encode(parameters[i].value);
+        longer = memory_format("%s%s%s=%s", form, *form != '\0' ? "&" : "", parameters[i].name, value);
+        memory_free_secret(value);
+        memory_free_secret(form);
+        form = longer;
+    }
+    return form;
+}
+
 static void add_parameter(CURLU *url, const struct url_parameter *parameter)
 {
-    char *value = http_must(curl_easy_escape(NULL, parameter->value, 0));
+    char *value = url_encode(parameter->value);
     char *text = memory_format("%s=%s", parameter->name, value);
 
     if (curl_url_set(url, CURLUPART_QUERY, text, CURLU_APPENDQUERY) != CURLUE_OK)
         abort(); /* only for lack of memory */
-    curl_free(value);
+    free(value);
     free(text);
 }
 

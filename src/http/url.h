@@ -28,6 +28,12 @@ bool url_is_local(const char *url);
  */
 char *url_join(const char *base, const char *path);
 
+/* Returns TEXT percent-encoded, allocated: letters, digits and -._~ stand as they are. */
+char *url_encode(const char *text);
+
+/* Returns COUNT parameters as a form (application/x-www-form-urlencoded), allocated. */
+char *url_form(const struct url_parameter *parameters, size_t count);
+
 /* *OUT is URL with COUNT parameters added to its query, percent-encoded, allocated. RESULT_FAIL as url_server. */
 MUST_CHECK enum result url_add_query(const char *url, const struct url_parameter *parameters, size_t count, char **out,
                                      struct err *err);

@@ -7,6 +7,7 @@
  */
 #include <config.h>
 
+#include "base/listener.h"
 #include "base/log.h"
 #include "base/std_fds.h"
 #include "conf/conf.h"
@@ -15,13 +16,11 @@
 #include "intake/fcgi.h"
 #include "intake/file_broker.h"
 #include "intake/intake.h"
-#include "intake/listener.h"
 #include "intake/monitor.h"
 #include "intake/worker_start.h"
 
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,35 +67,6 @@ static const struct argp responder_argp = {
         "CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
         "/candhook.conf. See candhook.fcgi(8).",
 };
-
-/* Returns the listening socket that systemd passes: descriptor 3, if it is meant for this process; else -1. */
-static int systemd_listener(void)
-{
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    bool passed = pid != NULL && count != NULL && atol(pid) == (long)getpid() && atoi(count) > 0;
-
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
-    if (!passed || !listener_is_one(3))
-        return -1;
-    fcntl(3, F_SETFD, FD_CLOEXEC);
-    return 3;
-}
-
-/*
- * Returns the listening socket that the process was started with, or -1. All other inherited descriptors are closed:
- * Apache's prefork leaks pipes, and a program that keeps them holds up Apache's restart.
- */
-static int inherited_listener(void)
-{
-    int listener = systemd_listener();
-
-    close_range(listener == 3 ? 4 : 3, ~0U, 0);
-    if (listener < 0 && listener_is_one(0))
-        listener = 0;
-    return listener;
-}
 
 /* Gives up what is not needed any more, if the configuration wants it. TEXT is what is in force, for the log. */
 static void confine(const struct conf *conf, char text[CONFINE_TEXT_BYTES])
@@ -206,7 +176,7 @@ int main(int argc, char **argv)
     bool is_cgi;
 
     std_fds_reserve();
-    listener = inherited_listener();
+    listener = listener_inherited();
     is_cgi = listener < 0 && cgi_is_request();
     if (!is_cgi) /* CGI makes arguments of a query without an equal sign: they are a stranger's */
         argp_parse(&responder_argp, argc, argv, 0, NULL, &options);

@@ -242,6 +242,9 @@ struct store_new_token {
     const char *how;    /* "command" or "install" */
 };
 
+/* Gives how many deliveries wait for the token of a community. */
+MUST_CHECK enum result store_held(struct store *store, const char *community, int64_t *held, struct err *err);
+
 /* Stores a bot token, which replaces the one before. */
 MUST_CHECK enum result store_set_bot_token(struct store *store, const struct store_new_token *given, struct err *err);
 

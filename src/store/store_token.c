@@ -259,3 +259,18 @@ enum result store_lacking_scopes(struct store *store, const char *const *scopes,
     rows_free(rows);
     return RESULT_OK;
 }
+
+enum result store_held(struct store *store, const char *community, int64_t *held, struct err *err)
+{
+    struct sql_params params = {0};
+    struct rows *rows;
+    enum result result;
+
+    sql_params_text(&params, OID_TEXT, community);
+    result = database_call(store->database, "select candhook_internal.held_count($1)", &params, &rows, err);
+    if (result != RESULT_OK)
+        return result;
+    *held = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    rows_free(rows);
+    return RESULT_OK;
+}

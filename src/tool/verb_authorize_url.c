@@ -8,8 +8,7 @@
 #include "base/digest.h"
 #include "base/memory.h"
 #include "event/json_write.h"
-#include "http/scopes.h"
-#include "http/url.h"
+#include "http/oauth.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
 #include "tool/verb_scopes.h"
@@ -76,43 +75,6 @@ static const struct argp authorize_argp = {
         "code_verifier.",
 };
 
-/* Returns the scopes separated by blanks, allocated; NULL when there is none. */
-static char *join_scopes(const struct scopes *scopes)
-{
-    size_t size;
-    char *text;
-    FILE *to;
-
-    if (scopes->count == 0)
-        return NULL;
-    to = memory_open_stream(&text, &size);
-    for (size_t i = 0; i < scopes->count; i++)
-        fprintf(to, "%s%s", i == 0 ? "" : " ", scopes->names[i]);
-    memory_close_stream(to);
-    return text;
-}
-
-static enum result make_authorize_url(const char *base, const struct authorize_options *options, const char *state,
-                                      const char *verifier, char **url, struct err *err)
-{
-    char *challenge = digest_sha256_base64url(verifier, strlen(verifier)), *scope = join_scopes(&options->scopes);
-    const struct url_parameter parameters[] = {
-        {"response_type", "code"},
-        {"client_id", options->client_id},
-        {"redirect_uri", options->redirect_uri},
-        {"scope", scope},
-        {"state", state},
-        {"code_challenge", challenge},
-        {"code_challenge_method", "S256"},
-        {"community_id", options->community},
-    };
-    enum result result = url_add_query(base, parameters, sizeof parameters / sizeof *parameters, url, err);
-
-    free(scope);
-    free(challenge);
-    return result;
-}
-
 static void print_authorize_json(const char *url, const char *state, const char *verifier)
 {
     struct json_writer *writer = json_write_new();
@@ -123,8 +85,7 @@ static void print_authorize_json(const char *url, const char *state, const char 
     json_write_text(writer, "code_verifier", verifier);
     json = json_write_finish(writer);
     puts(json);
-    explicit_bzero(json, strlen(json));
-    free(json);
+    memory_free_secret(json);
 }
 
 /* Returns the exit status. */
@@ -132,7 +93,13 @@ static int print_authorize_url(const char *verb, const char *base, const struct 
 {
     char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32), *url = NULL;
     struct err err;
-    enum result result = make_authorize_url(base, options, state, verifier, &url, &err);
+    const struct oauth_authorization authorization = {.client_id = options->client_id,
+                                                      .redirect_uri = options->redirect_uri,
+                                                      .community = options->community,
+                                                      .scopes = &options->scopes,
+                                                      .state = state,
+                                                      .verifier = verifier};
+    enum result result = oauth_authorize_url(base, &authorization, &url, &err);
     int status = 0;
 
     if (result != RESULT_OK) {
@@ -143,8 +110,7 @@ static int print_authorize_url(const char *verb, const char *base, const struct 
         puts(url);
         fprintf(stderr, "state=%s\ncode_verifier=%s\n", state, verifier);
     }
-    explicit_bzero(verifier, strlen(verifier));
-    free(verifier);
+    memory_free_secret(verifier);
     free(state);
     free(url);
     return status;

@@ -16,12 +16,12 @@
 static const struct argp scopes_argp = {
     .doc = "Prints the webhook: scopes that the enabled handlers need, one a line.\v"
            "A community's admin must authorize the App with these, or its events do not come; candhook authorize-url "
-           "makes the URL for it. The setting webhook_scope says how a scope's name is made.",
+           "makes the URL for it. The settings webhook_scope and webhook_areas say how a scope's name is made.",
 };
 
 struct needed {
     struct scopes *scopes;
-    const char *template;
+    struct scopes_rule rule;
     unsigned open; /* flags of enum scopes_open */
 };
 
@@ -29,7 +29,7 @@ static void on_wanted(void *context, const char *module, const char *type)
 {
     struct needed *needed = context;
 
-    needed->open |= scopes_add_needed(needed->scopes, needed->template, module, type);
+    needed->open |= scopes_add_needed(needed->scopes, &needed->rule, module, type);
 }
 
 static void print_open(const char *verb, unsigned open)
@@ -53,7 +53,7 @@ static void print_open(const char *verb, unsigned open)
 
 int verb_scopes_add(const char *verb, const struct conf *conf, struct store *store, struct scopes *scopes)
 {
-    struct needed needed = {.scopes = scopes, .template = conf->webhook_scope};
+    struct needed needed = {.scopes = scopes, .rule = {conf->webhook_scope, conf->webhook_areas}};
     struct err err;
     enum result result = store_wanted(store, on_wanted, &needed, &err);
 

@@ -45,7 +45,7 @@ sub new ($class, %option) {
     $self->{user} = $self->choose_user;
     $self->own($dir);
     $self->make_folder($_) for qw(bin log handlers sanitizer);
-    for my $program (@{ $option{programs} // [qw(candhook candhook.fcgi)] }) {
+    for my $program (@{ $option{programs} // [qw(candhook candhook.fcgi candhook-web.fcgi)] }) {
         my $built = build_path($program);
         $self->install_program($built) if -x $built;
     }
@@ -146,6 +146,7 @@ sub conf ($self, %override) {
         handler_dir    => "$dir/handlers",
         log            => "$dir/log/candhook.log",
         worker_program => "$dir/bin/candhook",
+        web_key        => "$dir/web.key",
         confine        => instrumented() ? 'no' : undef,
         %override
     );

@@ -13,7 +13,8 @@
 
 #include "tap.h"
 
-static const char template[] = "webhook:{module}:{area}";
+static const struct scopes_rule rule = {"webhook:{module}:{area}", "member=members  message=talk"};
+static const struct scopes_rule other_rule = {"x/{area}{module}{area}{", ""};
 
 /* The list is JOINED by blanks. */
 static void is_list(const struct scopes *scopes, const char *joined, const char *name)
@@ -44,7 +45,7 @@ static void check_pattern(const char *module, const char *type, unsigned open, c
 {
     struct scopes scopes = {0};
 
-    ok(scopes_add_needed(&scopes, template, module, type) == open, "what %s:%s leaves open", module, type);
+    ok(scopes_add_needed(&scopes, &rule, module, type) == open, "what %s:%s leaves open", module, type);
     is_list(&scopes, wanted, "and needs");
     scopes_free(&scopes);
 }
@@ -77,20 +78,22 @@ static void check_areas(void)
 
 int main(void)
 {
-    static const char all[] = "webhook:MOIM:content webhook:MOIM:member webhook:MOIM:message webhook:MOIM:payment "
-                              "webhook:MOIM:product webhook:MOIM:subscription";
+    static const char all[] = "webhook:MOIM:content webhook:MOIM:members webhook:MOIM:payment webhook:MOIM:product "
+                              "webhook:MOIM:subscription webhook:MOIM:talk";
     struct scopes scopes = {0};
 
     check_list();
     check_pattern("MOIM", "product.created", 0, "webhook:MOIM:product");
     check_pattern("MOIM", "product.*", 0, "webhook:MOIM:product");
     check_pattern("ZINE", "issue", 0, "webhook:ZINE:issue");
+    check_pattern("MOIM", "member.joined", 0, "webhook:MOIM:members");
+    check_pattern("MOIM", "membership.begun", 0, "webhook:MOIM:membership");
     check_pattern("*", "product.voted", SCOPES_OPEN_MODULE, "webhook:MOIM:product");
     check_pattern("MOIM", "*", SCOPES_OPEN_TYPE, all);
     check_pattern("*", "*", SCOPES_OPEN_MODULE | SCOPES_OPEN_TYPE, all);
     check_pattern("ZINE", "*", SCOPES_UNKNOWN_AREAS, "");
     check_pattern("ZINE", "a b.c", SCOPES_NOT_A_SCOPE, "");
-    ok(scopes_add_needed(&scopes, "x/{area}{module}{area}{", "M", "t") == 0, "another template");
+    ok(scopes_add_needed(&scopes, &other_rule, "M", "t") == 0, "another template");
     is_list(&scopes, "x/tMt{", "is filled in");
     scopes_free(&scopes);
     check_areas();

@@ -8,7 +8,7 @@
 #include <config.h>
 
 #include "intake/fcgi.h"
-#include "intake/listener.h"
+#include "base/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>

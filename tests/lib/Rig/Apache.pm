@@ -10,12 +10,16 @@ my %modules = (
     'proxy_fcgi.conf' => [qw(alias proxy proxy_fcgi buffer)],
     'cgi.conf'        => [qw(alias)],
     htaccess          => [qw(rewrite)],
+    'web_fcgid.conf'  => [qw(alias fcgid)],
+    'web_proxy.conf'  => [qw(alias proxy proxy_fcgi)],
+    'web_cgi.conf'    => [qw(alias)],
+    web_htaccess      => [qw(rewrite)],
     none              => []
 );
 
 # Apache with the shipped apache/mod_fcgid.conf, or with `mount`, another file of that folder: included by the server's
-# configuration, but htaccess, which lies with the wrapper in the folder candhook of the document root; `none` mounts
-# nothing. Options: mpm => 'event' (default) or another, `modules` further ones, `main` further lines.
+# configuration, but htaccess and web_htaccess, which lie with their wrappers in the folders candhook and candhook-app of the
+# document root; `none` mounts nothing. Options: mpm => 'event' (default) or another, `modules` further ones, `main` further lines.
 sub apache ($self, %option) {
     my $dir = $self->{dir};
     my $mpm = $option{mpm} // 'event';
@@ -27,7 +31,11 @@ sub apache ($self, %option) {
     $self->write_file('apache/htdocs/page.txt', "a page of the site\n");
     # What the shipped file tells to write there; what a host has knows nothing of candhook.
     my ($unless) = $mount =~ /\.conf$/ ? $self->read_file(Rig::build_path("apache/$mount")) =~ /^# +CustomLog FILE combined (.+)$/m : '';
-    my $include = $mount eq 'none' ? '' : $mount eq 'htaccess' ? $self->apache_folder : $self->apache_include($mount);
+    my $include =
+        $mount eq 'none'         ? ''
+      : $mount eq 'htaccess'     ? $self->apache_folder
+      : $mount eq 'web_htaccess' ? $self->apache_folder('apache/htdocs/candhook-app', 'web_htaccess', 'candhook-web.fcgi')
+      :                            $self->apache_include($mount);
     $self->{apache} = $self->with_port(
         'log/apache.log',
         sub ($port) {
@@ -78,18 +86,20 @@ sub apache_include ($self, $mount) {
 Define CANDHOOK_PROGRAM @{[ $self->program('candhook.fcgi') ]}
 Define CANDHOOK_CONF $dir/candhook.conf
 Define CANDHOOK_SOCKET @{[ $self->{socket} // "$dir/candhook.sock" ]}
+Define CANDHOOK_WEB_PROGRAM $dir/bin/candhook-web.fcgi
+Define CANDHOOK_WEB_SOCKET @{[ $self->{web_socket} // "$dir/web.sock" ]}
 Include $dir/apache/$mount
 END
 }
 
 # What somebody without root puts into the document root; the wrapper is made as make makes it, for the rig's folders.
-sub apache_folder ($self, $folder = 'apache/htdocs/candhook') {
+sub apache_folder ($self, $folder = 'apache/htdocs/candhook', $htaccess = 'htaccess', $program = 'candhook.fcgi') {
     my %place = (sysconfdir => $self->{dir}, libexecdir => "$self->{dir}/bin");
-    my $wrapper = $self->read_file(Rig::source_path('apache/candhook.fcgi.in')) =~ s/\@(\w+)\@/$place{$1}/gr;
+    my $wrapper = $self->read_file(Rig::source_path("apache/$program.in")) =~ s/\@(\w+)\@/$place{$1}/gr;
 
     $self->make_folder($folder, 0755);
-    $self->copy_shipped(Rig::source_path('apache/htaccess'), "$folder/.htaccess");
-    $self->write_file("$folder/candhook.fcgi", $wrapper, 0755);
+    $self->copy_shipped(Rig::source_path("apache/$htaccess"), "$folder/.htaccess");
+    $self->write_file("$folder/$program", $wrapper, 0755);
     return '';
 }
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ISC
 #
-# A small real HTTP server on a free loopback port, as a process of the rig's. It plays the canD API, or a customer's web
-# service, keeps every request, and misbehaves as it is told.
+# A small real HTTP server on a free loopback port, as a process of the rig's. It plays the canD API, CANpass, or a customer's
+# web service, keeps every request, and misbehaves as it is told.
 #
 #     use Rig::Cand;
 #     my $api = Rig::Cand->api($rig, tokens => ['token-of-G1']);      # the canD API; $rig->conf(api_url => $api->url)
+#     my $pass = Rig::Cand->canpass($rig, community => 'G1', client_id => 'app', redirect_uris => [...]);     # OAuth2
 #     my $shop = Rig::Cand->service($rig);                            # answers 200 with nothing in it
 #     $api->on({ path => '^/products/', status => [ 503, 200 ] });    # first 503, then 200 for ever
 #     my @got = $shop->requests;      # {method, target, path, query, headers => {lower-case name => value}, body, status,
@@ -17,6 +18,12 @@
 # `x-can-community-id`; GET /me, GET /products/ID, GET /users/ID, POST /products, PUT /products/ID, POST
 # /candies/ID/grant, POST /direct_messages answer JSON; 404 else, and for ids with `missing` in them. tokens(…) says which
 # are known from now on.
+#
+# CANpass, as far as it is documented: GET /oauth2/authorize is a page with the links Allow and Deny, which lead to the redirect
+# URI with a code or an error; POST /oauth2/token takes each code once, checks client, redirect URI, client_secret (form or
+# Basic, when one is set) and PKCE, and gives tokens, among them bot_access_token when a bot: scope was granted.
+# settings(…) changes the members that canpass was made with: client_id, client_secret, redirect_uris, community, scopes
+# (granted; default: those asked for), answer (more members of the token answer).
 #
 # on(RULE, …) replaces all rules (none: back to the default behaviour); the first whose method and path match decides:
 #     method  => 'POST'            path => a regular expression; both may be left out
@@ -43,6 +50,7 @@ my $json = JSON::PP->new->ascii->canonical->allow_nonref;
 
 sub api ($class, $rig, %option) { return $class->new($rig, 'api', %option) }
 sub service ($class, $rig, %option) { return $class->new($rig, 'service', %option) }
+sub canpass ($class, $rig, %option) { return $class->new($rig, 'canpass', settings => \%option) }
 
 sub new ($class, $rig, $role, %option) {
     state $count = 0;
@@ -52,6 +60,7 @@ sub new ($class, $rig, $role, %option) {
     $self->{keeper} = bound(0);
     $self->{port} = (sockaddr_in(getsockname $self->{keeper}))[0];
     $self->tokens(@{ $option{tokens} // [] });
+    $self->settings(%{ $option{settings} // {} });
     $self->on;
     $self->start;
     return $self;
@@ -95,6 +104,12 @@ sub tokens ($self, @tokens) {
     return $self;
 }
 
+sub settings ($self, %setting) {
+    $self->{settings} = { %{ $self->{settings} // {} }, %setting };
+    $self->put('settings', $self->{settings});
+    return $self;
+}
+
 sub put ($self, $name, $value) {
     my $path = "$self->{dir}/$name";
     $self->{rig}->write_file("$path.new", $json->encode($value));
@@ -130,7 +145,9 @@ sub peak ($self) {
 package Rig::Cand::Server;
 use v5.36;
 
-use Fcntl qw(:flock);
+use Digest::SHA  ();
+use Fcntl        qw(:flock);
+use MIME::Base64 ();
 use Socket;
 
 my ($dir, $role);
@@ -211,8 +228,87 @@ sub platform ($request) {
     return (404, { message => 'Not Found' });
 }
 
+sub decoded ($text) { return $text =~ tr/+/ /r =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ger }
+sub encoded ($text) { return $text =~ s/([^A-Za-z0-9._~-])/sprintf '%%%02X', ord $1/ger }
+sub html ($text) { return $text =~ s/([&<>"'])/'&#' . ord($1) . ';'/ger }
+
+sub form ($text) {
+    return map { decoded($_) } map { (split /=/, $_, 2)[ 0, 1 ] } grep { /=/ } split /&/, $text // '';
+}
+
+sub redirection ($uri, %parameter) {
+    my $query = join '&', map { "$_=" . encoded($parameter{$_}) } grep { defined $parameter{$_} } sort keys %parameter;
+    return { status => 302, headers => { Location => $uri . ($uri =~ /[?]/ ? '&' : '?') . $query } };
+}
+
+# The page at which an admin is asked, or what the links on it lead to.
+sub authorize ($request, $settings) {
+    my %ask = form($request->{query});
+    my $fault =
+        ($ask{client_id} // '') ne $settings->{client_id}                          ? 'there is no such client'
+      : !grep({ ($ask{redirect_uri} // '') eq $_ } @{ $settings->{redirect_uris} }) ? 'this redirect URI is not listed'
+      : undef;
+    return { status => 400, headers => { 'Content-Type' => 'text/html' }, body => "<title>CANpass</title><p>$fault" } if $fault;
+    my %back = (state => $ask{state});
+    return redirection($ask{redirect_uri}, %back, error => 'unsupported_response_type') if ($ask{response_type} // '') ne 'code';
+    return redirection($ask{redirect_uri}, %back, error => 'invalid_scope') if !length($ask{scope} // '');
+    return redirection($ask{redirect_uri}, %back, error => 'invalid_request') if ($ask{code_challenge_method} // '') ne 'S256' || ($ask{code_challenge} // '') !~ /^[\w-]{43}$/;
+    if ($request->{path} eq '/oauth2/deny') {
+        return redirection($ask{redirect_uri}, %back, error => 'access_denied', error_description => 'the admin said no');
+    }
+    if ($request->{path} eq '/oauth2/grant') {
+        my %code = (%ask, number => $request->{number}, community => $ask{community_id} // $settings->{community});
+        return redirection($ask{redirect_uri}, %back, code => unpack 'H*', $json->encode(\%code));
+    }
+    my $query = html($request->{query});
+    my $scopes = join '', map { '<li>' . html($_) } split / /, $ask{scope};
+    return {
+        status  => 200,
+        headers => { 'Content-Type' => 'text/html; charset=utf-8' },
+        body    => "<!doctype html><title>CANpass</title><h1>An App asks</h1><ul>$scopes</ul>"
+          . qq(<a id="allow" href="/oauth2/grant?$query">Allow</a> <a id="deny" href="/oauth2/deny?$query">Deny</a>)
+    };
+}
+
+# Returns the error of a token request, or undef; and what its code says.
+sub judge_exchange ($request, $settings) {
+    my %ask = form($request->{body});
+    my $code = eval { $json->decode(pack 'H*', $ask{code} // '') } // {};
+    my ($basic) = ($request->{headers}{authorization} // '') =~ /^Basic (.+)$/;
+    my ($id, $secret) = defined $basic ? map { decoded($_) } split /:/, MIME::Base64::decode_base64($basic), 2 : @ask{qw(client_id client_secret)};
+    return 'unsupported_grant_type' if ($ask{grant_type} // '') ne 'authorization_code';
+    return 'invalid_client' if ($id // '') ne $settings->{client_id} || ($secret // '') ne ($settings->{client_secret} // '');
+    return 'invalid_grant' if ref $code ne 'HASH' || !$code->{number} || $code->{redirect_uri} ne ($ask{redirect_uri} // '') || $code->{client_id} ne $settings->{client_id};
+    return 'invalid_grant' if MIME::Base64::encode_base64url(Digest::SHA::sha256($ask{code_verifier} // '')) ne $code->{code_challenge};
+    return 'invalid_grant' if next_number("code-$code->{number}") > 1;
+    return (undef, $code);
+}
+
+sub exchange ($request, $settings) {
+    my ($error, $code) = judge_exchange($request, $settings);
+    return ($error eq 'invalid_client' ? 401 : 400, { error => $error, error_description => "no: $error" }) if $error;
+    my $scope = $settings->{scopes} // $code->{scope};
+    my $number = next_number('tokens');
+    return (200, {
+        access_token => "user-token-$number", token_type => 'Bearer', expires_in => 3600, refresh_token => "refresh-token-$number",
+        scope => $scope, community_id => $code->{community},
+        ($scope =~ /(?:^| )bot:/ ? (bot_access_token => "bot-token-$number-of-$code->{community}") : ()),
+        %{ $settings->{answer} // {} }
+    });
+}
+
+sub canpass ($request) {
+    my $settings = $json->decode(slurp("$dir/settings"));
+    my $what = "$request->{method} $request->{path}";
+    return authorize($request, $settings) if $what =~ m{^GET /oauth2/(?:authorize|grant|deny)$};
+    return { status => 404 } if $what ne 'POST /oauth2/token';
+    my ($status, $value) = exchange($request, $settings);
+    return { status => $status, headers => { 'Content-Type' => 'application/json' }, body => $json->encode($value) };
+}
+
 sub default_answer ($request) {
     return { status => 200 } if $role eq 'service';
+    return canpass($request) if $role eq 'canpass';
     my ($status, $value) = platform($request);
     return { status => $status, headers => { 'Content-Type' => 'application/json' }, body => $json->encode($value) };
 }
@@ -237,7 +333,7 @@ sub choose ($request) {
     return default_answer($request);
 }
 
-my %reasons = (200 => 'OK', 201 => 'Created', 204 => 'No Content', 400 => 'Bad Request', 401 => 'Unauthorized', 403 => 'Forbidden',
+my %reasons = (200 => 'OK', 201 => 'Created', 204 => 'No Content', 302 => 'Found', 400 => 'Bad Request', 401 => 'Unauthorized', 403 => 'Forbidden',
     404 => 'Not Found', 408 => 'Request Timeout', 425 => 'Too Early', 429 => 'Too Many Requests', 500 => 'Internal Server Error',
     503 => 'Service Unavailable');
 

@@ -27,7 +27,15 @@ sub answering_pid ($self, $monitor) {
     return $pid;
 }
 
-# The same, started by spawn-fcgi, which opens the socket and hands it over as fd 0.
+# candhook-web.fcgi on a socket of its own.
+sub web ($self) {
+    $self->{web_socket} = "$self->{dir}/web.sock";
+    my $pid = $self->spawn('web', $self->program('candhook-web.fcgi'), '--listen', $self->{web_socket});
+    $self->wait_for_socket($pid, $self->{web_socket});
+    return $pid;
+}
+
+# The responder again, started by spawn-fcgi, which opens the socket and hands it over as fd 0.
 sub spawn_fcgi ($self, %option) {
     my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";
     my $pid = $self->spawn($option{name} // 'spawn-fcgi', { env => $option{env} // {} },

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include <config.h>
 
-#include "intake/listener.h"
+#include "base/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +20,31 @@ bool listener_is_one(int fd)
     socklen_t size = sizeof listening;
 
     return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+}
+
+/* Returns the listening socket that systemd passes: descriptor 3, if it is meant for this process; else -1. */
+static int systemd_listener(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    bool passed = pid != NULL && count != NULL && atol(pid) == (long)getpid() && atoi(count) > 0;
+
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    if (!passed || !listener_is_one(3))
+        return -1;
+    fcntl(3, F_SETFD, FD_CLOEXEC);
+    return 3;
+}
+
+int listener_inherited(void)
+{
+    int listener = systemd_listener();
+
+    close_range(listener == 3 ? 4 : 3, ~0U, 0);
+    if (listener < 0 && listener_is_one(0))
+        listener = 0;
+    return listener;
 }
 
 /* Whether no process listens on the socket at the address: only then a connection is refused. */

@@ -1,0 +1,295 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * candhook-web.fcgi: what people's browsers ask for, by FastCGI or CGI. It shares no process with candhook.fcgi. Each
+ * request has a process of its own, since it may wait for the platform and for the database.
+ */
+#include <config.h>
+
+#include "base/err.h"
+#include "base/listener.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/no_core.h"
+#include "base/private_file.h"
+#include "base/signals.h"
+#include "base/std_fds.h"
+#include "conf/conf.h"
+#include "web/install.h"
+#include "web/seal.h"
+#include "web/web_answer.h"
+#include "web/web_request.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define AT_A_TIME 16       /* requests */
+#define FRONT_SECONDS 30   /* how long a front may let us wait */
+#define REQUEST_SECONDS 90 /* longest life of a request */
+#define TICK_MS 1000
+
+const char *argp_program_version = "candhook-web.fcgi " PACKAGE_VERSION;
+
+/* What all requests have in common. */
+struct web {
+    struct conf *conf;
+    char *key, *client_secret; /* client_secret: NULL when there is none */
+    int listener;
+};
+
+static const struct argp_option web_option_table[] = {
+    {.name = "listen", .key = 'l', .arg = "PATH", .doc = "Open this unix socket (mode 0660) and answer FastCGI on it"},
+    {0},
+};
+
+static error_t parse_web_option(int key, char *text, struct argp_state *state)
+{
+    if (key != 'l')
+        return ARGP_ERR_UNKNOWN;
+    *(const char **)state->input = text;
+    return 0;
+}
+
+static const struct argp web_argp = {
+    .options = web_option_table,
+    .parser = parse_web_option,
+    .doc = "Lets communities install the App in the browser: .../install and .../callback.\v"
+           "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or "
+           "by CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
+           "/candhook.conf. See candhook-web.fcgi(8).",
+};
+
+/* ---- one request ---- */
+
+static void answer_page(struct install *install, const struct web_request *request, struct web_answer *answer)
+{
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        web_answer_begin(answer, 405, "Method not allowed");
+        web_answer_paragraph(answer, "This page is only to be read.");
+        web_answer_end(answer);
+    } else if (web_request_is_for(request, "install")) {
+        install_begin(install, request, answer);
+    } else if (web_request_is_for(request, "callback")) {
+        install_callback(install, request, answer);
+    } else {
+        web_answer_begin(answer, 404, "Not found");
+        web_answer_paragraph(answer, "There is nothing here. The App is installed by the link that ends with /install.");
+        web_answer_end(answer);
+    }
+}
+
+/* Returns the whole answer to a request, allocated. */
+static char *make_answer(struct install *install, const struct web_request *request, size_t *length)
+{
+    struct web_answer answer = {0};
+    char *text;
+
+    answer_page(install, request, &answer);
+    text = web_answer_text(&answer, strcmp(request->method, "HEAD") == 0, length);
+    web_answer_free(&answer);
+    return text;
+}
+
+static struct install begin_install(const struct web *web)
+{
+    return (struct install){.conf = web->conf,
+                            .key = web->key,
+                            .client_secret = web->client_secret,
+                            .http = http_new(),
+                            .store = store_new(web->conf->database)};
+}
+
+static void end_install(struct install *install)
+{
+    store_free(install->store);
+    http_free(install->http);
+}
+
+/* ---- CGI ---- */
+
+static const char *or_empty(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+static void answer_cgi_request(const struct web *web)
+{
+    const struct web_request request = {or_empty(getenv("REQUEST_METHOD")), or_empty(getenv("REQUEST_URI")),
+                                        or_empty(getenv("HTTP_COOKIE"))};
+    struct install install = begin_install(web);
+    size_t length;
+    char *text = make_answer(&install, &request, &length);
+
+    fwrite(text, 1, length, stdout);
+    fflush(stdout);
+    memory_free_secret(text);
+    end_install(&install);
+}
+
+/* ---- FastCGI ---- */
+
+/* Answers the request of a connection, in a process of its own, which ends with it. */
+__attribute__((noreturn)) static void answer_connection(const struct web *web, int connection)
+{
+    const struct timeval patience = {.tv_sec = FRONT_SECONDS};
+    struct install install = begin_install(web);
+    FCGX_Request fcgi;
+
+    alarm(REQUEST_SECONDS);
+    setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    FCGX_InitRequest(&fcgi, -1, 0);
+    fcgi.ipcFd = connection;
+    fcgi.keepConnection = 1; /* or FCGX_Accept_r would close it and accept another */
+    if (FCGX_Accept_r(&fcgi) == 0) {
+        const struct web_request request = {or_empty(FCGX_GetParam("REQUEST_METHOD", fcgi.envp)),
+                                            or_empty(FCGX_GetParam("REQUEST_URI", fcgi.envp)),
+                                            or_empty(FCGX_GetParam("HTTP_COOKIE", fcgi.envp))};
+        size_t length;
+        char *text = make_answer(&install, &request, &length);
+
+        FCGX_PutStr(text, (int)length, fcgi.out);
+        memory_free_secret(text);
+        fcgi.keepConnection = 0;
+        FCGX_Finish_r(&fcgi);
+    }
+    end_install(&install);
+    _exit(0);
+}
+
+/* Accepts a connection, if there is one, and forks a process for it. Returns whether there is one more process. */
+static bool take_connection(const struct web *web)
+{
+    int connection = accept4(web->listener, NULL, NULL, SOCK_CLOEXEC);
+    pid_t child = connection >= 0 ? fork() : -1;
+
+    if (child == 0)
+        answer_connection(web, connection);
+    if (connection >= 0 && child < 0)
+        log_error("web=busy reason=%s effect=\"a request was not answered\"", strerror(errno));
+    if (connection >= 0)
+        close(connection);
+    return child > 0;
+}
+
+static size_t count_ended(void)
+{
+    size_t ended = 0;
+    int status;
+
+    while (waitpid(-1, &status, WNOHANG) > 0) {
+        ended++;
+        if (WIFSIGNALED(status))
+            log_error("web=crashed signal=%d effect=\"a request was not answered\"", WTERMSIG(status));
+    }
+    return ended;
+}
+
+/*
+ * Serves the listening socket until told to end; what is begun then is finished. The socket does not block: where
+ * several processes share it, another one may have taken the connection.
+ */
+static void serve_listener(const struct web *web)
+{
+    size_t running = 0;
+    int flags = fcntl(web->listener, F_GETFL);
+
+    fcntl(web->listener, F_SETFL, flags | O_NONBLOCK);
+    log_info("web=started");
+    while (!signals_stop_asked() || running > 0) {
+        struct pollfd fd = {.fd = running < AT_A_TIME && !signals_stop_asked() ? web->listener : -1, .events = POLLIN};
+
+        if (signals_poll(&fd, 1, TICK_MS) > 0)
+            running += take_connection(web);
+        running -= count_ended();
+    }
+    log_info("web=ended");
+}
+
+/* ---- life ---- */
+
+static enum result read_client_secret(const char *path, char **secret, struct err *err)
+{
+    static const struct private_file_rule rule = {
+        .refused = 077, .remedy = "chmod 600", .root_may_own = true, .root_may_read = true, .max = 4096};
+    struct private_file file;
+    enum result result;
+
+    if (*path == '\0')
+        return RESULT_OK;
+    result = private_file_read(path, &rule, &file, err);
+    if (result != RESULT_OK)
+        return result;
+    *secret = memory_copy_bytes(file.text, strcspn(file.text, "\r\n"));
+    private_file_free(&file);
+    if (**secret != '\0')
+        return RESULT_OK;
+    err_set(err, "%s is empty: its first line is to be the App's client secret", path);
+    return RESULT_FAIL;
+}
+
+static enum result open_web(struct web *web, struct err *err)
+{
+    enum result result = conf_load(&web->conf, err);
+
+    if (result == RESULT_OK)
+        result = log_open(web->conf->log, web->conf->log_level, "candhook-web.fcgi", err);
+    if (result == RESULT_OK)
+        result = read_client_secret(web->conf->client_secret, &web->client_secret, err);
+    if (result == RESULT_OK)
+        result = seal_read_key(web->conf->web_key, &web->key, err);
+    return result;
+}
+
+static void close_web(struct web *web)
+{
+    memory_free_secret(web->client_secret);
+    memory_free_secret(web->key);
+    conf_free(web->conf);
+}
+
+int main(int argc, char **argv)
+{
+    struct web web = {.listener = -1};
+    const char *listen = NULL;
+    struct err err;
+    bool is_cgi;
+
+    std_fds_reserve();
+    no_core();
+    web.listener = listener_inherited();
+    is_cgi = web.listener < 0 && getenv("GATEWAY_INTERFACE") != NULL && getenv("REQUEST_METHOD") != NULL;
+    if (!is_cgi) /* CGI makes arguments of a query without an equal sign: they are a stranger's */
+        argp_parse(&web_argp, argc, argv, 0, NULL, &listen);
+    if (!is_cgi && web.listener < 0 && listen == NULL) {
+        fprintf(stderr, "candhook-web.fcgi: it was not started by a web server, and --listen is not given. "
+                        "Try candhook-web.fcgi --help.\n");
+        return EX_USAGE;
+    }
+    if (open_web(&web, &err) != RESULT_OK ||
+        (listen != NULL && listener_open(listen, &web.listener, &err) != RESULT_OK)) {
+        log_error("web=not_started reason=%s", err.text);
+        if (is_cgi)
+            fputs("Status: 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", stdout);
+        return EX_CONFIG;
+    }
+    FCGX_Init();
+    signals_catch(); /* after FCGX_Init, which catches signals of its own */
+    if (is_cgi)
+        answer_cgi_request(&web);
+    else
+        serve_listener(&web);
+    if (listen != NULL)
+        unlink(listen);
+    close_web(&web);
+    return 0;
+}

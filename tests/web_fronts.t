@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: ISC
+#
+# candhook-web.fcgi behind each front that has a shipped file, mounted as it is: a community installs the App, an admin says
+# no, and a code reaches no log of the front but where the host's own log shows every path.
+use v5.36;
+use Test::More;
+use Browser;
+use Rig;
+use Rig::Cand;
+
+# Name, what is needed, and how the front is started; `logs` where the front's access log has the codes.
+my @fronts = (
+    { name => 'nginx/web.conf', needs => 'nginx', start => sub ($rig) {
+            $rig->web;
+            my $upstream = $rig->read_file($rig->fill_shipped('nginx/upstream_web.conf', 'upstream.conf')) =~ s/unix:[^;]+/unix:$rig->{web_socket}/r;
+            $rig->nginx(mount => 'web.conf', http => "map \$request \$candhook_logged { default 1; }\n$upstream");
+        } },
+    { name => 'nginx/web_fcgiwrap.conf', needs => 'fcgiwrap', start => sub ($rig) {
+            $rig->fcgiwrap;
+            my $upstream = $rig->read_file($rig->fill_shipped('nginx/upstream_web_fcgiwrap.conf', 'upstream.conf')) =~ s{/run/fcgiwrap\.socket}{$rig->{socket}}r;
+            $rig->nginx(mount => 'web_fcgiwrap.conf', http => "map \$request \$candhook_logged { default 1; }\n$upstream");
+        } },
+    { name => 'apache/web_fcgid.conf', start => sub ($rig) { $rig->apache(mount => 'web_fcgid.conf') } },
+    { name => 'apache/web_proxy.conf', start => sub ($rig) { $rig->web; $rig->apache(mount => 'web_proxy.conf') } },
+    { name => 'apache/web_cgi.conf, mod_cgid', start => sub ($rig) { $rig->apache(mount => 'web_cgi.conf', modules => ['cgid']) } },
+    { name => 'apache/web_cgi.conf, mod_cgi', start => sub ($rig) { $rig->apache(mount => 'web_cgi.conf', mpm => 'prefork', modules => ['cgi']) } },
+    { name => 'apache/web_htaccess, mod_fcgid', logs => 1, start => sub ($rig) { $rig->apache(mount => 'web_htaccess', modules => ['fcgid']) } },
+    { name => 'apache/web_htaccess, CGI', logs => 1, start => sub ($rig) { $rig->apache(mount => 'web_htaccess', mpm => 'prefork', modules => ['cgi']) } },
+);
+
+my $rig = Rig->new;
+$rig->cluster;
+$rig->conf;
+$rig->schema;
+my $pass = Rig::Cand->canpass($rig, client_id => 'my-app', community => 'G1', redirect_uris => []);
+
+for my $front (@fronts) {
+    next if $front->{needs} && !$rig->have($front->{needs});
+    my %before = map { $_->{pid} => 1 } @{ $rig->{processes} };
+    my $settings = sub { $rig->conf(client_id => 'my-app', authorize_url => $pass->url . '/oauth2/authorize', token_url => $pass->url . '/oauth2/token',
+            extra_scopes => 'bot:MOIM:product:read', redirect_uri => "http://127.0.0.1:$rig->{port}/candhook-app/callback") };
+    $rig->{port} //= 1;
+    $settings->();
+    $front->{start}->($rig);
+    $settings->();    # by now the port is known
+    # What was started before it was, is started again, if it does not read the configuration for each request.
+    if ($rig->{web_socket}) {
+        my ($web) = grep { $_->{name} eq 'web' } @{ $rig->{processes} };
+        $rig->stop($web->{pid});
+        $rig->web;
+    }
+    $pass->settings(redirect_uris => ["http://127.0.0.1:$rig->{port}/candhook-app/callback"]);
+    $rig->wait_until(sub { eval { $rig->connect_front } }, 'the front listens');
+    $rig->sql('delete from candhook.bot_token');
+
+    my $browser = Browser->new($rig);
+    my $page = $browser->get('/candhook-app/install');
+    my $allow = $browser->fetch($browser->link_of($page, 'allow'))->{headers}{location};
+    my ($code) = $allow =~ /code=(\w+)/;
+    $page = $browser->get($allow);
+    is $page->{status}, 200, "$front->{name}: installed" or diag $page->{body};
+    like $page->{body}, qr/installed on the community G1/, "$front->{name}: the page says so";
+    is $rig->sql('select count(*) from candhook.bot_token'), 1, "$front->{name}: the token is stored";
+    is $page->{headers}{'referrer-policy'}, 'no-referrer', "$front->{name}: its headers come through";
+    $page = $browser->click($browser->get('/candhook-app/install'), 'deny');
+    is $page->{status} . ($page->{body} =~ /You did not grant/ ? ' told' : ''), '403 told', "$front->{name}: an admin who says no has our page";
+    is $browser->get('/candhook-app/nothing')->{status}, 404, "$front->{name}: other paths are not found";
+
+    my @servers = grep { !$before{ $_->{pid} } } @{ $rig->{processes} };
+    for my $server (reverse @servers) {
+        $rig->stop($server->{pid}, $server->{name} eq 'nginx' ? 'QUIT' : 'TERM', 30);
+    }
+    delete $rig->{web_socket};
+    my @logs = grep { index($rig->read_file(s{^\Q$rig->{dir}\E/}{}r), $code) >= 0 } glob "$rig->{dir}/log/*";
+    is scalar @logs, $front->{logs} ? 1 : 0, "$front->{name}: " . ($front->{logs} ? "the host's access log has the code, and no other" : 'no log has the code') or diag "@logs";
+    unlink glob "$rig->{dir}/log/{nginx,apache}*";
+}
+done_testing;
