@@ -163,7 +163,7 @@ static enum oauth_outcome judge_refusal(int status, const cJSON *object, struct 
     return status == 400 || status == 401 || status == 403 ? OAUTH_CLIENT_REFUSED : OAUTH_INVALID_ANSWER;
 }
 
-static enum oauth_outcome read_answer(const struct http_answer *answer, struct oauth_tokens *tokens, struct err *err)
+static enum oauth_outcome read_token_answer(const struct http_answer *answer, struct oauth_tokens *tokens, struct err *err)
 {
     cJSON *object = answer->cut ? NULL : cJSON_ParseWithLength(answer->body, answer->body_length);
     enum oauth_outcome outcome;
@@ -190,7 +190,7 @@ enum oauth_outcome oauth_exchange(struct http *http, const struct oauth_exchange
     *tokens = (struct oauth_tokens){0};
     if (result != RESULT_OK)
         return result == RESULT_RETRY ? OAUTH_NO_ANSWER : OAUTH_CLIENT_REFUSED;
-    outcome = read_answer(&answer, tokens, err);
+    outcome = read_token_answer(&answer, tokens, err);
     explicit_bzero(answer.body, answer.body_length);
     http_answer_free(&answer);
     return outcome;

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: ISC
+#
+# A real browser: Chromium without a window, driven through its debugging pipe (Chrome DevTools Protocol: JSON texts that end
+# with a NUL, on descriptors 3 and 4).
+#
+#     my $chromium = Chromium->new($rig) or plan skip_all => 'chromium is not installed';
+#     $chromium->go('http://127.0.0.1:8080/candhook-app/install');     # waits until the page has loaded, redirections too
+#     $chromium->click('allow');                          # the element with this id, and waits for the next page
+#     $chromium->text; $chromium->url;                    # what people see, and the address
+#     $chromium->evaluate('document.referrer');           # a value
+package Chromium;
+use v5.36;
+
+use IO::Select ();
+use JSON::PP   ();
+
+my $json = JSON::PP->new->utf8->allow_nonref;
+
+sub program {
+    for my $name (qw(chromium chromium-browser)) {
+        -x "$_/$name" and return "$_/$name" for qw(/usr/bin /usr/local/bin);
+    }
+    return undef;
+}
+
+sub new ($class, $rig) {
+    my $program = program() // return undef;
+    my $self = bless { rig => $rig, buffer => '', number => 0, events => [] }, $class;
+    $rig->make_folder($_) for 'chromium', 'chromium/home';
+    pipe my $their_in, $self->{to} or die "pipe: $!\n";
+    pipe $self->{from}, my $their_out or die "pipe: $!\n";
+    binmode $_, ':raw' for $self->{to}, $self->{from};
+    $self->{to}->autoflush(1);
+    # The shell gives the pipe's ends the numbers that Chromium wants.
+    local $^F = 1023;
+    open my $in, '<&', $their_in or die "dup: $!\n";
+    open my $out, '>&', $their_out or die "dup: $!\n";
+    my $command = sprintf 'exec 3<&%d 4>&%d; exec "$@"', fileno $in, fileno $out;
+    $self->{pid} = $rig->spawn('chromium', { env => { HOME => "$rig->{dir}/chromium/home" } }, '/bin/sh', '-c', $command, 'sh', $program,
+        '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
+        '--disable-component-update', '--no-proxy-server', '--remote-debugging-pipe', "--user-data-dir=$rig->{dir}/chromium/profile", 'about:blank');
+    close $_ for $in, $out, $their_in, $their_out;
+    my ($page) = grep { $_->{type} eq 'page' } @{ $self->call('Target.getTargets')->{targetInfos} };
+    $self->{session} = $self->call('Target.attachToTarget', { targetId => $page->{targetId}, flatten => JSON::PP::true })->{sessionId};
+    $self->call('Page.enable');
+    return $self;
+}
+
+# The next message; events are kept.
+sub receive ($self, $seconds = 60) {
+    my $end = Rig::Process::now() + $seconds;
+    while ($self->{buffer} !~ /\0/) {
+        my $left = $end - Rig::Process::now();
+        die "chromium says nothing\n" if $left <= 0 || !IO::Select->new($self->{from})->can_read($left);
+        sysread $self->{from}, $self->{buffer}, 65536, length $self->{buffer} or die "chromium has ended\n";
+    }
+    $self->{buffer} =~ s/^(.*?)\0//s;
+    my $message = $json->decode($1);
+    push @{ $self->{events} }, $message if $message->{method};
+    return $message;
+}
+
+sub call ($self, $method, $parameters = {}) {
+    my $number = ++$self->{number};
+    my %message = (id => $number, method => $method, params => $parameters, $self->{session} ? (sessionId => $self->{session}) : ());
+    print { $self->{to} } $json->encode(\%message) . "\0";
+    while (1) {
+        my $answer = $self->receive;
+        next if ($answer->{id} // 0) != $number;
+        die "$method: $answer->{error}{message}\n" if $answer->{error};
+        return $answer->{result};
+    }
+}
+
+# Does something, and waits until a page has loaded after it.
+sub loads ($self, $work) {
+    $self->{events} = [];
+    $work->();
+    until (grep { $_->{method} eq 'Page.loadEventFired' } @{ $self->{events} }) { $self->receive }
+    return $self;
+}
+
+sub go ($self, $url) {
+    return $self->loads(sub { $self->call('Page.navigate', { url => $url }) });
+}
+
+sub evaluate ($self, $expression) {
+    my $result = $self->call('Runtime.evaluate', { expression => $expression, returnByValue => JSON::PP::true });
+    die "$expression: $result->{exceptionDetails}{text}\n" if $result->{exceptionDetails};
+    return $result->{result}{value};
+}
+
+sub click ($self, $id) {
+    return $self->loads(sub { $self->evaluate("document.getElementById('$id').click()") });
+}
+
+# The first link of a page of ours.
+sub follow ($self) {
+    return $self->loads(sub { $self->evaluate(q{document.querySelector('main a').click()}) });
+}
+
+sub text ($self) { return $self->evaluate('document.body.innerText') }
+sub url ($self) { return $self->evaluate('location.href') }
+
+sub end ($self) {
+    close $self->{to};
+    $self->{rig}->stop($self->{pid});
+}
+
+1;

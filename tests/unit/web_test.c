@@ -1,0 +1,168 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * What a browser sends: queries, cookies, seals. Nothing of it may be believed that is not as we made it.
+ */
+#include <config.h>
+
+#include "base/memory.h"
+#include "web/seal.h"
+#include "web/web_answer.h"
+#include "web/web_request.h"
+
+#include "tap.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void check_parameter(const char *query, const char *wanted)
+{
+    char *uri = memory_format("/candhook-app/callback%s", query);
+    const struct web_request request = {.method = "GET", .uri = uri, .cookies = ""};
+    char *value = web_request_parameter(&request, "code", 10), *name = memory_format("code of %s", query);
+
+    is_text(value, wanted, name);
+    free(value);
+    free(name);
+    free(uri);
+}
+
+static void check_parameters(void)
+{
+    check_parameter("", NULL);
+    check_parameter("?", NULL);
+    check_parameter("?code=abc", "abc");
+    check_parameter("?x=y&code=abc&z=", "abc");
+    check_parameter("?code=abc#code=d", "abc");
+    check_parameter("#?code=abc", NULL);
+    check_parameter("?code=a%20b+c%2f", "a b c/");
+    check_parameter("?code=%41%6a", "Aj");
+    check_parameter("?code=", NULL);
+    check_parameter("?code", NULL);
+    check_parameter("?xcode=abc", NULL);
+    check_parameter("?code=abc&code=abc", NULL);
+    check_parameter("?code=a%0d%0ab", NULL);
+    check_parameter("?code=a%00b", NULL);
+    check_parameter("?code=%", NULL);
+    check_parameter("?code=%4", NULL);
+    check_parameter("?code=%4g", NULL);
+    check_parameter("?code=%4&x=1", NULL);
+    check_parameter("?code=%4@&x=1", NULL);
+    check_parameter("?code=\xc3\xa9", NULL);
+    check_parameter("?code=%c3%a9", NULL);
+    check_parameter("?code=1234567890", "1234567890");
+    check_parameter("?code=12345678901", NULL);
+    check_parameter("?code=%31%32%33%34%35%36%37%38%39%30", "1234567890");
+}
+
+static void check_path(const char *uri, bool wanted)
+{
+    const struct web_request request = {.method = "GET", .uri = uri, .cookies = ""};
+
+    ok(web_request_is_for(&request, "install") == wanted, "%s is %sfor install", uri, wanted ? "" : "not ");
+}
+
+static void check_cookie(const char *cookies, const char *wanted)
+{
+    const struct web_request request = {.method = "GET", .uri = "/", .cookies = cookies};
+    char *value = web_request_cookie(&request, "c"), *name = memory_format("cookie c of '%s'", cookies);
+
+    is_text(value, wanted, name);
+    free(value);
+    free(name);
+}
+
+static void check_seals(void)
+{
+    char *sealed = seal_close("key", "install", "state.verifier", 1000), *opened, *changed;
+
+    opened = seal_open("key", "install", sealed, 999);
+    is_text(opened, "state.verifier", "a seal is opened");
+    free(opened);
+    ok(seal_open("key", "install", sealed, 1000) == NULL, "not after its end");
+    ok(seal_open("other", "install", sealed, 999) == NULL, "not with another key");
+    ok(seal_open("key", "login", sealed, 999) == NULL, "not for another purpose");
+    for (size_t i = 0; i < strlen(sealed); i++) {
+        changed = memory_copy_text(sealed);
+        changed[i] = changed[i] == 'A' ? 'B' : 'A';
+        opened = seal_open("key", "install", changed, 999);
+        if (opened != NULL)
+            ok(0, "not with byte %zu changed", i);
+        free(opened);
+        free(changed);
+    }
+    ok(seal_open("key", "install", "", 0) == NULL, "nothing is no seal");
+    ok(seal_open("key", "install", "...", 0) == NULL, "nor are dots");
+    ok(seal_open("key", "install", "no", 0) == NULL, "nor is a word");
+    free(sealed);
+}
+
+static void check_key(void)
+{
+    char folder[] = "/tmp/candhook-web.XXXXXX", *path, *first = NULL, *second = NULL;
+    struct stat st;
+    struct err err;
+
+    if (!ok(mkdtemp(folder) != NULL, "a folder"))
+        return;
+    path = memory_format("%s/web.key", folder);
+    ok(seal_read_key(path, &first, &err) == RESULT_OK, "a key is made");
+    ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600, "which nobody else may read");
+    ok(seal_read_key(path, &second, &err) == RESULT_OK, "and read again");
+    is_text(second, first, "it is the same");
+    chmod(path, 0640);
+    ok(seal_read_key(path, &second, &err) == RESULT_FAIL && strstr(err.text, "chmod 600") != NULL,
+       "not when others may read it");
+    chmod(path, 0600);
+    ok(truncate(path, 10) == 0 && seal_read_key(path, &second, &err) == RESULT_FAIL, "nor when it is short");
+    unlink(path);
+    rmdir(folder);
+    free(first);
+    free(path);
+}
+
+static void check_answer(void)
+{
+    struct web_answer answer = {0};
+    size_t length;
+    char *text;
+
+    web_answer_begin(&answer, 200, "<T>");
+    web_answer_paragraph(&answer, "%s", "<b>\"it's\" & more");
+    web_answer_end(&answer);
+    text = web_answer_text(&answer, 0, &length);
+    ok(strstr(text, "<b>") == NULL && strstr(text, "&#60;b&#62;&#34;it&#39;s&#34; &#38; more") != NULL,
+       "what is put into a page is escaped");
+    ok(strstr(text, "<title>&#60;T&#62;</title>") != NULL, "so is a title");
+    ok(strlen(text) == length, "the length is right");
+    free(text);
+    text = web_answer_text(&answer, 1, &length);
+    ok(strstr(text, "<title>") == NULL && strstr(text, "\r\n\r\n") == text + length - 4, "HEAD has no body");
+    free(text);
+    web_answer_free(&answer);
+}
+
+int main(void)
+{
+    check_parameters();
+    check_path("/candhook-app/install", true);
+    check_path("/candhook-app/install?x=/y", true);
+    check_path("/install", true);
+    check_path("install", false);
+    check_path("/candhook-app/xinstall", false);
+    check_path("/candhook-app/install/", false);
+    check_path("/x?/install", false);
+    check_path("", false);
+    check_cookie("", NULL);
+    check_cookie("c=1", "1");
+    check_cookie("a=1; c=2; c=3", "2");
+    check_cookie("a=c=1", NULL);
+    check_cookie("cc=1;c=2", "2");
+    check_cookie("c", NULL);
+    check_cookie("; ;;c=", "");
+    check_seals();
+    check_key();
+    check_answer();
+    return done();
+}
