@@ -41,6 +41,7 @@ struct conf {
     bool client_secret_basic; /* it is sent by HTTP Basic, and not in the form */
     char *redirect_uri;       /* where the platform sends admins back to: the URL of .../callback; "": not set */
     char *token_url;          /* where codes are exchanged for tokens */
+    char *web_database;       /* libpq conninfo of candhook-web.fcgi; "": that of database */
     char *web_key;            /* file of the key of candhook-web.fcgi's cookies, absolute */
 };
 

@@ -50,6 +50,7 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"client_secret_basic", CONF_SWITCH, OFFSET(client_secret_basic), "no", 0, 0,
      "whether the client secret is sent by HTTP Basic"},
     {"redirect_uri", CONF_URL, OFFSET(redirect_uri), "", 0, 0, "the URL of the callback of an installation"},
+    {"web_database", CONF_TEXT, OFFSET(web_database), "", 0, 0, "connection string of candhook-web.fcgi"},
     {"web_key", CONF_HIDDEN, OFFSET(web_key), LOCALSTATEDIR "/lib/candhook/web.key", 0, 0, "file of the key of cookies"},
     {"webhook_scope", CONF_SCOPE, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0,
      "template of a webhook scope"},
@@ -307,7 +308,7 @@ void conf_key_value(const struct conf *conf, const struct conf_key *key, char *t
 {
     enum log_level level;
 
-    if (key->kind == CONF_TEXT)
+    if (key->kind == CONF_TEXT && *conf_key_text(conf, key) != '\0')
         snprintf(text, room, "(set)");
     else if (is_text_kind(key->kind))
         snprintf(text, room, "%s", conf_key_text(conf, key));

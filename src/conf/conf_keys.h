@@ -40,7 +40,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEY_COUNT 24
+#define CONF_KEY_COUNT 25
 
 extern const struct conf_key conf_keys[CONF_KEY_COUNT];
 

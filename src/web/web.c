@@ -101,11 +101,13 @@ static char *make_answer(struct install *install, const struct web_request *requ
 
 static struct install begin_install(const struct web *web)
 {
-    return (struct install){.conf = web->conf,
+    const struct conf *conf = web->conf;
+
+    return (struct install){.conf = conf,
                             .key = web->key,
                             .client_secret = web->client_secret,
                             .http = http_new(),
-                            .store = store_new(web->conf->database)};
+                            .store = store_new(*conf->web_database != '\0' ? conf->web_database : conf->database)};
 }
 
 static void end_install(struct install *install)
