@@ -1,4 +1,4 @@
--- Roles and grants. The four roles are optional. An installer that may not make roles, as on most shared hosting,
+-- Roles and grants. The five roles are optional. An installer that may not make roles, as on most shared hosting,
 -- leaves them out with a warning, and the owner of the schema does everything. Running this again once somebody has
 -- made them grants them their rights.
 --
@@ -6,6 +6,7 @@
 --      candhook_handler    sql handlers run under it: grant it what your functions need
 --      candhook_admin      stores and ends tokens, makes handlers, replays, retries, gives up, and reads
 --      candhook_reader     reads all but tokens
+--      candhook_web        what candhook-web.fcgi does: stores tokens, and reads none
 --
 -- They cannot log in: grant them to roles that can.
 
@@ -14,7 +15,8 @@ declare
     role_name text;
     missing text[];
 begin
-    foreach role_name in array array['candhook_worker', 'candhook_handler', 'candhook_admin', 'candhook_reader'] loop
+    foreach role_name in array array['candhook_worker', 'candhook_handler', 'candhook_admin', 'candhook_reader',
+                                 'candhook_web'] loop
         if to_regrole(role_name) is null then
             begin
                 execute format('create role %I nologin', role_name);
@@ -87,6 +89,9 @@ declare
         'candhook_reader', looking,
         'candhook_reader', telling,
         'candhook_reader', 'execute on function candhook_internal.matches(text, text)',
+        'candhook_web', 'usage on schema candhook, candhook_internal',
+        'candhook_web', 'insert on candhook_internal.bot_token_entry',
+        'candhook_web', 'execute on function candhook_internal.wanted(), candhook_internal.held_count(text)',
         'candhook_admin', 'usage on schema candhook, candhook_internal',
         'candhook_admin', reading,
         'candhook_admin', looking,

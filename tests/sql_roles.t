@@ -7,7 +7,7 @@ use SqlRig;
 
 my $rig = SqlRig->new;
 my %in;
-for my $role (qw(worker handler admin reader)) {
+for my $role (qw(worker handler admin reader web)) {
     $rig->sql("create role my_$role login; grant candhook_$role to my_$role");
     $in{$role} = [ user => "my_$role" ];
 }
@@ -41,6 +41,16 @@ may admin => q{select candhook.body(e) from candhook.event e};
 may_not admin => $_ for q{delete from candhook.event}, q{update candhook.delivery set attempt = 0}, q{insert into candhook.outcome select * from candhook.outcome},
   q{select * from candhook_internal.claim('x', 1)}, q{select candhook_internal.forget('{}')}, q{truncate candhook.handler}, q{drop table candhook.handler}, q{update candhook.bot_token_history set how = 'install'}, q{delete from candhook.bot_token_history},
   q{insert into candhook.community_alias values ('C', 'G')}, q{alter table candhook.bot_token disable trigger all};
+
+# ---- web: stores tokens, and nothing else ----
+may web => q{copy candhook_internal.bot_token_entry (origin_community_id, token, how) from stdin;
+G1\ttoken-of-G1\tinstall
+\\.
+};
+may web => q{select candhook_internal.held_count('G1')}, 0;
+may web => q{select * from candhook_internal.wanted()}, 'MOIM|product.created';
+may_not web => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select candhook_internal.bot_token('G1')},
+  q{select * from candhook_internal.bot_token_entry}, q{delete from candhook.bot_token}, q{select candhook.revoke_bot_token('G1')}, q{select * from candhook_internal.claim('w', 1)};
 
 # ---- worker: from the body to the outcome, and nothing else ----
 my $record = q{select count(*) from candhook_internal.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], %s)};
@@ -117,7 +127,7 @@ $bare->sql(q{create function welcome(event candhook.event, bot_token text) retur
 $bare->sql(sprintf($record, $event), @owner);
 $lease = $bare->sql(q{select lease from candhook_internal.claim('w', 10)}, @owner);
 is $bare->sql("select result, detail from candhook_internal.run_sql($lease)", @owner), 'ok|owner [token]', 'and does all its work as the owner';
-$bare->sql('create role candhook_worker; create role candhook_handler; create role candhook_admin; create role candhook_reader; grant candhook_handler to candhook_worker; '
+$bare->sql('create role candhook_worker; create role candhook_handler; create role candhook_admin; create role candhook_reader; create role candhook_web; grant candhook_handler to candhook_worker; '
       . 'create role later login; grant candhook_worker to later', dbname => 'postgres');
 ($status, $out, $err) = $bare->run_sql(do { local (@ARGV, $/) = Rig::build_path('install.sql'); <> }, @owner);
 is "$status|$err", '0|', 'installed again once somebody has made the roles';

@@ -24,6 +24,7 @@ sub settings (%more) {
         authorize_url => $pass->url . '/oauth2/authorize',
         token_url     => $pass->url . '/oauth2/token',
         extra_scopes  => 'bot:MOIM:product:read bot:MOIM:members:read',
+        web_database  => $rig->conninfo(user => 'my_web'),
         %more
     );
 }
@@ -36,6 +37,8 @@ $rig->sql(q{create table public.seen (said text); grant insert on public.seen to
     begin insert into public.seen values (bot_token); return null; end $$;
     select candhook.add_handler('greet', 'MOIM', 'product.created', 'sql', 'public.greet', needs_token => true);
     select candhook.add_handler('hello', 'MOIM', 'member.joined', 'sql', 'public.greet')});
+# Its user in the database stores tokens, and can do nothing else.
+$rig->sql('create role my_web login; grant candhook_web to my_web');
 my $web;
 
 sub start_web {

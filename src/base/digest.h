@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Digests and random texts, mostly as base64url without padding (RFC 4648): letters, digits, - and _, which stand in a URL as
- * they are. The only module that knows nettle.
+ * Digests and random texts, mostly as base64url without padding (RFC 4648): letters, digits, - and _, which stand in a
+ * URL as they are. The only module that knows nettle.
  */
 #ifndef CANDHOOK_DIGEST_H
 #define CANDHOOK_DIGEST_H

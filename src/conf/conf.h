@@ -34,8 +34,10 @@ struct conf {
     char *api_url;        /* base of the canD API */
     char *authorize_url;  /* where communities authorize the App */
     char *webhook_scope;  /* template of a webhook scope, with {module} and {area} */
-    char *webhook_areas;  /* where the area of a scope differs from the type's beginning: "TYPE=AREA TYPE=AREA"; may be "" */
-    char *extra_scopes;   /* scopes that installation asks for beside those of the handlers, with blanks between; may be "" */
+    char *webhook_areas;  /* where the area of a scope differs from the type's beginning: "TYPE=AREA TYPE=AREA"; may be
+                             "" */
+    char *extra_scopes;   /* scopes that installation asks for beside those of the handlers, with blanks between; may be
+                             "" */
     char *client_id;      /* of the App at the platform; "": not set */
     char *client_secret;  /* file that holds the client secret, absolute; "": a public client */
     bool client_secret_basic; /* it is sent by HTTP Basic, and not in the form */

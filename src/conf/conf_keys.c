@@ -51,11 +51,12 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
      "whether the client secret is sent by HTTP Basic"},
     {"redirect_uri", CONF_URL, OFFSET(redirect_uri), "", 0, 0, "the URL of the callback of an installation"},
     {"web_database", CONF_TEXT, OFFSET(web_database), "", 0, 0, "connection string of candhook-web.fcgi"},
-    {"web_key", CONF_HIDDEN, OFFSET(web_key), LOCALSTATEDIR "/lib/candhook/web.key", 0, 0, "file of the key of cookies"},
+    {"web_key", CONF_HIDDEN, OFFSET(web_key), LOCALSTATEDIR "/lib/candhook/web.key", 0, 0,
+     "file of the key of cookies"},
     {"webhook_scope", CONF_SCOPE, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0,
      "template of a webhook scope"},
-    {"webhook_areas", CONF_WORDS, OFFSET(webhook_areas), "member=members message=conversation subscription=payment", 0, 0,
-     "areas that differ from the types' beginnings"},
+    {"webhook_areas", CONF_WORDS, OFFSET(webhook_areas), "member=members message=conversation subscription=payment", 0,
+     0, "areas that differ from the types' beginnings"},
     {"extra_scopes", CONF_WORDS, OFFSET(extra_scopes), "", 0, 0, "further scopes that installation asks for"},
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "base/memory.h"
+#include "base/private_file.h"
 #include "http/url.h"
 
 #include <cjson/cJSON.h>
@@ -18,8 +19,41 @@
 #define ANSWER_BYTES (64 * 1024)
 #define TIMEOUT_MS 10000
 #define COMMUNITY_BYTES 255
+#define CALLBACK "/callback" /* the end of a redirect URI */
 #define TOKEN_BYTES 4096
 #define LONGEST_LIFE (INT64_C(100) * 365 * 86400) /* seconds */
+
+/* ---- what is set ---- */
+
+enum result oauth_read_client_secret(const char *path, char **secret, struct err *err)
+{
+    static const struct private_file_rule rule = {
+        .refused = 077, .remedy = "chmod 600", .root_may_own = true, .root_may_read = true, .max = 4096};
+    struct private_file file;
+    enum result result;
+
+    *secret = NULL;
+    if (*path == '\0')
+        return RESULT_OK;
+    result = private_file_read(path, &rule, &file, err);
+    if (result != RESULT_OK)
+        return result;
+    *secret = memory_copy_bytes(file.text, strcspn(file.text, "\r\n"));
+    private_file_free(&file);
+    if (**secret != '\0')
+        return RESULT_OK;
+    err_set(err, "%s is empty: its first line is to be the App's client secret", path);
+    return RESULT_FAIL;
+}
+
+char *oauth_install_url(const char *redirect_uri)
+{
+    size_t length = strlen(redirect_uri), end = strlen(CALLBACK);
+
+    if (length <= end || strcmp(redirect_uri + length - end, CALLBACK) != 0)
+        return NULL;
+    return memory_format("%.*s/install", (int)(length - end), redirect_uri);
+}
 
 /* ---- the URL ---- */
 
@@ -163,7 +197,8 @@ static enum oauth_outcome judge_refusal(int status, const cJSON *object, struct 
     return status == 400 || status == 401 || status == 403 ? OAUTH_CLIENT_REFUSED : OAUTH_INVALID_ANSWER;
 }
 
-static enum oauth_outcome read_token_answer(const struct http_answer *answer, struct oauth_tokens *tokens, struct err *err)
+static enum oauth_outcome read_token_answer(const struct http_answer *answer, struct oauth_tokens *tokens,
+                                            struct err *err)
 {
     cJSON *object = answer->cut ? NULL : cJSON_ParseWithLength(answer->body, answer->body_length);
     enum oauth_outcome outcome;

@@ -15,6 +15,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * Reads the client secret, the first line of the file PATH (0600); *SECRET is allocated, NULL when PATH is "": a public
+ * client.
+ */
+MUST_CHECK enum result oauth_read_client_secret(const char *path, char **secret, struct err *err);
+
+/* Returns the URL at which communities install the App, made of that of the callback, allocated; NULL when there is
+ * none. */
+char *oauth_install_url(const char *redirect_uri);
+
 struct oauth_authorization {
     const char *client_id, *redirect_uri;
     const char *community; /* the one that is asked; NULL: whichever the admin chooses */
@@ -36,10 +46,10 @@ struct oauth_exchange {
 /* What came of an exchange. */
 enum oauth_outcome {
     OAUTH_TOKENS,
-    OAUTH_NO_ANSWER,       /* none came, or it says that the server is in trouble: the code may still be good */
-    OAUTH_CODE_REFUSED,    /* expired, used, or not of this client */
-    OAUTH_CLIENT_REFUSED,  /* client id, secret or redirect URI are wrong */
-    OAUTH_NO_BOT_TOKEN,    /* tokens, but none for the App itself: no bot: scope was granted */
+    OAUTH_NO_ANSWER,      /* none came, or it says that the server is in trouble: the code may still be good */
+    OAUTH_CODE_REFUSED,   /* expired, used, or not of this client */
+    OAUTH_CLIENT_REFUSED, /* client id, secret or redirect URI are wrong */
+    OAUTH_NO_BOT_TOKEN,   /* tokens, but none for the App itself: no bot: scope was granted */
     OAUTH_INVALID_ANSWER
 };
 
@@ -51,8 +61,8 @@ struct oauth_tokens {
 };
 
 /*
- * Exchanges the code. TOKENS are to be freed by oauth_tokens_free in any case. Else than for OAUTH_TOKENS, ERR says what
- * was wrong; it holds nothing of the code, the secret or a token.
+ * Exchanges the code. TOKENS are to be freed by oauth_tokens_free in any case. Else than for OAUTH_TOKENS, ERR says
+ * what was wrong; it holds nothing of the code, the secret or a token.
  */
 MUST_CHECK enum oauth_outcome oauth_exchange(struct http *http, const struct oauth_exchange *exchange,
                                              struct oauth_tokens *tokens, struct err *err);

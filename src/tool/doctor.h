@@ -52,6 +52,9 @@ void doctor_check_database(struct doctor *doctor);
 /* Checks whether work goes on: worker, backlog, outcomes. To be called after the checks above. */
 void doctor_check_work(struct doctor *doctor);
 
+/* Checks whether communities can install the App in the browser. */
+void doctor_check_install(struct doctor *doctor);
+
 /* Notes what is to be done about bot tokens. To be called after the checks above. */
 void doctor_check_tokens(struct doctor *doctor);
 

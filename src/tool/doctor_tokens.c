@@ -6,20 +6,20 @@
  */
 #include <config.h>
 
+#include "http/oauth.h"
 #include "http/scopes.h"
 #include "tool/doctor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
     const char *area; /* of store_diagnose */
     const char *text; /* after the names of the communities */
 } token_notes[] = {
-    {"token_refused", "were refused by the API: what needs one is held. The community must authorize the App again "
-                      "(candhook authorize-url), or candhook token set; of one that has left: candhook token remove"},
-    {"token_revoked", "were revoked here: what needs one is held until candhook token set"},
-    {"token_expired", "have expired: what needs one is held. The community must authorize the App again (candhook "
-                      "authorize-url), or candhook token set"},
+    {"token_refused", "were refused by the API: what needs one is held until the community authorizes the App again"},
+    {"token_revoked", "were revoked here: what needs one is held until the community authorizes the App again"},
+    {"token_expired", "have expired: what needs one is held until the community authorizes the App again"},
 };
 
 /* Notes what FACT, of store_diagnose, tells of tokens. Returns whether it does. */
@@ -32,8 +32,7 @@ static bool note_token_fact(struct doctor *doctor, const struct store_fact *fact
         }
     if (strcmp(fact->area, "token_expiring") == 0)
         doctor_note(doctor, "bot tokens",
-                    "those of %s expire within 7 days, the first one at %s: the community must authorize the App again "
-                    "(candhook authorize-url), or candhook token set",
+                    "those of %s expire within 7 days, the first one at %s: the community must authorize the App again",
                     fact->name, fact->value);
     else if (strcmp(fact->area, "token_sibling") == 0)
         doctor_note(doctor, "bot tokens",
@@ -44,6 +43,20 @@ static bool note_token_fact(struct doctor *doctor, const struct store_fact *fact
     else
         return false;
     return true;
+}
+
+/* Notes how a community authorizes the App. */
+static void note_way_to_authorize(struct doctor *doctor)
+{
+    char *url = oauth_install_url(doctor->conf->redirect_uri);
+
+    if (url != NULL)
+        doctor_note(doctor, "bot tokens", "communities authorize the App at %s?community_id=ID", url);
+    else
+        doctor_note(doctor, "bot tokens",
+                    "make a URL for each by candhook authorize-url, and store its token by candhook token set; "
+                    "candhook token remove forgets a community that has left");
+    free(url);
 }
 
 /* What the enabled handlers need, and whether a community lacks some of it. */
@@ -57,8 +70,10 @@ static void add_token_scope(void *context, const char *module, const char *type)
 {
     struct token_scopes *scopes = context;
 
-    /* What a * leaves open is told by candhook scopes. */
-    scopes_add_needed(&scopes->needed, scopes->doctor->conf->webhook_scope, module, type);
+    const struct conf *conf = scopes->doctor->conf;
+    const struct scopes_rule rule = {conf->webhook_scope, conf->webhook_areas};
+
+    scopes_add_needed(&scopes->needed, &rule, module, type); /* what a * leaves open is told by candhook scopes */
 }
 
 static void note_lacking_scopes(void *context, const char *communities, const char *missing)
@@ -68,8 +83,7 @@ static void note_lacking_scopes(void *context, const char *communities, const ch
     scopes->lacking = true;
     doctor_note(
         scopes->doctor, "bot tokens",
-        "those of %s were not granted %s, which the enabled handlers need: the community must authorize the App "
-        "again (candhook authorize-url)",
+        "those of %s were not granted %s, which the enabled handlers need: the community must authorize the App again",
         communities, missing);
 }
 
@@ -80,6 +94,7 @@ static bool check_token_scopes(struct doctor *doctor)
     struct err err;
     enum result result = store_wanted(doctor->store, add_token_scope, &scopes, &err);
 
+    (void)!scopes_add_words(&scopes.needed, doctor->conf->extra_scopes); /* check_install tells what is wrong there */
     if (result == RESULT_OK && scopes.needed.count > 0)
         result = store_lacking_scopes(doctor->store, (const char *const *)scopes.needed.names, scopes.needed.count,
                                       note_lacking_scopes, &scopes, &err);
@@ -98,6 +113,8 @@ void doctor_check_tokens(struct doctor *doctor)
     for (size_t i = 0; i < doctor->facts.count; i++)
         noted |= note_token_fact(doctor, &doctor->facts.facts[i]);
     noted |= check_token_scopes(doctor);
-    if (!noted)
+    if (noted)
+        note_way_to_authorize(doctor);
+    else
         doctor_ok(doctor, "bot tokens", "none is refused, has ended, or expires within 7 days");
 }

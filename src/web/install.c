@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: ISC
  *
  * What must stay true: a code is exchanged only in the browser that began, with the state and the verifier that it was
- * given (login CSRF, RFC 9700). The code cannot be had twice, so once it was exchanged the token is kept in memory until
- * the database has it. Nothing of code, verifier, token or secret goes into a log or a page.
+ * given (login CSRF, RFC 9700). The code cannot be had twice, so once it was exchanged the token is kept in memory
+ * until the database has it. Nothing of code, verifier, token or secret goes into a log or a page.
  */
 #include <config.h>
 
@@ -21,8 +21,8 @@
 #include <string.h>
 #include <time.h>
 
-#define BEGIN_SECONDS 600 /* how long the admin may take */
-#define STORE_MS 20000    /* how long the token waits for a database that is away, */
+#define BEGIN_SECONDS 600  /* how long the admin may take */
+#define STORE_MS 20000     /* how long the token waits for a database that is away, */
 #define STORE_AGAIN_MS 500 /* asked this often */
 #define COMMUNITY_BYTES 255
 #define CODE_BYTES 2048
@@ -55,7 +55,8 @@ static void answer_unavailable(struct web_answer *answer, const char *reason)
 {
     log_warning("install=unavailable reason=%s", reason);
     web_answer_begin(answer, 503, "Not now");
-    web_answer_paragraph(answer, "The App cannot be installed at the moment. Nothing has changed: try again in a minute.");
+    web_answer_paragraph(answer,
+                         "The App cannot be installed at the moment. Nothing has changed: try again in a minute.");
     web_answer_link(answer, "install", "Try again");
     web_answer_end(answer);
 }
@@ -67,8 +68,9 @@ static bool is_set_up(const struct install *install, struct web_answer *answer)
         return true;
     log_warning("install=not_set_up remedy=\"set client_id and redirect_uri in candhook.conf\"");
     web_answer_begin(answer, 503, "Not set up");
-    web_answer_paragraph(answer, "Whoever runs this App has not set it up for installation yet: client_id and redirect_uri "
-                                 "are missing in its configuration.");
+    web_answer_paragraph(answer,
+                         "Whoever runs this App has not set it up for installation yet: client_id and redirect_uri "
+                         "are missing in its configuration.");
     web_answer_end(answer);
     return false;
 }
@@ -108,8 +110,8 @@ static enum result redirect_to_platform(struct install *install, const struct we
     char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32);
     char *community = web_request_parameter(request, "community_id", COMMUNITY_BYTES);
     char *text = memory_format("%s.%s", state, verifier), *sealed = NULL, *url = NULL;
-    const struct oauth_authorization authorization = {install->conf->client_id, install->conf->redirect_uri, community,
-                                                      scopes, state, verifier};
+    const struct oauth_authorization authorization = {
+        install->conf->client_id, install->conf->redirect_uri, community, scopes, state, verifier};
     enum result result = oauth_authorize_url(install->conf->authorize_url, &authorization, &url, err);
 
     if (result == RESULT_OK) {
@@ -153,8 +155,7 @@ struct callback {
 static void read_callback(const struct install *install, const struct web_request *request, struct callback *callback)
 {
     callback->sealed = web_request_cookie(request, cookie_name(install->conf));
-    callback->text =
-        callback->sealed != NULL ? seal_open(install->key, PURPOSE, callback->sealed, time(NULL)) : NULL;
+    callback->text = callback->sealed != NULL ? seal_open(install->key, PURPOSE, callback->sealed, time(NULL)) : NULL;
     callback->state = web_request_parameter(request, "state", STATE_BYTES);
     callback->code = web_request_parameter(request, "code", CODE_BYTES);
     callback->error = web_request_parameter(request, "error", 64);
@@ -198,26 +199,30 @@ static void answer_denied(struct web_answer *answer, const char *error)
         return;
     }
     log_warning("install=refused error=%s", error);
-    answer_failure(answer, 502, "The platform refused",
-                   "The platform did not take the App's request. If it happens again, tell whoever runs this App: its client "
-                   "id, its redirect URI or its scopes may not be those of the App's settings there.");
+    answer_failure(
+        answer, 502, "The platform refused",
+        "The platform did not take the App's request. If it happens again, tell whoever runs this App: its client "
+        "id, its redirect URI or its scopes may not be those of the App's settings there.");
 }
 
 static void answer_outcome(struct web_answer *answer, enum oauth_outcome outcome, const char *reason)
 {
     log_warning("install=failed reason=%s", reason);
     if (outcome == OAUTH_NO_ANSWER)
-        answer_failure(answer, 502, "The platform does not answer",
-                       "You granted what the App asked for, but the platform did not give it its token. Reload this page in a "
-                       "moment, or begin again: no harm is done by installing twice.");
+        answer_failure(
+            answer, 502, "The platform does not answer",
+            "You granted what the App asked for, but the platform did not give it its token. Reload this page in a "
+            "moment, or begin again: no harm is done by installing twice.");
     else if (outcome == OAUTH_CODE_REFUSED)
-        answer_failure(answer, 400, "Too late, or used already",
-                       "The platform takes each code once, and for a short time only. If you have just installed the App, all is "
-                       "well; else begin again.");
+        answer_failure(
+            answer, 400, "Too late, or used already",
+            "The platform takes each code once, and for a short time only. If you have just installed the App, all is "
+            "well; else begin again.");
     else if (outcome == OAUTH_NO_BOT_TOKEN)
-        answer_failure(answer, 403, "No token for the App",
-                       "The platform gave the App no token of its own: no bot: scope was granted, or you are not an admin of "
-                       "the community. An admin must install it, and grant the scopes that begin with bot:.");
+        answer_failure(
+            answer, 403, "No token for the App",
+            "The platform gave the App no token of its own: no bot: scope was granted, or you are not an admin of "
+            "the community. An admin must install it, and grant the scopes that begin with bot:.");
     else
         answer_failure(answer, 502, "The platform refused",
                        "The platform did not give the App its token. Tell whoever runs this App: the log says why.");
@@ -261,10 +266,11 @@ static void answer_installed(const struct install *install, const struct oauth_t
         web_answer_list(answer, tokens->scopes.names, tokens->scopes.count);
     }
     if (held > 0)
-        web_answer_paragraph(answer, "%ld event%s that waited for this %s handled now.", (long)held, held == 1 ? "" : "s",
-                             held == 1 ? "is" : "are");
-    web_answer_paragraph(answer, "You can close this page. When the App asks for more some day, open its installation link "
-                                 "again; to take its rights away, remove it in the community's settings.");
+        web_answer_paragraph(answer, "%ld event%s that waited for this %s handled now.", (long)held,
+                             held == 1 ? "" : "s", held == 1 ? "is" : "are");
+    web_answer_paragraph(answer,
+                         "You can close this page. When the App asks for more some day, open its installation link "
+                         "again; to take its rights away, remove it in the community's settings.");
     web_answer_end(answer);
 }
 
@@ -308,9 +314,10 @@ void install_callback(struct install *install, const struct web_request *request
     read_callback(install, request, &callback);
     verifier = match_state(&callback);
     if (verifier == NULL)
-        answer_failure(answer, 400, "Begin again",
-                       "This does not belong to an installation that this browser began less than ten minutes ago. Nothing has "
-                       "changed.");
+        answer_failure(
+            answer, 400, "Begin again",
+            "This does not belong to an installation that this browser began less than ten minutes ago. Nothing has "
+            "changed.");
     else if (callback.error != NULL)
         answer_denied(answer, callback.error);
     else if (callback.code == NULL)

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /*
- * Reads the key in the file PATH (0600), or makes it: 43 random characters, allocated. Several processes that make it at
- * once get the same one.
+ * Reads the key in the file PATH (0600), or makes it: 43 random characters, allocated. Several processes that make it
+ * at once get the same one.
  */
 MUST_CHECK enum result seal_read_key(const char *path, char **key, struct err *err);
 

@@ -11,10 +11,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/no_core.h"
-#include "base/private_file.h"
 #include "base/signals.h"
 #include "base/std_fds.h"
 #include "conf/conf.h"
+#include "http/oauth.h"
 #include "web/install.h"
 #include "web/seal.h"
 #include "web/web_answer.h"
@@ -62,10 +62,11 @@ static error_t parse_web_option(int key, char *text, struct argp_state *state)
 static const struct argp web_argp = {
     .options = web_option_table,
     .parser = parse_web_option,
-    .doc = "Lets communities install the App in the browser: .../install and .../callback.\v"
-           "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or "
-           "by CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
-           "/candhook.conf. See candhook-web.fcgi(8).",
+    .doc =
+        "Lets communities install the App in the browser: .../install and .../callback.\v"
+        "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or "
+        "by CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
+        "/candhook.conf. See candhook-web.fcgi(8).",
 };
 
 /* ---- one request ---- */
@@ -82,7 +83,8 @@ static void answer_page(struct install *install, const struct web_request *reque
         install_callback(install, request, answer);
     } else {
         web_answer_begin(answer, 404, "Not found");
-        web_answer_paragraph(answer, "There is nothing here. The App is installed by the link that ends with /install.");
+        web_answer_paragraph(answer,
+                             "There is nothing here. The App is installed by the link that ends with /install.");
         web_answer_end(answer);
     }
 }
@@ -200,7 +202,7 @@ static size_t count_ended(void)
  * Serves the listening socket until told to end; what is begun then is finished. The socket does not block: where
  * several processes share it, another one may have taken the connection.
  */
-static void serve_listener(const struct web *web)
+static void serve_connections(const struct web *web)
 {
     size_t running = 0;
     int flags = fcntl(web->listener, F_GETFL);
@@ -219,26 +221,6 @@ static void serve_listener(const struct web *web)
 
 /* ---- life ---- */
 
-static enum result read_client_secret(const char *path, char **secret, struct err *err)
-{
-    static const struct private_file_rule rule = {
-        .refused = 077, .remedy = "chmod 600", .root_may_own = true, .root_may_read = true, .max = 4096};
-    struct private_file file;
-    enum result result;
-
-    if (*path == '\0')
-        return RESULT_OK;
-    result = private_file_read(path, &rule, &file, err);
-    if (result != RESULT_OK)
-        return result;
-    *secret = memory_copy_bytes(file.text, strcspn(file.text, "\r\n"));
-    private_file_free(&file);
-    if (**secret != '\0')
-        return RESULT_OK;
-    err_set(err, "%s is empty: its first line is to be the App's client secret", path);
-    return RESULT_FAIL;
-}
-
 static enum result open_web(struct web *web, struct err *err)
 {
     enum result result = conf_load(&web->conf, err);
@@ -246,7 +228,7 @@ static enum result open_web(struct web *web, struct err *err)
     if (result == RESULT_OK)
         result = log_open(web->conf->log, web->conf->log_level, "candhook-web.fcgi", err);
     if (result == RESULT_OK)
-        result = read_client_secret(web->conf->client_secret, &web->client_secret, err);
+        result = oauth_read_client_secret(web->conf->client_secret, &web->client_secret, err);
     if (result == RESULT_OK)
         result = seal_read_key(web->conf->web_key, &web->key, err);
     return result;
@@ -289,7 +271,7 @@ int main(int argc, char **argv)
     if (is_cgi)
         answer_cgi_request(&web);
     else
-        serve_listener(&web);
+        serve_connections(&web);
     if (listen != NULL)
         unlink(listen);
     close_web(&web);

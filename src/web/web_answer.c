@@ -18,12 +18,13 @@
     "body{font:1.1em/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em;color-scheme:light dark}"   \
     "code{overflow-wrap:anywhere}"
 
-static const char headers[] = "Content-Type: text/html; charset=utf-8\r\n"
-                              "Cache-Control: no-store\r\n"
-                              "Referrer-Policy: no-referrer\r\n"
-                              "X-Content-Type-Options: nosniff\r\n"
-                              "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-                              "form-action 'none'; frame-ancestors 'none'\r\n";
+static const char headers[] =
+    "Content-Type: text/html; charset=utf-8\r\n"
+    "Cache-Control: no-store\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'\r\n";
 
 static void write_escaped(FILE *to, const char *text)
 {
@@ -99,14 +100,10 @@ static const char *reason_of(int status)
     static const struct {
         int status;
         const char *reason;
-    } reasons[] = {{200, "OK"},
-                   {302, "Found"},
-                   {400, "Bad Request"},
-                   {403, "Forbidden"},
-                   {404, "Not Found"},
-                   {405, "Method Not Allowed"},
-                   {502, "Bad Gateway"},
-                   {503, "Service Unavailable"}};
+    } reasons[] = {{200, "OK"},          {302, "Found"},
+                   {400, "Bad Request"}, {403, "Forbidden"},
+                   {404, "Not Found"},   {405, "Method Not Allowed"},
+                   {502, "Bad Gateway"}, {503, "Service Unavailable"}};
 
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)

@@ -16,8 +16,8 @@ struct web_request {
 bool web_request_is_for(const struct web_request *request, const char *name);
 
 /*
- * Returns a parameter of the query, decoded and allocated. NULL when it is missing, empty, given twice or longer than MAX
- * bytes, or decodes to anything but printable ASCII.
+ * Returns a parameter of the query, decoded and allocated. NULL when it is missing, empty, given twice or longer than
+ * MAX bytes, or decodes to anything but printable ASCII.
  */
 char *web_request_parameter(const struct web_request *request, const char *name, unsigned long max);
 
