@@ -43,10 +43,7 @@ may_not admin => $_ for q{delete from candhook.event}, q{update candhook.deliver
   q{insert into candhook.community_alias values ('C', 'G')}, q{alter table candhook.bot_token disable trigger all};
 
 # ---- web: stores tokens, and nothing else ----
-may web => q{copy candhook_internal.bot_token_entry (origin_community_id, token, how) from stdin;
-G1\ttoken-of-G1\tinstall
-\\.
-};
+may web => qq{copy candhook_internal.bot_token_entry (origin_community_id, token, how) from stdin;\nG1\ttoken-of-G1\tinstall\n\\.\n};
 may web => q{select candhook_internal.held_count('G1')}, 0;
 may web => q{select * from candhook_internal.wanted()}, 'MOIM|product.created';
 may_not web => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select candhook_internal.bot_token('G1')},

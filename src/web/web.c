@@ -125,7 +125,7 @@ static const char *or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
-static void answer_cgi_request(const struct web *web)
+static void answer_cgi_page(const struct web *web)
 {
     const struct web_request request = {or_empty(getenv("REQUEST_METHOD")), or_empty(getenv("REQUEST_URI")),
                                         or_empty(getenv("HTTP_COOKIE"))};
@@ -269,7 +269,7 @@ int main(int argc, char **argv)
     FCGX_Init();
     signals_catch(); /* after FCGX_Init, which catches signals of its own */
     if (is_cgi)
-        answer_cgi_request(&web);
+        answer_cgi_page(&web);
     else
         serve_connections(&web);
     if (listen != NULL)
