@@ -29,6 +29,7 @@ curl
 # Apache without its service: apache2-bin is the program alone.
 packages_test='
 apache2-bin
+chromium
 libapache2-mod-fcgid
 fcgiwrap
 pgbouncer

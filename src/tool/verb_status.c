@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "event/json_write.h"
+#include "http/oauth.h"
 #include "tool/inspect.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
@@ -181,6 +182,16 @@ static void print_due(const struct installation *status)
         printf("deliveries  none waits that could run\n");
 }
 
+/* Where communities authorize the App again, if the settings tell. */
+static void print_install_url(const struct conf *conf)
+{
+    char *url = oauth_install_url(conf->redirect_uri);
+
+    if (url != NULL)
+        printf("            their admins authorize the App again at %s?community_id=ID\n", url);
+    free(url);
+}
+
 static void print_tokens(const struct installation *status)
 {
     long ended = status_number(status, "tokens", "ended"), expiring = status_number(status, "tokens", "expiring");
@@ -188,6 +199,8 @@ static void print_tokens(const struct installation *status)
     printf("bot tokens  %ld valid, %ld refused or ended, %ld to expire within 7 days%s\n",
            status_number(status, "tokens", "valid"), ended, expiring,
            ended + expiring > 0 ? ": candhook token list" : "");
+    if (ended + expiring > 0)
+        print_install_url(status->conf);
 }
 
 static void print_counts(const struct installation *status)

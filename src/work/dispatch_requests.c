@@ -195,7 +195,7 @@ static enum result end_refuse_token(struct dispatch *dispatch, struct err *err)
     if (strcmp(attempt->outcome.result, "failed") == 0)
         attempt->outcome.result = "retry"; /* it may work with the next token */
     if (refused)
-        outcome_log_refused_token(community);
+        outcome_log_refused_token(community, dispatch->conf->redirect_uri);
     else if (result != RESULT_OK)
         outcome_log_unmarked_token(community, err->text);
     return RESULT_OK;

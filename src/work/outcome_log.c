@@ -4,7 +4,9 @@
 #include "work/outcome_log.h"
 
 #include "base/log.h"
+#include "http/oauth.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void outcome_log_attempt(const char *handler, const char *event_id, const char *result, const char *detail)
@@ -15,10 +17,14 @@ void outcome_log_attempt(const char *handler, const char *event_id, const char *
         log_warning("event=%s handler=%s outcome=%s detail=%s", event_id, handler, result, detail);
 }
 
-void outcome_log_refused_token(const char *origin_community_id)
+void outcome_log_refused_token(const char *origin_community_id, const char *redirect_uri)
 {
-    log_warning("community=%s bot_token=refused effect=\"its deliveries are held\" remedy=\"store a new token\"",
-                origin_community_id);
+    char *url = oauth_install_url(redirect_uri);
+
+    log_warning("community=%s bot_token=refused effect=\"its deliveries are held\" "
+                "remedy=\"an admin of the community authorizes the App again, or a new token is stored\" authorize=%s",
+                origin_community_id, url != NULL ? url : "candhook-authorize-url");
+    free(url);
 }
 
 void outcome_log_unmarked_token(const char *origin_community_id, const char *reason)

@@ -11,8 +11,10 @@
 package Chromium;
 use v5.36;
 
+use Fcntl      qw(F_DUPFD);
 use IO::Select ();
 use JSON::PP   ();
+use POSIX      ();
 
 my $json = JSON::PP->new->utf8->allow_nonref;
 
@@ -31,15 +33,15 @@ sub new ($class, $rig) {
     pipe $self->{from}, my $their_out or die "pipe: $!\n";
     binmode $_, ':raw' for $self->{to}, $self->{from};
     $self->{to}->autoflush(1);
-    # The shell gives the pipe's ends the numbers that Chromium wants.
+    # A small perl gives the pipe's ends the numbers that Chromium wants; here they are above those.
     local $^F = 1023;
-    open my $in, '<&', $their_in or die "dup: $!\n";
-    open my $out, '>&', $their_out or die "dup: $!\n";
-    my $command = sprintf 'exec 3<&%d 4>&%d; exec "$@"', fileno $in, fileno $out;
-    $self->{pid} = $rig->spawn('chromium', { env => { HOME => "$rig->{dir}/chromium/home" } }, '/bin/sh', '-c', $command, 'sh', $program,
+    my ($in, $out) = map { fcntl $_, F_DUPFD, 10 } $their_in, $their_out;
+    $self->{pid} = $rig->spawn('chromium', { env => { HOME => "$rig->{dir}/chromium/home" } },
+        $^X, '-MPOSIX', '-e', 'POSIX::dup2(shift, 3); POSIX::dup2(shift, 4); exec @ARGV', $in, $out, $program,
         '--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-background-networking',
         '--disable-component-update', '--no-proxy-server', '--remote-debugging-pipe', "--user-data-dir=$rig->{dir}/chromium/profile", 'about:blank');
-    close $_ for $in, $out, $their_in, $their_out;
+    POSIX::close($_) for $in, $out;
+    close $_ for $their_in, $their_out;
     my ($page) = grep { $_->{type} eq 'page' } @{ $self->call('Target.getTargets')->{targetInfos} };
     $self->{session} = $self->call('Target.attachToTarget', { targetId => $page->{targetId}, flatten => JSON::PP::true })->{sessionId};
     $self->call('Page.enable');

@@ -361,15 +361,24 @@ sub give ($socket, $request, $answer) {
 
 sub serve_connection ($socket) {
     my $buffer = '';
-    setsockopt $socket, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1;
+    eval { setsockopt $socket, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1 };
     while (my $request = read_request($socket, \$buffer)) {
         give($socket, $request, choose($request)) or last;
     }
 }
 
-sub serve ($descriptor, @arguments) {
+# On an inherited descriptor, or with the path of a unix socket, which is opened here.
+sub serve ($where, @arguments) {
     ($dir, $role) = @arguments;
-    open my $listener, '+<&=', $descriptor or die "descriptor $descriptor: $!\n";
+    my $listener;
+    if ($where =~ m{^/}) {
+        socket $listener, PF_UNIX, SOCK_STREAM, 0 or die "socket: $!\n";
+        unlink $where;
+        bind $listener, pack_sockaddr_un($where) or die "$where: $!\n";
+        listen $listener, 64 or die "listen: $!\n";
+    } else {
+        open $listener, '+<&=', $where or die "descriptor $where: $!\n";
+    }
     $SIG{CHLD} = 'IGNORE';
     $SIG{PIPE} = 'IGNORE';
     # Ends the whole group, with the connections that are kept.
@@ -388,6 +397,6 @@ sub serve ($descriptor, @arguments) {
 }
 
 package Rig::Cand;
-Rig::Cand::Server::serve(@ARGV[ 1 .. $#ARGV ]) if !caller && ($ARGV[0] // '') eq 'serve';
+Rig::Cand::Server::serve(@ARGV[ 1 .. $#ARGV ]) if !caller && ($ARGV[0] // '') =~ /^(?:serve|listen)$/;
 
 1;
