@@ -7,6 +7,8 @@ use HTTP::Tiny;
 use JSON::PP ();
 use Test::More;
 use Rig;
+use Digest::SHA  ();
+use MIME::Base64 ();
 use Rig::Cand;
 
 my $rig = Rig->new(programs => []);
@@ -35,6 +37,35 @@ is_deeply [ @$kept{qw(method target path query body status)} ], [ 'GET', '/produ
 is $kept->{headers}{'x-can-community-id'}, 'G1', 'with its headers';
 $api->tokens('two');
 is ask($api, 'GET', '/me', undef, %bot)->{status}, 401, 'tokens can be changed';
+
+# ---- CANpass ----
+my $pass = Rig::Cand->canpass($rig, client_id => 'app', community => 'G1', redirect_uris => ['https://app.example/callback']);
+my %form = ('content-type' => 'application/x-www-form-urlencoded');
+my $verifier = 'v' x 43;
+my $challenge = MIME::Base64::encode_base64url(Digest::SHA::sha256($verifier));
+my $ask = "response_type=code&client_id=app&redirect_uri=https%3A%2F%2Fapp.example%2Fcallback&scope=bot%3Aa+webhook%3Ab&state=s&code_challenge=$challenge&code_challenge_method=S256";
+sub grant_code { return (ask($pass, 'GET', "/oauth2/grant?$ask")->{headers}{location} =~ /code=(\w+)/)[0] }
+sub exchange ($code, %change) {
+    my %part = (grant_type => 'authorization_code', client_id => 'app', code => $code, code_verifier => $verifier, redirect_uri => 'https://app.example/callback', %change);
+    my $answer = ask($pass, 'POST', '/oauth2/token', join('&', map { "$_=$part{$_}" } grep { defined $part{$_} } sort keys %part), %form);
+    return JSON::PP::decode_json($answer->{content});
+}
+like ask($pass, 'GET', "/oauth2/authorize?$ask")->{content}, qr/<li>bot:a<li>webhook:b.*id="allow".*id="deny"/, 'an admin is asked';
+is ask($pass, 'GET', '/oauth2/authorize?' . ($ask =~ s/client_id=app/client_id=other/r))->{status}, 400, 'not for a stranger';
+is ask($pass, 'GET', '/oauth2/authorize?' . ($ask =~ s/app\.example/evil.example/r))->{status}, 400, 'nor for another redirect URI';
+my $given = exchange(grant_code());
+is_deeply [ @$given{qw(community_id scope token_type)} ], [ 'G1', 'bot:a webhook:b', 'Bearer' ], 'a code gives tokens';
+like $given->{bot_access_token}, qr/^bot-token-/, 'the bot token among them';
+my $code = grant_code();
+exchange($code);
+is exchange($code)->{error}, 'invalid_grant', 'once';
+is exchange(grant_code(), code_verifier => 'w' x 43)->{error}, 'invalid_grant', 'with the verifier of the challenge';
+is exchange(grant_code(), redirect_uri => 'https://app.example/other')->{error}, 'invalid_grant', 'with the redirect URI of before';
+is exchange(grant_code(), client_id => 'other')->{error}, 'invalid_client', 'for the client that asked';
+is exchange(undef, grant_type => 'refresh_token', refresh_token => $given->{refresh_token})->{token_type}, 'Bearer', 'a refresh token gives another user token';
+is exchange(undef, grant_type => 'refresh_token', refresh_token => $given->{refresh_token})->{bot_access_token}, undef, 'and no bot token';
+$pass->settings(scopes => 'webhook:b');
+is exchange(grant_code())->{bot_access_token}, undef, 'without a bot: scope there is no bot token';
 
 # ---- a service, and how it misbehaves ----
 my $shop = Rig::Cand->service($rig);

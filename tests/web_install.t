@@ -12,7 +12,7 @@ use Rig::Cand;
 my $rig = Rig->new;
 my $dir = $rig->{dir};
 $rig->have('nginx') or plan skip_all => 'nginx is not installed';
-$rig->cluster;
+$rig->cluster(log_statement => 'all');    # so that a token in a statement would be found
 my $pass = Rig::Cand->canpass($rig, client_id => 'my-app', community => 'G00O7NKV9M', redirect_uris => []);
 my $secret = 'client-secret-' . Rig::random_word(12);
 $rig->write_file('client.secret', "$secret\n");
@@ -163,6 +163,7 @@ is $page->{status} . ($page->{body} =~ /no bot: scope was granted/ ? ' told' : '
 $pass->settings(scopes => undef);
 my @answers = (
     [ 'is silent'               => 502, qr/does not answer/,    path => '^/oauth2/token', raw => '' ],
+    [ 'is too slow'             => 502, qr/does not answer/,    path => '^/oauth2/token', status => 200, delay => 11 ],
     [ 'is in trouble'           => 502, qr/does not answer/,    path => '^/oauth2/token', status => 503 ],
     [ 'is overrun'              => 502, qr/does not answer/,    path => '^/oauth2/token', status => 429 ],
     [ 'knows no such client'    => 502, qr/platform refused/i,  path => '^/oauth2/token', status => 401, body => '{"error":"invalid_client"}' ],

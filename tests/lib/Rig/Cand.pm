@@ -284,7 +284,17 @@ sub judge_exchange ($request, $settings) {
     return (undef, $code);
 }
 
+# A refresh token is good for the user's token alone: for bot tokens the platform documents none.
+sub refresh ($request, $settings) {
+    my %ask = form($request->{body});
+    my $known = ($ask{refresh_token} // '') =~ /^refresh-token-\d+$/ && ($ask{client_id} // '') eq $settings->{client_id};
+    return (400, { error => 'invalid_grant' }) if !$known;
+    my $number = next_number('tokens');
+    return (200, { access_token => "user-token-$number", token_type => 'Bearer', expires_in => 3600, refresh_token => "refresh-token-$number" });
+}
+
 sub exchange ($request, $settings) {
+    return refresh($request, $settings) if $request->{body} =~ /(?:^|&)grant_type=refresh_token(?:&|$)/;
     my ($error, $code) = judge_exchange($request, $settings);
     return ($error eq 'invalid_client' ? 401 : 400, { error => $error, error_description => "no: $error" }) if $error;
     my $scope = $settings->{scopes} // $code->{scope};
