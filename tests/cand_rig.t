@@ -12,7 +12,7 @@ use MIME::Base64 ();
 use Rig::Cand;
 
 my $rig = Rig->new(programs => []);
-my $http = HTTP::Tiny->new(timeout => 30, keep_alive => 1);
+my $http = HTTP::Tiny->new(timeout => 30, keep_alive => 1, max_redirect => 0);
 my %bot = (authorization => 'Bearer one', 'x-can-community-id' => 'G1');
 
 sub ask ($server, $method, $path, $body = undef, %headers) {
