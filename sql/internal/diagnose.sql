@@ -125,7 +125,6 @@ begin
           join candhook.event e on e.received_at = d.received_at and e.id = d.event_id
           join candhook.bot_token t on t.origin_community_id = e.community_id and t.valid
          where d.held and e.community_id <> d.origin_community_id
-           and not exists (select from candhook.bot_token o where o.origin_community_id = d.origin_community_id and o.valid)
     )
     select 'token_sibling', s.origin, format('select candhook.alias_community(%L, %L)', s.child, s.origin)
       from (select * from sibling order by origin, child limit 10) s
