@@ -229,6 +229,11 @@ is $rig->read_file('late'), 200, 'the token waited for the database';
 isnt stored(), $before, 'and is stored';
 $canary{$_} = 'a bot token' for $before, stored();
 
+# ---- https ----
+restart_web(redirect_uri => 'https://app.example/candhook-app/callback');
+like $browser->fetch('/candhook-app/install')->{headers}{'set-cookie'}, qr/^__Host-candhook-install=\S+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax; Secure$/,
+  'over https the cookie can come from this host alone';
+
 # ---- a confidential client ----
 for my $basic ('no', 'yes') {
     $pass->settings(client_secret => $secret);
