@@ -7,12 +7,12 @@
  */
 #include <config.h>
 
+#include "base/listener.h"
 #include "base/log.h"
 #include "base/std_fds.h"
 #include "conf/conf.h"
 #include "intake/fcgi.h"
 #include "intake/intake.h"
-#include "intake/listener.h"
 
 #include <string.h>
 #include <sysexits.h>

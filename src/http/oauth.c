@@ -43,6 +43,8 @@ enum result oauth_read_client_secret(const char *path, char **secret, struct err
     if (**secret != '\0')
         return RESULT_OK;
     err_set(err, "%s is empty: its first line is to be the App's client secret", path);
+    free(*secret);
+    *secret = NULL;
     return RESULT_FAIL;
 }
 

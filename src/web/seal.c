@@ -61,6 +61,7 @@ enum result seal_read_key(const char *path, char **key, struct err *err)
         return RESULT_OK;
     err_set(err, "%s holds no key: remove it, and a new one is made", path);
     memory_free_secret(*key);
+    *key = NULL;
     return RESULT_FAIL;
 }
 

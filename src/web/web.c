@@ -264,6 +264,7 @@ int main(int argc, char **argv)
         log_error("web=not_started reason=%s", err.text);
         if (is_cgi)
             fputs("Status: 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", stdout);
+        close_web(&web);
         return EX_CONFIG;
     }
     FCGX_Init();

@@ -7,8 +7,8 @@
  */
 #include <config.h>
 
-#include "intake/fcgi.h"
 #include "base/listener.h"
+#include "intake/fcgi.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -111,6 +111,8 @@ static void check_key(void)
     ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600, "which nobody else may read");
     ok(seal_read_key(path, &second, &err) == RESULT_OK, "and read again");
     is_text(second, first, "it is the same");
+    free(second);
+    second = NULL;
     chmod(path, 0640);
     ok(seal_read_key(path, &second, &err) == RESULT_FAIL && strstr(err.text, "chmod 600") != NULL,
        "not when others may read it");
@@ -119,6 +121,7 @@ static void check_key(void)
     unlink(path);
     rmdir(folder);
     free(first);
+    free(second);
     free(path);
 }
 
