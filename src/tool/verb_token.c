@@ -293,10 +293,10 @@ static void check_token_options(const struct token_options *options, struct argp
     const struct token_action *action = options->action;
 
     if (action == NULL || (action->needs_community && options->community == NULL))
-        argp_usage(state);
-    if (!action->is_set && (options->scopes.count > 0 || options->expires_ms != 0))
+        argp_usage(state); /* which does not return */
+    else if (!action->is_set && (options->scopes.count > 0 || options->expires_ms != 0))
         argp_error(state, "--scope and --expires are options of set");
-    if (!action->is_list && options->json)
+    else if (!action->is_list && options->json)
         argp_error(state, "--json is an option of list and history");
 }
 
