@@ -62,7 +62,7 @@ Conformance::run(
 
 # ---- a socket that is meant for another process is none ----
 {
-    my ($status, undef, $err) = $rig->run({ env => { LISTEN_FDS => 1, LISTEN_PID => 1 }, listener => $rig->{listener} }, $program, @args);
+    my ($status, undef, $err) = $rig->run({ env => { LISTEN_FDS => 1, LISTEN_PID => 1 }, listener => $rig->{listeners}{ $rig->{socket} } }, $program, @args);
     is $status, 64, 'LISTEN_PID of another process: not started';
     like $err, qr/not started by a web server/, 'and says so';
 }

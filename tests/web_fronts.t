@@ -8,10 +8,18 @@ use Browser;
 use Rig;
 use Rig::Cand;
 
-# Name, what is needed, and how the front is started; `logs` where the front's access log has the codes.
+# Name, what is needed, and how program and front are started; `logs` where the front's access log has the codes.
 my @fronts = (
-    { name => 'nginx/web.conf', needs => 'nginx', start => sub ($rig) {
-            $rig->web;
+    { name => 'nginx/web.conf', needs => 'nginx', web => sub ($rig) { $rig->web }, start => sub ($rig) {
+            my $upstream = $rig->read_file($rig->fill_shipped('nginx/upstream_web.conf', 'upstream.conf')) =~ s/unix:[^;]+/unix:$rig->{web_socket}/r;
+            $rig->nginx(mount => 'web.conf', http => "map \$request \$candhook_logged { default 1; }\n$upstream");
+        } },
+    { name => 'nginx/web.conf, systemd', needs => 'nginx', web => sub ($rig) {
+            $rig->{web_socket} = "$rig->{dir}/activated.sock";
+            my ($program, @words) = split / /, ($rig->read_file($rig->fill_shipped('systemd/candhook-web.service', 'unit')) =~ /^ExecStart=(.+)$/m)[0];
+            is $program, $rig->program('candhook-web.fcgi'), 'candhook-web.service runs candhook-web.fcgi';
+            $rig->socket_activated(name => 'web', program => 'candhook-web.fcgi', socket => $rig->{web_socket}, args => \@words);
+        }, start => sub ($rig) {
             my $upstream = $rig->read_file($rig->fill_shipped('nginx/upstream_web.conf', 'upstream.conf')) =~ s/unix:[^;]+/unix:$rig->{web_socket}/r;
             $rig->nginx(mount => 'web.conf', http => "map \$request \$candhook_logged { default 1; }\n$upstream");
         } },
@@ -21,7 +29,7 @@ my @fronts = (
             $rig->nginx(mount => 'web_fcgiwrap.conf', http => "map \$request \$candhook_logged { default 1; }\n$upstream");
         } },
     { name => 'apache/web_fcgid.conf', start => sub ($rig) { $rig->apache(mount => 'web_fcgid.conf') } },
-    { name => 'apache/web_proxy.conf', start => sub ($rig) { $rig->web; $rig->apache(mount => 'web_proxy.conf') } },
+    { name => 'apache/web_proxy.conf', web => sub ($rig) { $rig->web }, start => sub ($rig) { $rig->apache(mount => 'web_proxy.conf') } },
     { name => 'apache/web_cgi.conf, mod_cgid', start => sub ($rig) { $rig->apache(mount => 'web_cgi.conf', modules => ['cgid']) } },
     { name => 'apache/web_cgi.conf, mod_cgi', start => sub ($rig) { $rig->apache(mount => 'web_cgi.conf', mpm => 'prefork', modules => ['cgi']) } },
     { name => 'apache/web_htaccess, mod_fcgid', logs => 1, start => sub ($rig) { $rig->apache(mount => 'web_htaccess', modules => ['fcgid']) } },
@@ -41,13 +49,14 @@ for my $front (@fronts) {
             extra_scopes => 'bot:MOIM:product:read', redirect_uri => "http://127.0.0.1:$rig->{port}/candhook-app/callback") };
     $rig->{port} //= 1;
     $settings->();
+    $front->{web}->($rig) if $front->{web};
     $front->{start}->($rig);
     $settings->();    # by now the port is known
     # What was started before it was, is started again, if it does not read the configuration for each request.
-    if ($rig->{web_socket}) {
+    if ($front->{web}) {
         my ($web) = grep { $_->{name} eq 'web' } @{ $rig->{processes} };
         $rig->stop($web->{pid});
-        $rig->web;
+        $front->{web}->($rig);
     }
     $pass->settings(redirect_uris => ["http://127.0.0.1:$rig->{port}/candhook-app/callback"]);
     $rig->wait_until(sub { eval { $rig->connect_front } }, 'the front listens');

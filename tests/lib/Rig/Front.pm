@@ -44,16 +44,18 @@ sub spawn_fcgi ($self, %option) {
     return $pid;
 }
 
-# The same as systemd does: this process holds the socket, and hands it over as fd 3. Options: name, env, args => [words].
+# The same as systemd does: this process holds the socket, and hands it over as fd 3. Options: name, env, args => [words];
+# for another program than the responder: program, and socket.
 sub socket_activated ($self, %option) {
-    my $socket = $self->{socket} = $option{socket} // "$self->{dir}/candhook.sock";
-    my $listener = $self->{listener} //= IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $socket, Listen => 1024)
+    my $socket = $option{socket} // "$self->{dir}/candhook.sock";
+    $self->{socket} = $socket if !$option{program};
+    my $listener = $self->{listeners}{$socket} //= IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $socket, Listen => 1024)
       // die "cannot listen on $socket: $!\n";
     chmod 0660, $socket;
     $self->own($socket);
     # sh becomes the program, so that the pid is the one that LISTEN_PID names.
     return $self->spawn($option{name} // 'responder', { env => { LISTEN_FDS => 1, %{ $option{env} // {} } }, listener => $listener },
-        'sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh', $self->program('candhook.fcgi'), @{ $option{args} // [] });
+        'sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh', $self->program($option{program} // 'candhook.fcgi'), @{ $option{args} // [] });
 }
 
 # fcgiwrap with one process, as Debian starts it.
