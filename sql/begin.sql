@@ -76,18 +76,16 @@ begin
                   hint = 'Install the candhook that this schema belongs to.';
     end if;
 
-    -- An older version's internal functions may return something else, which `create or replace` refuses. Those on which
-    -- something depends, such as triggers, stay: their form never changes.
-    if installed < 1 then
-        for other in select p.oid::regprocedure as what from pg_proc p
-                      where p.pronamespace = 'candhook_internal'::regnamespace and p.prokind = 'f' loop
-            begin
-                execute format('drop function %s', other.what);
-            exception
-                when dependent_objects_still_exist then
-                    null;
-            end;
-        end loop;
-    end if;
+    -- An older one's internal functions may return something else, which `create or replace` refuses, so all are made anew.
+    -- Those on which something depends, such as triggers, stay: their form never changes.
+    for other in select p.oid::regprocedure as what from pg_proc p
+                  where p.pronamespace = 'candhook_internal'::regnamespace and p.prokind = 'f' loop
+        begin
+            execute format('drop function %s', other.what);
+        exception
+            when dependent_objects_still_exist then
+                null;
+        end;
+    end loop;
 end
 $$;

@@ -2,15 +2,16 @@
 #
 # The effect of an sql handler happens exactly once, whatever is killed between any two steps: under load, the worker with
 # all of its processes, one of its runners, the server process that records, or the whole database server is killed without
-# warning, again and again. The moments are chosen by the steps themselves: when events are recorded, claimed, in the middle
-# of a batch, or settled. In the end every event has left its mark once, and nothing is left over.
+# warning, or the schema is installed once more; again and again. The moments are chosen by the steps themselves: when
+# events are recorded, claimed, in the middle of a batch, or settled. In the end every event has left its mark once, and
+# nothing is left over.
 use v5.36;
 use Test::More;
 use POSIX ();
 use Rig;
 
 my $rig = Rig->new;
-my ($rounds, $size) = (32, 80);
+my ($rounds, $size) = (40, 80);
 $rig->cluster;
 $rig->conf(runners => 2);
 $rig->schema;
@@ -68,6 +69,7 @@ my %kill = (
         $rig->wait_until(sub { $again->() > $before }, 'the server begins anew');
         $rig->wait_until(sub { eval { $rig->sql('select 1') } }, 'and is there again');
     },
+    schema => sub { $rig->schema_file },
     runner => sub { my @runners = $rig->children($worker); kill KILL => $runners[ rand @runners ] if @runners },
     server => sub { $rig->pg_kill9; $rig->pg_start }
 );

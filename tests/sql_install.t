@@ -58,6 +58,12 @@ is $rig->sql(q{select string_agg(p.oid::regprocedure::text || ' ' || p.prorettyp
   'candhook_internal.due_in(text[],text[]) double precision, candhook.give_up(uuid,text,timestamp with time zone) bigint, candhook.of_a_person() integer',
   'functions with other parameters, with another result, or without use are gone; one of a person stays';
 
+# ---- a function of the programs that returns something else, in the same version ----
+$rig->sql(q{drop function candhook_internal.due_in(text[], text[]);
+            create function candhook_internal.due_in(text[], text[], out due text) returns setof text language sql as $$ select 'later' $$}, dbname => 'two');
+$rig->sql(do { local (@ARGV, $/) = $file; <> }, dbname => 'two');
+is $rig->sql(q{select prorettype::regtype, proretset from pg_proc where proname = 'due_in'}, dbname => 'two'), 'double precision|f', 'is made anew';
+
 # ---- one that has tokens and no history: what is stored is kept, and what can be known of it is told ----
 $rig->sql(q{drop table candhook.bot_token_history; drop table candhook.community_alias cascade; drop trigger bot_token_kept on candhook.bot_token;
             drop trigger bot_token_truncated on candhook.bot_token; drop view candhook.bot_token_masked, candhook_internal.bot_token_entry;
