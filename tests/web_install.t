@@ -5,6 +5,7 @@
 # is away. Nothing of codes, verifiers, tokens and secrets is found in what was written.
 use v5.36;
 use Test::More;
+use POSIX ();
 use Browser;
 use Rig;
 use Rig::Cand;
@@ -71,10 +72,12 @@ sub browser {
 # To the platform's page, with what came with it.
 sub begin ($browser, $query = '') {
     my $page = $browser->get("/candhook-app/install$query");
-    my ($sealed) = values %{ $browser->{cookies} };
-    $canary{ (split /\./, $sealed)[1] } = 'a verifier' if $sealed;
+    $canary{ (split /\./)[1] } = 'a verifier' for values %{ $browser->{cookies} };
     return $page;
 }
+
+# The name of the cookie that belongs to an address with a state.
+sub cookie_of ($url) { return sprintf 'candhook-install-%x', 15 & ord +($url =~ /state=([\w-])/)[0] }
 
 # ---- it goes well ----
 $rig->candhook_ok('work', '--once');
@@ -86,15 +89,16 @@ my ($query) = $begun->{headers}{location} =~ /^\Q@{[$pass->url]}\E\/oauth2\/auth
 my %ask = map { map { s/%([0-9A-Fa-f]{2})/chr hex $1/ger } split /=/, $_, 2 } split /&/, $query;
 is $ask{response_type} . ' ' . $ask{client_id} . ' ' . $ask{code_challenge_method} . ' ' . $ask{community_id}, 'code my-app S256 G00O7NKV9M', 'to the platform';
 is $ask{scope}, 'bot:MOIM:members:read bot:MOIM:product:read webhook:MOIM:members webhook:MOIM:product', 'with the scopes of the handlers and of the setting';
-like $begun->{headers}{'set-cookie'}, qr/^candhook-install=\S+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax$/, 'and a cookie, which http cannot have as __Host-';
+like $begun->{headers}{'set-cookie'}, qr/^candhook-install-[0-9a-f]=\S+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax$/, 'and a cookie, which http cannot have as __Host-';
 my $page = begin($browser);
 like $page->{body}, qr/An App asks.*webhook:MOIM:product/, "the platform's page is there";
+my $taken = cookie_of($browser->link_of($page, 'allow'));
 $page = $browser->click($page, 'allow');
 is $page->{status}, 200, 'installed';
 like $page->{body}, qr/installed on the community G00O7NKV9M.*bot:MOIM:product:read/s, 'the page tells the community and its scopes';
 like stored(), qr/^bot-token-\d+-of-G00O7NKV9M$/, 'the bot token is stored';
 $canary{ stored() } = 'a bot token';
-is_deeply $browser->{cookies}, {}, 'the cookie is taken back';
+is scalar(keys %{ $browser->{cookies} }), $begun->{headers}{'set-cookie'} =~ /^\Q$taken\E=/ ? 0 : 1, 'the cookie is taken back, and the one of another try stays';
 is $page->{headers}{'referrer-policy'} . '|' . $page->{headers}{'cache-control'} . '|' . $page->{headers}{'x-content-type-options'}, 'no-referrer|no-store|nosniff', 'no Referer, no cache';
 like $page->{headers}{'content-security-policy'}, qr/default-src 'none'.*frame-ancestors 'none'/, 'no script, no frame';
 my $used = $page->{url};
@@ -103,14 +107,13 @@ is $rig->sql('select count(*) from candhook.bot_token'), 1, 'one token';
 
 # ---- what was held goes on, and a re-installation replaces the token ----
 $rig->sql(q{delete from candhook.bot_token});
-$rig->candhook_ok('send', '--type', 'product.created', $rig->{base} // "http://127.0.0.1:1/x") if 0;
 my $fcgi = do { require FastCGI; FastCGI->new($rig->{socket}) };
 $fcgi->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path }, body => $rig->event, keep => 1);
 is $fcgi->answer->{status}, 200, 'an event comes';
 $rig->candhook_ok('work', '--once');
 is $rig->sql('select count(*) from candhook.delivery where held'), 1, 'it is held for the token';
 $page = $browser->click(begin($browser), 'allow');
-like $page->{body}, qr/1 event that waited for this is handled now/, 'the page tells what goes on';
+like $page->{body}, qr/1 event that waited for this can be handled now/, 'the page tells what goes on';
 $rig->candhook_ok('work', '--once');
 is $rig->sql('select said from public.seen'), stored(), 'the event is handled with the token';
 my $first = stored();
@@ -128,12 +131,13 @@ my $good = $browser->fetch($browser->link_of(begin($browser), 'allow'))->{header
 $canary{ ($good =~ /code=(\w+)/)[0] } = 'a code';
 my %strange = (
     'without a cookie'        => sub { browser()->get($good) },
-    "with another's cookie"   => sub { my $other = browser(); begin($other); $other->get($good) },
-    'with a forged cookie'    => sub { my $other = browser(); $other->{cookies}{'candhook-install'} = join '.', ($good =~ /state=([\w-]+)/)[0], 'v' x 43, time + 600, 'x' x 43; $other->get($good) },
+    "with another's cookie"   => sub { my $other = browser(); begin($other); $other->{cookies} = { cookie_of($good) => values %{ $other->{cookies} } }; $other->get($good) },
+    'with a forged cookie'    => sub { my $other = browser(); $other->{cookies}{ cookie_of($good) } = join '.', ($good =~ /state=([\w-]+)/)[0], 'v' x 43, '', time + 600, 'x' x 43; $other->get($good) },
     'without a state'         => sub { $browser->get($good =~ s/&state=[\w-]+//r) },
     'with two states'         => sub { $browser->get("$good&state=x") },
-    'with another state'      => sub { $browser->get($good =~ s/(state=)./$1-/r) },
-    'with a cookie of yesterday' => sub { my $other = browser(); begin($other); $other->{cookies}{'candhook-install'} =~ s/\.(\d+)\./'.' . ($1 - 90000) . '.'/e; $other->get($good) },
+    'with another state'      => sub { $browser->get($good =~ s/(state=)(.)/$1 . ($2 eq 'A' ? 'B' : 'A')/er) },
+    'with another end of the state' => sub { $browser->get($good =~ s/(state=[\w-]{12})[\w-]{4}/$1----/r) },
+    'with a cookie of yesterday' => sub { my $other = browser(); $other->{cookies} = { %{ $browser->{cookies} } }; $other->{cookies}{ cookie_of($good) } =~ s/\.(\d+)\./'.' . ($1 - 90000) . '.'/e; $other->get($good) },
     'without a code'          => sub { $browser->get($good =~ s/code=\w+&?//r) }
 );
 for my $what (sort keys %strange) {
@@ -143,6 +147,14 @@ for my $what (sort keys %strange) {
 }
 is $pass->count(qr/token/), $requests, 'no code was exchanged for them';
 is $browser->get($good)->{status}, 200, 'the one who began gets in';
+my $one = $browser->link_of(begin($browser, '?community_id=GONE'), 'allow');
+my $two;
+do { $two = $browser->link_of(begin($browser, '?community_id=GTWO'), 'allow') } while cookie_of($two) eq cookie_of($one);
+is $browser->get($_)->{status}, 200, 'and may begin for two communities at a time' for $one, $two;
+$canary{ stored($_) } = 'a bot token' for qw(GONE GTWO);
+$rig->sql(q{delete from candhook.bot_token where origin_community_id in ('GONE', 'GTWO')});
+$page = $browser->click(begin($browser, '?community_id=G/%26%22'), 'deny');
+like $page->{body}, qr{href="install\?community_id=G%2F%26%22"}, 'who said no is led to the same community again';
 $page = $browser->get($used);
 is $page->{status}, 400, 'not by an address of before';
 my $again = browser();
@@ -151,7 +163,7 @@ my %cookies = %{ $again->{cookies} };
 is $again->get($code)->{status}, 200, 'a code';
 $again->{cookies} = \%cookies;
 $page = $again->get($code);
-is $page->{status} . ' ' . ($page->{body} =~ /Too late, or used already/ ? 'told' : $page->{body}), '400 told', 'is taken once';
+is $page->{status} . ' ' . ($page->{body} =~ /Too late, or used already.*installed only if a page said/s ? 'told' : $page->{body}), '400 told', 'is taken once';
 
 # ---- those who say no, and platforms in trouble ----
 my $before = stored();
@@ -219,7 +231,6 @@ my $child = fork // die "fork: $!\n";
 if (!$child) {
     my $page = $browser->get($waiting);
     $rig->write_file('late', $page->{status});
-    require POSIX;
     POSIX::_exit(0);
 }
 $rig->wait_until(sub { my @all = $pass->requests(qr/token/); $all[-1]{finished} && @all > $requests + 5 && $all[-1]{status} == 200 }, 'the code is exchanged meanwhile');
@@ -229,9 +240,36 @@ is $rig->read_file('late'), 200, 'the token waited for the database';
 isnt stored(), $before, 'and is stored';
 $canary{$_} = 'a bot token' for $before, stored();
 
+# ---- a database that is there and does not take it ----
+sub waits_for_database ($until, $after, $what) {
+    my $url = $browser->link_of(begin($browser), 'allow');
+    my $before = stored();
+    unlink "$dir/late";
+    my $child = fork // die "fork: $!\n";
+    if (!$child) {
+        my $page = $browser->get($url);
+        $rig->write_file('late', $page->{status});
+        POSIX::_exit(0);
+    }
+    eval { $rig->wait_until($until, $what); 1 } or diag $@;
+    $after->();
+    waitpid $child, 0;
+    is $rig->read_file('late'), 200, "the token waited: $what";
+    isnt stored(), $before, 'and is stored';
+    $canary{ stored() } = 'a bot token';
+}
+my $locker = $rig->psql_session;
+my $timeouts = sub { scalar(() = $rig->read_file('log/postgres.log') =~ /canceling statement due to statement timeout/g) };
+my $timed_out = $timeouts->();
+$locker->query('begin; lock table candhook.bot_token in share row exclusive mode;');
+waits_for_database(sub { $timeouts->() > $timed_out }, sub { $locker->query('commit;') }, 'somebody locks the table');
+my $refused = sub { scalar(() = $rig->read_file('log/postgres.log') =~ /cannot execute COPY FROM in a read-only transaction/g) };
+$rig->sql('alter role my_web set default_transaction_read_only = on');
+waits_for_database(sub { $refused->() > 0 }, sub { $rig->sql('alter role my_web reset default_transaction_read_only') }, 'a standby becomes the primary');
+
 # ---- https ----
 restart_web(redirect_uri => 'https://app.example/candhook-app/callback');
-like $browser->fetch('/candhook-app/install')->{headers}{'set-cookie'}, qr/^__Host-candhook-install=\S+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax; Secure$/,
+like $browser->fetch('/candhook-app/install')->{headers}{'set-cookie'}, qr/^__Host-candhook-install-[0-9a-f]=\S+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax; Secure$/,
   'over https the cookie can come from this host alone';
 
 # ---- a confidential client ----

@@ -3,7 +3,9 @@ returns bigint
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
--- For the page of an installation: those that storing the token lets go on.
-select count(*) from candhook.delivery d where d.held and d.origin_community_id = $1
+-- For the page of an installation: the events of which storing the token lets deliveries go on.
+select count(distinct (d.received_at, d.event_id))
+  from candhook.delivery d
+ where d.held and d.origin_community_id = candhook_internal.token_community($1)
 $$;
-comment on function candhook_internal.held_count(text) is 'how many deliveries wait for the bot token of a community';
+comment on function candhook_internal.held_count(text) is 'how many events wait for a bot token that is stored for this community';

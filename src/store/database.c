@@ -141,7 +141,7 @@ static enum result make_connection(struct database *database,
 
     if (!can_parse_conninfo(database->conninfo)) {
         err_set(err,
-                "the setting database is not a valid connection string; see candhook.conf(5): values with blanks need "
+                "the setting database, or web_database, is not a valid connection string; see candhook.conf(5): values with blanks need "
                 "quotes, and in a URI %% and @ of a password are written %%25 and %%40");
         return RESULT_FAIL;
     }

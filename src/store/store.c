@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "store/store_inside.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- connection ---- */
@@ -33,6 +34,16 @@ void store_free(struct store *store)
 void store_disconnect(struct store *store)
 {
     database_disconnect(store->database);
+}
+
+enum result store_limit_waits(struct store *store, int milliseconds, struct err *err)
+{
+    struct sql_params params = {0};
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", milliseconds);
+    sql_params_text(&params, OID_TEXT, text);
+    return database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, false)", &params, err);
 }
 
 void store_abandon(struct store *store)

@@ -32,6 +32,9 @@ MUST_CHECK enum result store_connect(struct store *store, bool check_version, st
 /* Ends the connection. */
 void store_disconnect(struct store *store);
 
+/* Limits each statement of this connection, its waits for locks included, to MILLISECONDS. */
+MUST_CHECK enum result store_limit_waits(struct store *store, int milliseconds, struct err *err);
+
 /* For a child made by fork: closes its copy of the parent's connection and sends nothing to the server. */
 void store_abandon(struct store *store);
 

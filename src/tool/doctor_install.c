@@ -18,7 +18,29 @@
 #define SUBJECT "installation"
 #define REACH_MS 5000
 
-/* Asks the token URL something that it must refuse: any answer will do. */
+static void ignore_wanted(void *context, const char *module, const char *type)
+{
+    (void)context;
+    (void)module;
+    (void)type;
+}
+
+/* Tries what candhook-web.fcgi does first, as its own user of the database. */
+static void check_web_database(struct doctor *doctor)
+{
+    struct store *store;
+    struct err err;
+
+    if (*doctor->conf->web_database == '\0')
+        return;
+    store = store_new(doctor->conf->web_database);
+    if (store_connect(store, true, &err) != RESULT_OK || store_wanted(store, ignore_wanted, NULL, &err) != RESULT_OK)
+        doctor_wrong(doctor, SUBJECT, "%s: look at web_database in %s; its user needs the role candhook_web", err.text,
+                     doctor->conf->path);
+    store_free(store);
+}
+
+/* Asks the token URL something that it must refuse. */
 static void check_token_url(struct doctor *doctor)
 {
     const struct http_request request = {.method = "POST",
@@ -31,11 +53,15 @@ static void check_token_url(struct doctor *doctor)
     struct http_answer answer;
     struct err err;
 
-    if (http_send(http, &request, &answer, &err) == RESULT_OK)
+    if (http_send(http, &request, &answer, &err) == RESULT_OK) {
+        if (answer.status == 404 || answer.status == 405)
+            doctor_note(doctor, SUBJECT, "token_url in %s answers %d: is its path the one of the platform?",
+                        doctor->conf->path, answer.status);
         http_answer_free(&answer);
-    else
+    } else {
         doctor_wrong(doctor, SUBJECT, "%s: look at token_url in %s, and at the way from here to there", err.text,
                      doctor->conf->path);
+    }
     http_free(http);
 }
 
@@ -97,5 +123,6 @@ void doctor_check_install(struct doctor *doctor)
     check_redirect_uri(doctor);
     check_client_secret(doctor);
     check_extra_scopes(doctor);
+    check_web_database(doctor);
     check_token_url(doctor);
 }

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "http/oauth.h"
 #include "http/scopes.h"
+#include "http/url.h"
 #include "web/seal.h"
 
 #include <stdlib.h>
@@ -24,41 +25,73 @@
 #define BEGIN_SECONDS 600  /* how long the admin may take */
 #define STORE_MS 20000     /* how long the token waits for a database that is away, */
 #define STORE_AGAIN_MS 500 /* asked this often */
+#define STATEMENT_MS 5000  /* longest time of a statement, with its waits for locks */
 #define COMMUNITY_BYTES 255
 #define CODE_BYTES 2048
 #define STATE_BYTES 64
+#define KEPT_BYTES 64 /* of a community, percent-encoded: the cookies must fit into a header */
 #define PURPOSE "install"
 
-/* ---- the cookie: state and verifier ---- */
+/* ---- the cookie: state, verifier, community ---- */
 
-/* With __Host- no other host of the domain can set it; browsers take such names over https only. */
 static bool is_https(const struct conf *conf)
 {
     return strncmp(conf->redirect_uri, "https://", 8) == 0;
 }
 
-static const char *cookie_name(const struct conf *conf)
+/*
+ * Returns the cookie's name, allocated: the state chooses one of sixteen, so that a browser may be in the middle of
+ * several installations, and its cookies still fit into a header. With __Host- no other host of the domain can set it;
+ * browsers take such names over https only.
+ */
+static char *make_cookie_name(const struct conf *conf, const char *state)
 {
-    return is_https(conf) ? "__Host-candhook-install" : "candhook-install";
+    return memory_format("%scandhook-install-%x", is_https(conf) ? "__Host-" : "", (unsigned)*state & 15);
 }
 
 /* Returns Set-Cookie for VALUE, allocated. SameSite=Lax: the way back from the platform is a link of another site. */
-static char *make_cookie(const struct conf *conf, const char *value, int seconds)
+static char *make_cookie(const struct conf *conf, const char *state, const char *value, int seconds)
 {
-    return memory_format("%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s", cookie_name(conf), value, seconds,
-                         is_https(conf) ? "; Secure" : "");
+    char *name = make_cookie_name(conf, state);
+    char *cookie = memory_format("%s=%s; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax%s", name, value, seconds,
+                                 is_https(conf) ? "; Secure" : "");
+
+    free(name);
+    return cookie;
 }
 
 /* ---- the beginning ---- */
 
-static void answer_unavailable(struct web_answer *answer, const char *reason)
+/* Adds the link for another try, for the same COMMUNITY, percent-encoded; "": for any. */
+static void add_install_link(struct web_answer *answer, const char *community, const char *text)
 {
+    char *href = memory_format("install%s%s", *community != '\0' ? "?community_id=" : "", community);
+
+    web_answer_link(answer, href, text);
+    free(href);
+}
+
+/* Returns the community that the browser asks for, percent-encoded and allocated; "": none. */
+static char *read_community(const struct web_request *request)
+{
+    char *community = web_request_parameter(request, "community_id", COMMUNITY_BYTES);
+    char *encoded = url_encode(community != NULL ? community : "");
+
+    free(community);
+    return encoded;
+}
+
+static void answer_unavailable(const struct web_request *request, struct web_answer *answer, const char *reason)
+{
+    char *community = read_community(request);
+
     log_warning("install=unavailable reason=%s", reason);
     web_answer_begin(answer, 503, "Not now");
     web_answer_paragraph(answer,
                          "The App cannot be installed at the moment. Nothing has changed: try again in a minute.");
-    web_answer_link(answer, "install", "Try again");
+    add_install_link(answer, community, "Try again");
     web_answer_end(answer);
+    free(community);
 }
 
 /* Returns whether the settings are there; else answers. */
@@ -88,11 +121,19 @@ static void add_wanted(void *context, const char *module, const char *type)
     scopes_add_needed(wanted->scopes, &rule, module, type);
 }
 
+/* Connects, so that no statement waits for longer than a person does. */
+static enum result connect_store(struct install *install, struct err *err)
+{
+    enum result result = store_connect(install->store, true, err);
+
+    return result == RESULT_OK ? store_limit_waits(install->store, STATEMENT_MS, err) : result;
+}
+
 /* Gives the scopes that the enabled handlers need, and those of the setting extra_scopes. */
 static enum result find_scopes(struct install *install, struct scopes *scopes, struct err *err)
 {
     struct wanted_scopes wanted = {install->conf, scopes};
-    enum result result = store_connect(install->store, true, err);
+    enum result result = connect_store(install, err);
 
     if (result == RESULT_OK)
         result = store_wanted(install->store, add_wanted, &wanted, err);
@@ -109,14 +150,16 @@ static enum result redirect_to_platform(struct install *install, const struct we
 {
     char *state = digest_random_base64url(16), *verifier = digest_random_base64url(32);
     char *community = web_request_parameter(request, "community_id", COMMUNITY_BYTES);
-    char *text = memory_format("%s.%s", state, verifier), *sealed = NULL, *url = NULL;
+    char *encoded = read_community(request),
+         *text = memory_format("%s.%s.%s", state, verifier, strlen(encoded) <= KEPT_BYTES ? encoded : "");
+    char *sealed = NULL, *url = NULL;
     const struct oauth_authorization authorization = {
         install->conf->client_id, install->conf->redirect_uri, community, scopes, state, verifier};
     enum result result = oauth_authorize_url(install->conf->authorize_url, &authorization, &url, err);
 
     if (result == RESULT_OK) {
         sealed = seal_close(install->key, PURPOSE, text, time(NULL) + BEGIN_SECONDS);
-        answer->cookie = make_cookie(install->conf, sealed, BEGIN_SECONDS);
+        answer->cookie = make_cookie(install->conf, state, sealed, BEGIN_SECONDS);
         web_answer_redirect(answer, url);
     }
     memory_free_secret(sealed);
@@ -124,6 +167,7 @@ static enum result redirect_to_platform(struct install *install, const struct we
     memory_free_secret(verifier);
     free(state);
     free(community);
+    free(encoded);
     free(url);
     return result;
 }
@@ -140,7 +184,7 @@ void install_begin(struct install *install, const struct web_request *request, s
     if (result == RESULT_OK)
         result = redirect_to_platform(install, request, &scopes, answer, &err);
     if (result != RESULT_OK)
-        answer_unavailable(answer, err.text);
+        answer_unavailable(request, answer, err.text);
     scopes_free(&scopes);
 }
 
@@ -148,17 +192,50 @@ void install_begin(struct install *install, const struct web_request *request, s
 
 /* What a callback brings, all of it checked. A text is NULL when it is not there. */
 struct callback {
-    char *sealed, *text; /* the cookie, and what it holds: STATE.VERIFIER */
+    char *sealed, *text; /* the cookie, and what it holds: STATE.VERIFIER.COMMUNITY, cut by match_state */
     char *state, *code, *error;
+    const char *verifier,
+        *community; /* of the cookie whose state it is; community: percent-encoded, "" when none was asked for */
 };
 
-static void read_callback(const struct install *install, const struct web_request *request, struct callback *callback)
+/* Cuts the first word off, which a dot separates, and returns the rest; NULL when there is no dot. */
+static char *cut_first(char *text)
 {
-    callback->sealed = web_request_cookie(request, cookie_name(install->conf));
-    callback->text = callback->sealed != NULL ? seal_open(install->key, PURPOSE, callback->sealed, time(NULL)) : NULL;
-    callback->state = web_request_parameter(request, "state", STATE_BYTES);
-    callback->code = web_request_parameter(request, "code", CODE_BYTES);
-    callback->error = web_request_parameter(request, "error", 64);
+    char *dot = strchr(text, '.');
+
+    if (dot == NULL)
+        return NULL;
+    *dot = '\0';
+    return dot + 1;
+}
+
+/* Finds verifier and community when the cookie holds the state. */
+static void match_state(struct callback *callback)
+{
+    char *verifier = callback->text != NULL ? cut_first(callback->text) : NULL;
+    char *community = verifier != NULL ? cut_first(verifier) : NULL;
+
+    callback->community = "";
+    if (community == NULL || !digest_equal(callback->text, callback->state))
+        return;
+    callback->verifier = verifier;
+    callback->community = community;
+}
+
+static struct callback read_callback(const struct install *install, const struct web_request *request)
+{
+    struct callback callback = {.state = web_request_parameter(request, "state", STATE_BYTES),
+                                .code = web_request_parameter(request, "code", CODE_BYTES),
+                                .error = web_request_parameter(request, "error", 64)};
+    char *name = callback.state != NULL ? make_cookie_name(install->conf, callback.state) : NULL;
+
+    if (name != NULL)
+        callback.sealed = web_request_cookie(request, name);
+    if (callback.sealed != NULL)
+        callback.text = seal_open(install->key, PURPOSE, callback.sealed, time(NULL));
+    match_state(&callback);
+    free(name);
+    return callback;
 }
 
 static void free_callback(struct callback *callback)
@@ -170,65 +247,59 @@ static void free_callback(struct callback *callback)
     free(callback->error);
 }
 
-/* Returns the verifier when the state is the one of the cookie, else NULL. Cuts the cookie's text in two. */
-static const char *match_state(const struct callback *callback)
-{
-    char *dot = callback->text != NULL ? strchr(callback->text, '.') : NULL;
-
-    if (dot == NULL || callback->state == NULL)
-        return NULL;
-    *dot = '\0';
-    return digest_equal(callback->text, callback->state) ? dot + 1 : NULL;
-}
-
 /* Answers with a page of what went wrong, and the link for another try. */
-static void answer_failure(struct web_answer *answer, int status, const char *title, const char *text)
+static void answer_failure(const struct callback *callback, struct web_answer *answer, int status, const char *title,
+                           const char *text)
 {
     web_answer_begin(answer, status, title);
     web_answer_paragraph(answer, "%s", text);
-    web_answer_link(answer, "install", "Begin again");
+    add_install_link(answer, callback->community, "Begin again");
     web_answer_end(answer);
 }
 
-static void answer_denied(struct web_answer *answer, const char *error)
+static void answer_denied(const struct callback *callback, struct web_answer *answer)
 {
-    if (strcmp(error, "access_denied") == 0) {
+    if (strcmp(callback->error, "access_denied") == 0) {
         log_info("install=denied");
-        answer_failure(answer, 403, "Not installed",
+        answer_failure(callback, answer, 403, "Not installed",
                        "You did not grant the App what it asked for, so nothing has changed.");
         return;
     }
-    log_warning("install=refused error=%s", error);
+    log_warning("install=refused error=%s", callback->error);
     answer_failure(
-        answer, 502, "The platform refused",
+        callback, answer, 502, "The platform refused",
         "The platform did not take the App's request. If it happens again, tell whoever runs this App: its client "
         "id, its redirect URI or its scopes may not be those of the App's settings there.");
 }
 
-static void answer_outcome(struct web_answer *answer, enum oauth_outcome outcome, const char *reason)
+static void answer_outcome(const struct callback *callback, struct web_answer *answer, enum oauth_outcome outcome,
+                           const char *reason)
 {
     log_warning("install=failed reason=%s", reason);
     if (outcome == OAUTH_NO_ANSWER)
         answer_failure(
-            answer, 502, "The platform does not answer",
-            "You granted what the App asked for, but the platform did not give it its token. Reload this page in a "
-            "moment, or begin again: no harm is done by installing twice.");
+            callback, answer, 502, "The platform does not answer",
+            "You granted what the App asked for, but the platform did not give it its token, so it is not installed. "
+            "Begin again in a minute: no harm is done by installing twice.");
     else if (outcome == OAUTH_CODE_REFUSED)
         answer_failure(
-            answer, 400, "Too late, or used already",
-            "The platform takes each code once, and for a short time only. If you have just installed the App, all is "
-            "well; else begin again.");
+            callback, answer, 400, "Too late, or used already",
+            "The platform takes each code once, and for a short time only. The App is installed only if a page said "
+            "\"Installed\". If none did, begin again.");
     else if (outcome == OAUTH_NO_BOT_TOKEN)
         answer_failure(
-            answer, 403, "No token for the App",
+            callback, answer, 403, "No token for the App",
             "The platform gave the App no token of its own: no bot: scope was granted, or you are not an admin of "
             "the community. An admin must install it, and grant the scopes that begin with bot:.");
     else
-        answer_failure(answer, 502, "The platform refused",
+        answer_failure(callback, answer, 502, "The platform refused",
                        "The platform did not give the App its token. Tell whoever runs this App: the log says why.");
 }
 
-/* Stores the token. A database that is away is asked again for a while: the token cannot be had a second time. */
+/*
+ * Stores the token. A database that does not take it, for whatever reason, is asked again for a while: the token cannot
+ * be had a second time, and a failover or an upgrade may be under way.
+ */
 static enum result store_tokens(struct install *install, const struct oauth_tokens *tokens, int64_t *held,
                                 struct err *err)
 {
@@ -243,22 +314,23 @@ static enum result store_tokens(struct install *install, const struct oauth_toke
     enum result result;
 
     while (true) {
-        result = store_connect(install->store, true, err);
-        if (result == RESULT_OK)
-            result = store_held(install->store, tokens->community, held, err);
+        result = connect_store(install, err);
+        if (result == RESULT_OK && store_held(install->store, tokens->community, held, err) != RESULT_OK)
+            *held = 0; /* the page does without */
         if (result == RESULT_OK)
             result = store_set_bot_token(install->store, &token, err);
-        if (result != RESULT_RETRY || clock_monotonic_ms() >= until)
+        if (result == RESULT_OK || clock_monotonic_ms() >= until)
             return result;
+        store_disconnect(install->store); /* of several hosts, another one may take it */
         nanosleep(&(struct timespec){.tv_nsec = STORE_AGAIN_MS * 1000000L}, NULL);
     }
 }
 
-static void answer_installed(const struct install *install, const struct oauth_tokens *tokens, int64_t held,
-                             struct web_answer *answer)
+static void answer_installed(const struct install *install, const struct callback *callback,
+                             const struct oauth_tokens *tokens, int64_t held, struct web_answer *answer)
 {
     log_info("install=done community=%s released=%ld", tokens->community, (long)held);
-    answer->cookie = make_cookie(install->conf, "", 0);
+    answer->cookie = make_cookie(install->conf, callback->state, "", 0);
     web_answer_begin(answer, 200, "Installed");
     web_answer_paragraph(answer, "The App is installed on the community %s.", tokens->community);
     if (tokens->scopes_known) {
@@ -266,8 +338,8 @@ static void answer_installed(const struct install *install, const struct oauth_t
         web_answer_list(answer, tokens->scopes.names, tokens->scopes.count);
     }
     if (held > 0)
-        web_answer_paragraph(answer, "%ld event%s that waited for this %s handled now.", (long)held,
-                             held == 1 ? "" : "s", held == 1 ? "is" : "are");
+        web_answer_paragraph(answer, "%ld event%s that waited for this can be handled now.", (long)held,
+                             held == 1 ? "" : "s");
     web_answer_paragraph(answer,
                          "You can close this page. When the App asks for more some day, open its installation link "
                          "again; to take its rights away, remove it in the community's settings.");
@@ -275,8 +347,7 @@ static void answer_installed(const struct install *install, const struct oauth_t
 }
 
 /* Exchanges the code, and stores what comes of it. */
-static void finish_installation(struct install *install, const char *code, const char *verifier,
-                                struct web_answer *answer)
+static void finish_installation(struct install *install, const struct callback *callback, struct web_answer *answer)
 {
     const struct conf *conf = install->conf;
     const struct oauth_exchange exchange = {.token_url = conf->token_url,
@@ -284,45 +355,50 @@ static void finish_installation(struct install *install, const char *code, const
                                             .client_secret = install->client_secret,
                                             .basic = conf->client_secret_basic,
                                             .redirect_uri = conf->redirect_uri,
-                                            .code = code,
-                                            .verifier = verifier};
+                                            .code = callback->code,
+                                            .verifier = callback->verifier};
     struct oauth_tokens tokens;
     struct err err;
     int64_t held = 0;
     enum oauth_outcome outcome = oauth_exchange(install->http, &exchange, &tokens, &err);
 
     if (outcome != OAUTH_TOKENS) {
-        answer_outcome(answer, outcome, err.text);
+        answer_outcome(callback, answer, outcome, err.text);
     } else if (store_tokens(install, &tokens, &held, &err) == RESULT_OK) {
-        answer_installed(install, &tokens, held, answer);
+        answer_installed(install, callback, &tokens, held, answer);
     } else {
         log_error("install=not_stored community=%s reason=%s", tokens.community, err.text);
-        answer_failure(answer, 503, "Not stored",
+        answer_failure(callback, answer, 503, "Not stored",
                        "You granted what the App asked for, but its database did not take the token. Begin again in a "
                        "minute: no harm is done by installing twice.");
     }
     oauth_tokens_free(&tokens);
 }
 
+/* Answers a callback whose state is that of the cookie. */
+static void answer_matched(struct install *install, const struct callback *callback, struct web_answer *answer)
+{
+    if (callback->error != NULL)
+        answer_denied(callback, answer);
+    else if (callback->code == NULL)
+        answer_failure(callback, answer, 400, "Begin again", "The platform sent no code. Nothing has changed.");
+    else
+        finish_installation(install, callback, answer);
+}
+
 void install_callback(struct install *install, const struct web_request *request, struct web_answer *answer)
 {
     struct callback callback;
-    const char *verifier;
 
     if (!is_set_up(install, answer))
         return;
-    read_callback(install, request, &callback);
-    verifier = match_state(&callback);
-    if (verifier == NULL)
+    callback = read_callback(install, request);
+    if (callback.verifier == NULL)
         answer_failure(
-            answer, 400, "Begin again",
+            &callback, answer, 400, "Begin again",
             "This does not belong to an installation that this browser began less than ten minutes ago. Nothing has "
             "changed.");
-    else if (callback.error != NULL)
-        answer_denied(answer, callback.error);
-    else if (callback.code == NULL)
-        answer_failure(answer, 400, "Begin again", "The platform sent no code. Nothing has changed.");
     else
-        finish_installation(install, callback.code, verifier, answer);
+        answer_matched(install, &callback, answer);
     free_callback(&callback);
 }

@@ -131,8 +131,10 @@ static void answer_cgi_page(const struct web *web)
                                         or_empty(getenv("HTTP_COOKIE"))};
     struct install install = begin_install(web);
     size_t length;
-    char *text = make_answer(&install, &request, &length);
+    char *text;
 
+    alarm(REQUEST_SECONDS);
+    text = make_answer(&install, &request, &length);
     fwrite(text, 1, length, stdout);
     fflush(stdout);
     memory_free_secret(text);
@@ -263,7 +265,9 @@ int main(int argc, char **argv)
         (listen != NULL && listener_open(listen, &web.listener, &err) != RESULT_OK)) {
         log_error("web=not_started reason=%s", err.text);
         if (is_cgi)
-            fputs("Status: 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", stdout);
+            fputs("Status: 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+                  "This App cannot answer at the moment. Whoever runs it finds the reason in its log.\n",
+                  stdout);
         close_web(&web);
         return EX_CONFIG;
     }
