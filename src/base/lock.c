@@ -10,28 +10,28 @@
 #include <unistd.h>
 
 /* From the first byte to the end, wherever that will be. */
-static struct flock whole_file_lock(short type)
+static struct flock whole_file_lock(void)
 {
-    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 0};
 }
 
 bool lock_take(int fd)
 {
-    struct flock lock = whole_file_lock(F_WRLCK);
+    struct flock lock = whole_file_lock();
 
     return fcntl(fd, F_SETLK, &lock) == 0;
 }
 
 bool lock_wait(int fd)
 {
-    struct flock lock = whole_file_lock(F_WRLCK);
+    struct flock lock = whole_file_lock();
 
     return fcntl(fd, F_SETLKW, &lock) == 0;
 }
 
 pid_t lock_holder(int fd)
 {
-    struct flock lock = whole_file_lock(F_WRLCK);
+    struct flock lock = whole_file_lock();
 
     if (fcntl(fd, F_GETLK, &lock) != 0)
         return -1;

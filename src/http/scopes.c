@@ -125,29 +125,30 @@ static char *fill_template(const struct scopes_rule *rule, const char *module, c
     return text;
 }
 
-static unsigned add_webhook_scope(struct scopes *scopes, const struct scopes_rule *rule, const char *module,
-                                  const char *type)
+static void add_webhook_scope(struct scopes_needed *needed, const char *module, const char *type)
 {
-    char *name = fill_template(rule, module, type);
-    bool added = scopes_add(scopes, name);
+    char *name = fill_template(&needed->rule, module, type);
 
+    if (!scopes_add(&needed->scopes, name))
+        needed->open |= SCOPES_NOT_A_SCOPE;
     free(name);
-    return added ? 0 : SCOPES_NOT_A_SCOPE;
 }
 
-unsigned scopes_add_needed(struct scopes *scopes, const struct scopes_rule *rule, const char *module, const char *type)
+void scopes_add_needed(void *context, const char *module, const char *type)
 {
-    unsigned open = 0;
+    struct scopes_needed *needed = context;
 
     if (strcmp(module, "*") == 0) {
-        open |= SCOPES_OPEN_MODULE;
+        needed->open |= SCOPES_OPEN_MODULE;
         module = SCOPES_MODULE;
     }
-    if (strcmp(type, "*") != 0)
-        return open | add_webhook_scope(scopes, rule, module, type);
-    if (strcmp(module, SCOPES_MODULE) != 0)
-        return SCOPES_UNKNOWN_AREAS;
-    for (const char *const *area = scopes_documented_areas; *area != NULL; area++)
-        open |= add_webhook_scope(scopes, rule, module, *area);
-    return open | SCOPES_OPEN_TYPE;
+    if (strcmp(type, "*") != 0) {
+        add_webhook_scope(needed, module, type);
+    } else if (strcmp(module, SCOPES_MODULE) != 0) {
+        needed->open |= SCOPES_UNKNOWN_AREAS;
+    } else {
+        needed->open |= SCOPES_OPEN_TYPE;
+        for (const char *const *area = scopes_documented_areas; *area != NULL; area++)
+            add_webhook_scope(needed, module, *area);
+    }
 }

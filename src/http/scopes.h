@@ -46,7 +46,14 @@ struct scopes_rule {
     const char *webhook_areas; /* unless "TYPE=AREA TYPE=AREA" has another one for that */
 };
 
-/* Adds the scopes that a handler of these patterns needs. Returns flags of enum scopes_open. */
-unsigned scopes_add_needed(struct scopes *scopes, const struct scopes_rule *rule, const char *module, const char *type);
+/* The scopes that handlers need. Begins with the rule; SCOPES may hold others already, and is the caller's to free. */
+struct scopes_needed {
+    struct scopes_rule rule;
+    struct scopes scopes;
+    unsigned open; /* flags of enum scopes_open */
+};
+
+/* Adds the scopes that a handler of these patterns needs: for store_wanted. CONTEXT is a struct scopes_needed. */
+void scopes_add_needed(void *context, const char *module, const char *type);
 
 #endif

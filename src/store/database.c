@@ -410,6 +410,26 @@ enum result database_run(struct database *database, const char *sql, struct sql_
     return result;
 }
 
+enum result database_receive_number(struct database *database, int64_t *number, struct err *err)
+{
+    struct rows *rows;
+    enum result result = database_receive(database, &rows, err);
+
+    if (result != RESULT_OK)
+        return result;
+    *number = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    rows_free(rows);
+    return RESULT_OK;
+}
+
+enum result database_number(struct database *database, const char *sql, struct sql_params *params, int64_t *number,
+                            struct err *err)
+{
+    enum result result = database_send(database, sql, params, err);
+
+    return result == RESULT_OK ? database_receive_number(database, number, err) : result;
+}
+
 static void pass_notice(void *context, const PGresult *result)
 {
     void (*notice)(const char *) = *(void (**)(const char *))context;

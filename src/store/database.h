@@ -63,6 +63,11 @@ MUST_CHECK enum result database_call(struct database *database, const char *sql,
 MUST_CHECK enum result database_run(struct database *database, const char *sql, struct sql_params *params,
                                     struct err *err);
 
+/* Like database_receive and database_call, for a statement that returns one whole number. */
+MUST_CHECK enum result database_receive_number(struct database *database, int64_t *number, struct err *err);
+MUST_CHECK enum result database_number(struct database *database, const char *sql, struct sql_params *params,
+                                       int64_t *number, struct err *err);
+
 /*
  * Returns what the statement that was sent last has said by a message of level INFO with the SQLSTATE
  * DATABASE_ANNOUNCED, "" when nothing: its last word, also when it failed or its server process ended.

@@ -25,7 +25,7 @@ static void add_param(struct sql_params *params, unsigned type, char *value, siz
 
 void sql_params_text(struct sql_params *params, unsigned type, const char *text)
 {
-    add_param(params, type, memory_copy_text(text), 0, 0);
+    add_param(params, type, memory_copy_text(text), text != NULL ? strlen(text) : 0, 0);
 }
 
 void sql_params_bool(struct sql_params *params, bool value)
@@ -46,6 +46,21 @@ void sql_params_uuid(struct sql_params *params, const uint8_t id[UUID_BYTES])
     char text[UUID_TEXT];
 
     sql_params_text(params, OID_UUID, uuid_text(id, text));
+}
+
+/* Returns the time as PostgreSQL has it: the microseconds since 2000. */
+static uint64_t binary_time(int64_t ms)
+{
+    return htobe64((uint64_t)((ms - INT64_C(946684800000)) * 1000));
+}
+
+void sql_params_time(struct sql_params *params, int64_t ms)
+{
+    uint64_t *value = ms != 0 ? memory_new(1, sizeof *value) : NULL;
+
+    if (value != NULL)
+        *value = binary_time(ms);
+    add_param(params, OID_TIMESTAMPTZ, (char *)value, sizeof *value, 1);
 }
 
 static char *put_uint32(char *to, uint32_t value)
@@ -87,6 +102,12 @@ void sql_params_array(struct sql_params *params, unsigned array_type, unsigned t
 struct sql_element sql_element_text(const char *text)
 {
     return (struct sql_element){text, text != NULL ? strlen(text) : 0};
+}
+
+struct sql_element sql_element_time(int64_t ms, uint64_t *scratch)
+{
+    *scratch = binary_time(ms);
+    return (struct sql_element){scratch, sizeof *scratch};
 }
 
 static struct sql_element array_text(const void *context, size_t index, uint64_t *scratch)

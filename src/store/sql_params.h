@@ -46,6 +46,7 @@ void sql_params_text(struct sql_params *params, unsigned type, const char *text)
 void sql_params_bool(struct sql_params *params, bool value);
 void sql_params_integer(struct sql_params *params, int64_t value);
 void sql_params_uuid(struct sql_params *params, const uint8_t id[UUID_BYTES]);
+void sql_params_time(struct sql_params *params, int64_t ms); /* since 1970; 0 is SQL's null */
 
 /* One element of an array, in the binary form of its type. */
 struct sql_element {
@@ -65,6 +66,9 @@ void sql_params_texts(struct sql_params *params, const char *const *texts, size_
 
 /* Returns TEXT as an element of an array; NULL is null. */
 struct sql_element sql_element_text(const char *text);
+
+/* Returns MS, a time since 1970, as an element of an array. */
+struct sql_element sql_element_time(int64_t ms, uint64_t *scratch);
 
 /* Frees the values. */
 void sql_params_free(struct sql_params *params);

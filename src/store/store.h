@@ -101,12 +101,17 @@ struct store_group {
 
 /* What recording a group found out: a row of candhook_internal.record, which tells the kinds. */
 struct store_note {
-    char *kind;
-    char *id; /* of the event; for "unhandled", of one of them */
-    char *module, *type;
-    char *detail; /* the reason; for "unhandled", the context of that one */
-    char *events; /* how many, in digits */
-    char *handler;
+    const char *kind;
+    const char *id; /* of the event; for "unhandled", of one of them */
+    const char *module, *type;
+    const char *detail; /* the reason; for "unhandled", the context of that one */
+    const char *events; /* how many, in digits */
+    const char *handler;
+};
+struct store_notes {
+    struct store_note *notes;
+    size_t count;
+    struct rows *rows;
 };
 
 /*
@@ -119,15 +124,14 @@ MUST_CHECK enum result store_record_begin(struct store *store, const struct stor
  * Waits until the group is committed. When there are notes of the kind "refused", there are no others, and nothing was
  * recorded: the caller sends the group again with these events as malformed. NOTES are freed by store_free_notes.
  */
-MUST_CHECK enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count,
-                                        struct err *err);
+MUST_CHECK enum result store_record_end(struct store *store, struct store_notes *notes, struct err *err);
 
 /*
  * After store_record_end has failed: returns the handler that ran last, "" when none did; NULL when it was the commit
  * that failed, and not what was sent.
  */
 const char *store_failed_handler(const struct store *store);
-void store_free_notes(struct store_note *notes, size_t count);
+void store_free_notes(struct store_notes *notes);
 
 /* Deletes the positions of segments that are no more. */
 MUST_CHECK enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYTES], size_t count,
@@ -197,9 +201,9 @@ struct store_outcome_listener {
 MUST_CHECK enum result store_run_sql(struct store *store, const struct store_lease *lease, const char *event_id,
                                      const struct store_outcome_listener *listener, struct err *err);
 
-/* Records outcomes of the lease of this number. Deliveries that the lease has lost are skipped. */
-MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes,
-                                    size_t count, const struct store_outcome_listener *listener, struct err *err);
+/* Records an outcome of the lease of this number. A delivery that the lease has lost is skipped. */
+MUST_CHECK enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcome,
+                                    const struct store_outcome_listener *listener, struct err *err);
 
 /*
  * The functions above and below, without waiting: X_begin sends, and X_end takes the answer. What X_begin borrows is
@@ -224,9 +228,9 @@ MUST_CHECK enum result store_due_in_end(struct store *store, int *ms, struct err
 /* Extends the lease. Gives how many deliveries it still HELD: fewer than expected means that some are lost. */
 MUST_CHECK enum result store_renew(struct store *store, int64_t lease, size_t *held, struct err *err);
 
-/* Gives back deliveries of the lease, without counting the attempt: COUNT of EVENT_IDS, or all when that is NULL. */
-MUST_CHECK enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
-                                       struct err *err);
+/* Gives back all deliveries of the lease, without counting the attempt. store_give_back_begin does it for COUNT of
+ * EVENT_IDS, or for all when that is NULL. */
+MUST_CHECK enum result store_give_back(struct store *store, int64_t lease, struct err *err);
 
 /* Ends the leases of a process that has died, WORKER; with a slash at its end, of all whose names begin with it. */
 MUST_CHECK enum result store_release(struct store *store, const char *worker, struct err *err);

@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PostgreSQL's timestamps count microseconds since 2000. */
-#define EPOCH_2000_MS INT64_C(946684800000)
-
 static void add_share(struct sql_params *params, const struct store_share *share)
 {
     sql_params_texts(params, share->kinds, share->kind_count);
@@ -170,20 +167,14 @@ static struct sql_element outcome_delay(const void *context, size_t index, uint6
     return (struct sql_element){scratch, sizeof *scratch};
 }
 
-static struct sql_element time_element(uint64_t ms, uint64_t *scratch)
-{
-    *scratch = htobe64((uint64_t)(((int64_t)ms - EPOCH_2000_MS) * 1000));
-    return (struct sql_element){scratch, sizeof *scratch};
-}
-
 static struct sql_element outcome_started(const void *context, size_t index, uint64_t *scratch)
 {
-    return time_element(((const struct store_outcome *)context)[index].started_ms, scratch);
+    return sql_element_time((int64_t)((const struct store_outcome *)context)[index].started_ms, scratch);
 }
 
 static struct sql_element outcome_finished(const void *context, size_t index, uint64_t *scratch)
 {
-    return time_element(((const struct store_outcome *)context)[index].finished_ms, scratch);
+    return sql_element_time((int64_t)((const struct store_outcome *)context)[index].finished_ms, scratch);
 }
 
 static void add_details(struct sql_params *params, const struct store_outcome *outcomes, size_t count)
@@ -228,10 +219,10 @@ enum result store_finish_end(struct store *store, const struct store_outcome_lis
     return RESULT_OK;
 }
 
-enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcomes, size_t count,
+enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcome,
                          const struct store_outcome_listener *listener, struct err *err)
 {
-    enum result result = store_finish_begin(store, lease, outcomes, count, err);
+    enum result result = store_finish_begin(store, lease, outcome, 1, err);
 
     return result == RESULT_OK ? store_finish_end(store, listener, err) : result;
 }
@@ -246,14 +237,11 @@ enum result store_renew_begin(struct store *store, int64_t lease, struct err *er
 
 enum result store_renew_end(struct store *store, size_t *held, struct err *err)
 {
-    struct rows *rows;
-    enum result result = database_receive(store->database, &rows, err);
+    int64_t count = 0;
+    enum result result = database_receive_number(store->database, &count, err);
 
-    if (result != RESULT_OK)
-        return result;
-    *held = (size_t)atoi(rows_text(rows, 0, 0));
-    rows_free(rows);
-    return RESULT_OK;
+    *held = (size_t)count;
+    return result;
 }
 
 enum result store_renew(struct store *store, int64_t lease, size_t *held, struct err *err)
@@ -287,10 +275,9 @@ enum result store_give_back_end(struct store *store, struct err *err)
     return result;
 }
 
-enum result store_give_back(struct store *store, int64_t lease, const char *const *event_ids, size_t count,
-                            struct err *err)
+enum result store_give_back(struct store *store, int64_t lease, struct err *err)
 {
-    enum result result = store_give_back_begin(store, lease, event_ids, count, err);
+    enum result result = store_give_back_begin(store, lease, NULL, 0, err);
 
     return result == RESULT_OK ? store_give_back_end(store, err) : result;
 }

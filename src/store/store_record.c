@@ -21,15 +21,12 @@ enum result store_spool_position(struct store *store, const uint8_t segment[UUID
                                  struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
+    int64_t position = 0;
     enum result result;
 
     sql_params_uuid(&params, segment);
-    result = database_call(store->database, "select candhook_internal.spool_position($1)", &params, &rows, err);
-    if (result == RESULT_OK) {
-        *offset = strtoull(rows_text(rows, 0, 0), NULL, 10);
-        rows_free(rows);
-    }
+    result = database_number(store->database, "select candhook_internal.spool_position($1)", &params, &position, err);
+    *offset = (uint64_t)position;
     return result;
 }
 
@@ -177,7 +174,7 @@ const char *store_failed_handler(const struct store *store)
     return store->record_failed ? store->handler : NULL;
 }
 
-enum result store_record_end(struct store *store, struct store_note **notes, size_t *note_count, struct err *err)
+enum result store_record_end(struct store *store, struct store_notes *notes, struct err *err)
 {
     struct rows *rows = NULL;
     enum result result = database_receive(store->database, &rows, err);
@@ -189,30 +186,19 @@ enum result store_record_end(struct store *store, struct store_note **notes, siz
         rows_free(rows);
         return result;
     }
-    *note_count = rows_count(rows);
-    *notes = memory_new(*note_count, sizeof **notes);
-    for (size_t row = 0; row < rows_count(rows); row++)
-        (*notes)[row] =
-            (struct store_note){memory_copy_text(rows_text(rows, row, 0)), memory_copy_text(rows_text(rows, row, 1)),
-                                memory_copy_text(rows_text(rows, row, 2)), memory_copy_text(rows_text(rows, row, 3)),
-                                memory_copy_text(rows_text(rows, row, 4)), memory_copy_text(rows_text(rows, row, 5)),
-                                memory_copy_text(rows_text(rows, row, 6))};
-    rows_free(rows);
+    *notes = (struct store_notes){.count = rows_count(rows), .rows = rows};
+    notes->notes = memory_new(notes->count, sizeof *notes->notes);
+    for (size_t row = 0; row < notes->count; row++)
+        notes->notes[row] = (struct store_note){
+            rows_text(rows, row, 0), rows_text(rows, row, 1), rows_text(rows, row, 2), rows_text(rows, row, 3),
+            rows_text(rows, row, 4), rows_text(rows, row, 5), rows_text(rows, row, 6)};
     return RESULT_OK;
 }
 
-void store_free_notes(struct store_note *notes, size_t count)
+void store_free_notes(struct store_notes *notes)
 {
-    for (size_t i = 0; i < count; i++) {
-        free(notes[i].kind);
-        free(notes[i].id);
-        free(notes[i].module);
-        free(notes[i].type);
-        free(notes[i].detail);
-        free(notes[i].events);
-        free(notes[i].handler);
-    }
-    free(notes);
+    rows_free(notes->rows);
+    free(notes->notes);
 }
 
 enum result store_forget(struct store *store, const uint8_t (*segments)[UUID_BYTES], size_t count, struct err *err)

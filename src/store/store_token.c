@@ -13,58 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EPOCH_2000_MS INT64_C(946684800000) /* since 1970 */
-
 static void put_be_number(FILE *to, uint32_t value, int bytes)
 {
     while (bytes-- > 0)
         putc((int)(value >> (8 * bytes) & 0xff), to);
 }
 
-static void put_be_text(FILE *to, const char *text)
-{
-    put_be_number(to, (uint32_t)strlen(text), 4);
-    fputs(text, to);
-}
-
-static void put_be_null(FILE *to)
-{
-    put_be_number(to, 0xffffffff, 4);
-}
-
-/* Length; then dimensions, whether there are nulls, the type; then for the one dimension its size and first index; then
- * the elements. */
-static void put_be_texts(FILE *to, const char *const *texts, size_t count)
-{
-    size_t length = (count > 0 ? 20 : 12) + 4 * count;
-
-    for (size_t i = 0; i < count; i++)
-        length += strlen(texts[i]);
-    put_be_number(to, (uint32_t)length, 4);
-    put_be_number(to, count > 0, 4);
-    put_be_number(to, 0, 4);
-    put_be_number(to, OID_TEXT, 4);
-    if (count > 0) {
-        put_be_number(to, (uint32_t)count, 4);
-        put_be_number(to, 1, 4);
-    }
-    for (size_t i = 0; i < count; i++)
-        put_be_text(to, texts[i]);
-}
-
-/* A timestamptz is a number of microseconds since 2000. */
-static void put_be_time(FILE *to, int64_t real_ms)
-{
-    uint64_t micros = (uint64_t)((real_ms - EPOCH_2000_MS) * 1000);
-
-    put_be_number(to, 8, 4);
-    put_be_number(to, (uint32_t)(micros >> 32), 4);
-    put_be_number(to, (uint32_t)micros, 4);
-}
-
-/* Returns, allocated, one row in the binary form of COPY: signature, flags, extension; number of fields, fields; end.
- */
-static char *make_copy_row(const struct store_new_token *given, size_t *size)
+/* Returns, allocated, FIELDS as a row in the binary form of COPY: signature, flags, extension; number of fields,
+ * fields, each after its length; end. */
+static char *make_copy_row(const struct sql_params *fields, size_t *size)
 {
     char *bytes;
     FILE *to = memory_open_stream(&bytes, size);
@@ -72,18 +29,14 @@ static char *make_copy_row(const struct store_new_token *given, size_t *size)
     fwrite("PGCOPY\n\377\r\n\0", 1, 11, to);
     put_be_number(to, 0, 4);
     put_be_number(to, 0, 4);
-    put_be_number(to, 5, 2);
-    put_be_text(to, given->community);
-    put_be_text(to, given->token);
-    if (given->scopes != NULL)
-        put_be_texts(to, given->scopes, given->scope_count);
-    else
-        put_be_null(to);
-    if (given->expires_ms != 0)
-        put_be_time(to, given->expires_ms);
-    else
-        put_be_null(to);
-    put_be_text(to, given->how);
+    put_be_number(to, (uint32_t)fields->count, 2);
+    for (int i = 0; i < fields->count; i++) {
+        const char *value = fields->values[i];
+
+        put_be_number(to, value != NULL ? (uint32_t)fields->lengths[i] : UINT32_MAX, 4);
+        if (value != NULL)
+            fwrite(value, 1, (size_t)fields->lengths[i], to);
+    }
     put_be_number(to, 0xffff, 2);
     memory_close_stream(to);
     return bytes;
@@ -91,15 +44,29 @@ static char *make_copy_row(const struct store_new_token *given, size_t *size)
 
 enum result store_set_bot_token(struct store *store, const struct store_new_token *given, struct err *err)
 {
+    struct sql_params fields = {0};
+    enum result result;
     size_t size;
-    char *row = make_copy_row(given, &size);
-    enum result result = database_copy(store->database,
-                                       "copy candhook_internal.bot_token_entry (origin_community_id, token, scopes, "
-                                       "expires_at, how) from stdin (format binary)",
-                                       row, size, err);
+    char *row;
+
+    sql_params_text(&fields, OID_TEXT, given->community);
+    sql_params_text(&fields, OID_TEXT, given->token);
+    if (given->scopes != NULL)
+        sql_params_texts(&fields, given->scopes, given->scope_count);
+    else
+        sql_params_text(&fields, OID_TEXT_ARRAY, NULL);
+    sql_params_time(&fields, given->expires_ms);
+    sql_params_text(&fields, OID_TEXT, given->how);
+    row = make_copy_row(&fields, &size);
+    result = database_copy(store->database,
+                           "copy candhook_internal.bot_token_entry (origin_community_id, token, scopes, "
+                           "expires_at, how) from stdin (format binary)",
+                           row, size, err);
 
     explicit_bzero(row, size);
     free(row);
+    explicit_bzero(fields.values[1], strlen(given->token));
+    sql_params_free(&fields);
     return result;
 }
 
@@ -135,14 +102,11 @@ enum result store_refuse_bot_token_begin(struct store *store, const char *commun
 
 enum result store_refuse_bot_token_end(struct store *store, bool *refused, struct err *err)
 {
-    struct rows *rows;
-    enum result result = database_receive(store->database, &rows, err);
+    int64_t count = 0;
+    enum result result = database_receive_number(store->database, &count, err);
 
-    if (result != RESULT_OK)
-        return result;
-    *refused = atoi(rows_text(rows, 0, 0)) != 0;
-    rows_free(rows);
-    return RESULT_OK;
+    *refused = count != 0;
+    return result;
 }
 
 enum result store_refuse_bot_token(struct store *store, const char *community, const char *stored_at, bool *refused,
@@ -219,16 +183,13 @@ static enum result end_bot_token(struct store *store, const char *sql, const cha
                                  struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
+    int64_t count = 0;
     enum result result;
 
     sql_params_text(&params, OID_TEXT, community);
-    result = database_call(store->database, sql, &params, &rows, err);
-    if (result != RESULT_OK)
-        return result;
-    *done = atoi(rows_text(rows, 0, 0)) != 0;
-    rows_free(rows);
-    return RESULT_OK;
+    result = database_number(store->database, sql, &params, &count, err);
+    *done = count != 0;
+    return result;
 }
 
 enum result store_revoke_bot_token(struct store *store, const char *community, bool *done, struct err *err)
@@ -263,14 +224,7 @@ enum result store_lacking_scopes(struct store *store, const char *const *scopes,
 enum result store_held(struct store *store, const char *community, int64_t *held, struct err *err)
 {
     struct sql_params params = {0};
-    struct rows *rows;
-    enum result result;
 
     sql_params_text(&params, OID_TEXT, community);
-    result = database_call(store->database, "select candhook_internal.held_count($1)", &params, &rows, err);
-    if (result != RESULT_OK)
-        return result;
-    *held = strtoll(rows_text(rows, 0, 0), NULL, 10);
-    rows_free(rows);
-    return RESULT_OK;
+    return database_number(store->database, "select candhook_internal.held_count($1)", &params, held, err);
 }

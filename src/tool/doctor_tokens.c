@@ -62,19 +62,9 @@ static void note_way_to_authorize(struct doctor *doctor)
 /* What the enabled handlers need, and whether a community lacks some of it. */
 struct token_scopes {
     struct doctor *doctor;
-    struct scopes needed;
+    struct scopes_needed needed; /* what a * leaves open is told by candhook scopes */
     bool lacking;
 };
-
-static void add_token_scope(void *context, const char *module, const char *type)
-{
-    struct token_scopes *scopes = context;
-
-    const struct conf *conf = scopes->doctor->conf;
-    const struct scopes_rule rule = {conf->webhook_scope, conf->webhook_areas};
-
-    scopes_add_needed(&scopes->needed, &rule, module, type); /* what a * leaves open is told by candhook scopes */
-}
 
 static void note_lacking_scopes(void *context, const char *communities, const char *missing)
 {
@@ -90,18 +80,20 @@ static void note_lacking_scopes(void *context, const char *communities, const ch
 /* Returns whether a community lacks scopes. */
 static bool check_token_scopes(struct doctor *doctor)
 {
-    struct token_scopes scopes = {.doctor = doctor};
+    struct token_scopes token = {.doctor = doctor,
+                                 .needed.rule = {doctor->conf->webhook_scope, doctor->conf->webhook_areas}};
+    struct scopes *needed = &token.needed.scopes;
     struct err err;
-    enum result result = store_wanted(doctor->store, add_token_scope, &scopes, &err);
+    enum result result = store_wanted(doctor->store, scopes_add_needed, &token.needed, &err);
 
-    (void)!scopes_add_words(&scopes.needed, doctor->conf->extra_scopes); /* check_install tells what is wrong there */
-    if (result == RESULT_OK && scopes.needed.count > 0)
-        result = store_lacking_scopes(doctor->store, (const char *const *)scopes.needed.names, scopes.needed.count,
-                                      note_lacking_scopes, &scopes, &err);
+    (void)!scopes_add_words(needed, doctor->conf->extra_scopes); /* check_install tells what is wrong there */
+    if (result == RESULT_OK && needed->count > 0)
+        result = store_lacking_scopes(doctor->store, (const char *const *)needed->names, needed->count,
+                                      note_lacking_scopes, &token, &err);
     if (result != RESULT_OK)
         doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
-    scopes_free(&scopes.needed);
-    return scopes.lacking || result != RESULT_OK;
+    scopes_free(needed);
+    return token.lacking || result != RESULT_OK;
 }
 
 void doctor_check_tokens(struct doctor *doctor)

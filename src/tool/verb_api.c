@@ -195,7 +195,7 @@ static int call_with_token(const char *verb, const struct api_options *options, 
     struct err err;
     char *token, *stored_at;
     enum result result;
-    int status = verb_begin_store(verb, 1, &conf, &store);
+    int status = verb_begin_store(verb, true, &conf, &store);
 
     if (status != 0)
         return status;

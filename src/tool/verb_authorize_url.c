@@ -124,7 +124,7 @@ int verb_authorize_url(int argc, char **argv)
     int status;
 
     argp_parse(&authorize_argp, argc, argv, 0, NULL, &options);
-    status = verb_begin_store(argv[0], 1, &conf, &store);
+    status = verb_begin_store(argv[0], true, &conf, &store);
     if (status != 0)
         return status;
     status = verb_scopes_add(argv[0], conf, store, &options.scopes);

@@ -19,19 +19,6 @@ static const struct argp scopes_argp = {
            "makes the URL for it. The settings webhook_scope and webhook_areas say how a scope's name is made.",
 };
 
-struct needed {
-    struct scopes *scopes;
-    struct scopes_rule rule;
-    unsigned open; /* flags of enum scopes_open */
-};
-
-static void on_wanted(void *context, const char *module, const char *type)
-{
-    struct needed *needed = context;
-
-    needed->open |= scopes_add_needed(needed->scopes, &needed->rule, module, type);
-}
-
 static void print_open(const char *verb, unsigned open)
 {
     static const struct {
@@ -53,10 +40,11 @@ static void print_open(const char *verb, unsigned open)
 
 int verb_scopes_add(const char *verb, const struct conf *conf, struct store *store, struct scopes *scopes)
 {
-    struct needed needed = {.scopes = scopes, .rule = {conf->webhook_scope, conf->webhook_areas}};
+    struct scopes_needed needed = {.rule = {conf->webhook_scope, conf->webhook_areas}, .scopes = *scopes};
     struct err err;
-    enum result result = store_wanted(store, on_wanted, &needed, &err);
+    enum result result = store_wanted(store, scopes_add_needed, &needed, &err);
 
+    *scopes = needed.scopes;
     if (result != RESULT_OK)
         return verb_fail(verb, result, &err);
     print_open(verb, needed.open);
@@ -71,7 +59,7 @@ int verb_scopes(int argc, char **argv)
     int status;
 
     argp_parse(&scopes_argp, argc, argv, 0, NULL, NULL);
-    status = verb_begin_store(argv[0], 1, &conf, &store);
+    status = verb_begin_store(argv[0], true, &conf, &store);
     if (status != 0)
         return status;
     status = verb_scopes_add(argv[0], conf, store, &scopes);

@@ -108,19 +108,6 @@ static bool is_set_up(const struct install *install, struct web_answer *answer)
     return false;
 }
 
-struct wanted_scopes {
-    const struct conf *conf;
-    struct scopes *scopes;
-};
-
-static void add_wanted(void *context, const char *module, const char *type)
-{
-    const struct wanted_scopes *wanted = context;
-    const struct scopes_rule rule = {wanted->conf->webhook_scope, wanted->conf->webhook_areas};
-
-    scopes_add_needed(wanted->scopes, &rule, module, type);
-}
-
 /* Connects, so that no statement waits for longer than a person does. */
 static enum result connect_store(struct install *install, struct err *err)
 {
@@ -132,12 +119,14 @@ static enum result connect_store(struct install *install, struct err *err)
 /* Gives the scopes that the enabled handlers need, and those of the setting extra_scopes. */
 static enum result find_scopes(struct install *install, struct scopes *scopes, struct err *err)
 {
-    struct wanted_scopes wanted = {install->conf, scopes};
+    const struct conf *conf = install->conf;
+    struct scopes_needed needed = {.rule = {conf->webhook_scope, conf->webhook_areas}};
     enum result result = connect_store(install, err);
 
     if (result == RESULT_OK)
-        result = store_wanted(install->store, add_wanted, &wanted, err);
-    if (result == RESULT_OK && !scopes_add_words(scopes, install->conf->extra_scopes)) {
+        result = store_wanted(install->store, scopes_add_needed, &needed, err);
+    *scopes = needed.scopes;
+    if (result == RESULT_OK && !scopes_add_words(scopes, conf->extra_scopes)) {
         err_set(err, "the setting extra_scopes has a word that is no scope");
         result = RESULT_FAIL;
     }

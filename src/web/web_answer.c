@@ -111,7 +111,7 @@ static const char *reason_of(int status)
     abort();
 }
 
-char *web_answer_text(const struct web_answer *answer, int head_only, size_t *length)
+char *web_answer_text(const struct web_answer *answer, bool head_only, size_t *length)
 {
     char *text;
     FILE *to = memory_open_stream(&text, length);

@@ -6,6 +6,7 @@
 #ifndef CANDHOOK_WEB_ANSWER_H
 #define CANDHOOK_WEB_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -38,7 +39,7 @@ void web_answer_end(struct web_answer *answer);
 void web_answer_redirect(struct web_answer *answer, const char *url);
 
 /* Returns header and body as CGI and FastCGI want them, allocated; *LENGTH bytes. With HEAD_ONLY without the body. */
-char *web_answer_text(const struct web_answer *answer, int head_only, size_t *length);
+char *web_answer_text(const struct web_answer *answer, bool head_only, size_t *length);
 
 void web_answer_free(struct web_answer *answer);
 

@@ -88,9 +88,9 @@ bool child_ended(struct child *child, int *status)
     return true;
 }
 
-void child_signal(const struct child *child, int signal)
+void child_terminate(const struct child *child)
 {
-    kill(-child->pid, signal);
+    kill(-child->pid, SIGTERM);
 }
 
 int child_kill(struct child *child)
@@ -120,8 +120,8 @@ void child_adopt(void)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-/* Lists the children of this process, whoever started them; at most MAX. Where the kernel has no such list: none. */
-static size_t list_children(pid_t *pids, size_t max)
+/* Lists children of this process, whoever started them. Where the kernel has no such list: none. */
+static size_t list_children(pid_t pids[STRAYS_SEEN])
 {
     char path[64];
     size_t count = 0;
@@ -132,7 +132,7 @@ static size_t list_children(pid_t *pids, size_t max)
     file = fopen(path, "re");
     if (file == NULL)
         return 0;
-    while (count < max && fscanf(file, "%d", &pid) == 1)
+    while (count < STRAYS_SEEN && fscanf(file, "%d", &pid) == 1)
         pids[count++] = pid;
     fclose(file);
     return count;
@@ -169,7 +169,7 @@ static bool is_known_stray(pid_t pid)
 static void find_strays(void)
 {
     pid_t pids[STRAYS_SEEN];
-    size_t count = list_children(pids, STRAYS_SEEN);
+    size_t count = list_children(pids);
 
     for (size_t i = 0; i < count; i++) {
         if (is_running_child(pids[i]) || is_known_stray(pids[i]))
@@ -224,7 +224,7 @@ void child_end_others(const pid_t *ours, size_t count)
     bool ended = true;
 
     while (ended) {
-        size_t found = list_children(pids, STRAYS_SEEN);
+        size_t found = list_children(pids);
 
         ended = false;
         for (size_t i = 0; i < found; i++)

@@ -32,8 +32,8 @@ pid_t child_fork(struct child *child, int *pipe);
 /* Returns whether it has ended. If so, *STATUS is that of waitpid, and the rest of its group is killed. */
 bool child_ended(struct child *child, int *status);
 
-/* Sends SIGNAL to the group. */
-void child_signal(const struct child *child, int signal);
+/* Sends SIGTERM to the group. */
+void child_terminate(const struct child *child);
 
 /* Kills the group, waits for the child to end, and returns the status of waitpid; 0 when there is no child. */
 int child_kill(struct child *child);

@@ -224,7 +224,7 @@ void kind_exec_step(struct attempt *attempt)
     if (child_ended(&process->child, &status)) {
         end_by_exit(attempt, status);
     } else if (clock_monotonic_ms() >= attempt->deadline && !process->terminated) {
-        child_signal(&process->child, SIGTERM);
+        child_terminate(&process->child);
         process->terminated = true;
         attempt->deadline = clock_monotonic_ms() + KILL_MS;
     } else if (clock_monotonic_ms() >= attempt->deadline) {

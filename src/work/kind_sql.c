@@ -36,7 +36,7 @@ static enum result run_event(struct store *store, struct store_lease *lease, con
         return result;
     outcome.detail = err->text;
     outcome.finished_ms = (uint64_t)clock_real_ms();
-    return store_finish(store, lease->number, &outcome, 1, &listener, err);
+    return store_finish(store, lease->number, &outcome, &listener, err);
 }
 
 /* Runs the events of a batch one by one. What is left when the time is over is given back. */
@@ -48,7 +48,7 @@ static enum result run_one_by_one(struct store *store, struct store_lease *lease
 
     for (size_t i = 0; i < lease->count && result == RESULT_OK; i++) {
         if (signals_stop_asked() || clock_monotonic_ms() >= until)
-            return store_give_back(store, lease->number, NULL, 0, err);
+            return store_give_back(store, lease->number, err);
         if (i > 0)
             result = store_renew(store, lease->number, &held, err);
         if (result == RESULT_OK)

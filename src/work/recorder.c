@@ -187,16 +187,18 @@ static bool is_about(const struct store_note *note, const char *kind)
 }
 
 /* Logs one line for all unhandled events of a group. */
-static void log_unhandled(const struct store_note *notes, size_t count)
+static void log_unhandled(const struct store_notes *notes)
 {
     const struct store_note *first = NULL;
     unsigned long events = 0, types = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        if (!is_about(&notes[i], "unhandled"))
+    for (size_t i = 0; i < notes->count; i++) {
+        const struct store_note *note = &notes->notes[i];
+
+        if (!is_about(note, "unhandled"))
             continue;
-        first = first != NULL ? first : &notes[i];
-        events += strtoul(notes[i].events, NULL, 10);
+        first = first != NULL ? first : note;
+        events += strtoul(note->events, NULL, 10);
         types++;
     }
     if (first != NULL)
@@ -242,11 +244,11 @@ static void take_note(struct recorder *recorder, const struct store_note *note)
         recorder->done.delivered_outside = true;
 }
 
-static void take_notes(struct recorder *recorder, const struct store_note *notes, size_t count)
+static void take_notes(struct recorder *recorder, const struct store_notes *notes)
 {
-    for (size_t i = 0; i < count; i++)
-        take_note(recorder, &notes[i]);
-    log_unhandled(notes, count);
+    for (size_t i = 0; i < notes->count; i++)
+        take_note(recorder, &notes->notes[i]);
+    log_unhandled(notes);
 }
 
 /* ---- what is wrong with the spool ---- */
@@ -288,9 +290,9 @@ static void log_trouble(struct recorder *recorder)
 
 /* ---- recording ---- */
 
-static bool is_refused(const struct store_note *notes, size_t count)
+static bool is_refused(const struct store_notes *notes)
 {
-    return count > 0 && is_about(&notes[0], "refused");
+    return notes->count > 0 && is_about(&notes->notes[0], "refused");
 }
 
 /* Lists the names of the handlers that are left to the runners. */
@@ -327,10 +329,10 @@ static enum result begin_group(struct recorder *recorder, const struct group *gr
  * Waits for a group that was begun. When it fails while handlers may run in it, it is sent again without them, unless
  * the connection is lost: then that is done after the next one is made.
  */
-static enum result receive_group(struct recorder *recorder, const struct group *group, struct store_note **notes,
-                                 size_t *count, struct err *err)
+static enum result receive_group(struct recorder *recorder, const struct group *group, struct store_notes *notes,
+                                 struct err *err)
 {
-    enum result result = store_record_end(recorder->store, notes, count, err);
+    enum result result = store_record_end(recorder->store, notes, err);
     const char *handler = result != RESULT_OK ? store_failed_handler(recorder->store) : NULL;
     bool again = handler != NULL && recorder->has_runners && !recorder->failed;
 
@@ -341,7 +343,7 @@ static enum result receive_group(struct recorder *recorder, const struct group *
         return result;
     result = begin_group(recorder, group, err);
     if (result == RESULT_OK)
-        result = store_record_end(recorder->store, notes, count, err);
+        result = store_record_end(recorder->store, notes, err);
     recorder->failed = result != RESULT_OK;
     return result;
 }
@@ -349,27 +351,26 @@ static enum result receive_group(struct recorder *recorder, const struct group *
 /* Ends a group. Events that the database cannot store become malformed, and the whole group is sent again. */
 static enum result end_group(struct recorder *recorder, const struct group *group, struct err *err)
 {
-    struct store_note *notes;
-    size_t count;
-    enum result result = receive_group(recorder, group, &notes, &count, err);
+    struct store_notes notes;
+    enum result result = receive_group(recorder, group, &notes, err);
 
-    if (result == RESULT_OK && is_refused(notes, count)) {
-        for (size_t i = 0; i < count; i++)
-            refuse_event(recorder, group, &notes[i]);
-        store_free_notes(notes, count);
+    if (result == RESULT_OK && is_refused(&notes)) {
+        for (size_t i = 0; i < notes.count; i++)
+            refuse_event(recorder, group, &notes.notes[i]);
+        store_free_notes(&notes);
         result = begin_group(recorder, group, err);
         if (result == RESULT_OK)
-            result = receive_group(recorder, group, &notes, &count, err);
+            result = receive_group(recorder, group, &notes, err);
     }
     if (result != RESULT_OK)
         return result;
-    if (is_refused(notes, count)) { /* nothing is recorded: the spool must stay as it is */
-        err_set(err, "the database refuses event %s again: %s", notes[0].id, notes[0].detail);
+    if (is_refused(&notes)) { /* nothing is recorded: the spool must stay as it is */
+        err_set(err, "the database refuses event %s again: %s", notes.notes[0].id, notes.notes[0].detail);
         result = RESULT_FAIL;
     } else {
-        take_notes(recorder, notes, count);
+        take_notes(recorder, &notes);
     }
-    store_free_notes(notes, count);
+    store_free_notes(&notes);
     return result;
 }
 
