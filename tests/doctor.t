@@ -198,7 +198,45 @@ $rig->sql('delete from candhook.bot_token');
 doctor();
 like $out, qr/^ok     bot tokens\s+none is refused/m, 'none any more';
 
+# ---- installation in the browser ----
+my %app = (base_url => 'https://your.site/candhook', client_id => 'my-app', redirect_uri => 'https://app.example/app/callback',
+    token_url => "http://127.0.0.1:$rig->{port}/token", extra_scopes => 'bot:MOIM:product:read');
+sub app (%more) { return $rig->conf(%app, %more) }
+app();
+is doctor(), 0, 'communities can install the App' or diag $out;
+like $out, qr{^ok     installation\s+communities install the App at https://app\.example/app/install$}m, 'and where';
+app(extra_scopes => 'webhook:MOIM:x');
+noted 'no scope of the App itself', qr/installation\s+extra_scopes in \S+ has no scope that begins with bot:/;
+app(client_id => undef);
+wrong 'no client id', qr/installation\s+client_id is not set/;
+app(redirect_uri => undef);
+wrong 'no redirect URI', qr/installation\s+redirect_uri is not set/;
+app(redirect_uri => 'https://app.example/app');
+wrong 'another redirect URI', qr/installation\s+redirect_uri is \S+: it must end with \/callback/;
+app(redirect_uri => 'http://app.example/app/callback');
+wrong 'one without https', qr/installation\s+redirect_uri is \S+: without https/;
+app(token_url => 'http://127.0.0.1:1/token');
+wrong 'a platform that is not there', qr/installation\s+.*look at token_url/;
+$rig->write_file('client.secret', "\n", 0600);
+app(client_secret => "$dir/client.secret");
+wrong 'an empty client secret', qr/installation\s+\S+client\.secret is empty/;
+$rig->write_file('client.secret', "a-client-secret\n", 0600);
+well;
+unlike $said, qr/a-client-secret/, 'and it is not shown';
+$rig->sql(q{select candhook.set_bot_token('T7', 'token-of-a-test'); select candhook.revoke_bot_token('T7')});
+noted 'a token to be had again', qr{bot tokens\s+communities authorize the App at https://app\.example/app/install\?community_id=ID};
+like $rig->candhook_ok('status'), qr{authorize the App again at https://app\.example/app/install\?community_id=ID}, 'as status says';
+$rig->sql('delete from candhook.bot_token');
+$rig->conf(base_url => 'https://your.site/candhook', log => 'stderr');
+doctor();
+like $out, qr/^ok     log\s+goes to stderr$/m, 'a log that is no file';
+$rig->conf(base_url => 'https://your.site/candhook');
+
 # ---- the database ----
+$rig->sql(q{create database ascii encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'});
+$rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(dbname => 'ascii'));
+wrong 'another encoding', qr/database\s+its encoding is SQL_ASCII: make one in UTF8/;
+$rig->conf(base_url => 'https://your.site/candhook');
 sub version ($number) {
     $rig->sql("create or replace function candhook.version() returns integer language sql immutable as \$\$ select $number \$\$");
 }

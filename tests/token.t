@@ -122,6 +122,7 @@ for my $role (qw(reader admin worker)) {
     $rig->conf(database => $rig->conninfo(user => "my_$role"));
     is +(said('history'))[0], $role eq 'worker' ? 70 : 0, "$role: history";
     is +($rig->candhook('token', 'set', 'G1', { stdin => "x\n" }))[0], $role eq 'admin' ? 0 : 70, "$role: set";
+    is +(said('revoke', 'G1'))[0], $role eq 'admin' ? 0 : 70, "$role: revoke";
     is +(said('remove', 'G1'))[0], $role eq 'admin' ? 0 : 70, "$role: remove";
 }
 done_testing;

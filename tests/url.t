@@ -67,6 +67,23 @@ is url('new'), 65, 'a file that others may read';
 like $err, qr/chmod 600/, 'is refused, with the remedy';
 chmod 0600, "$dir/secrets";
 
+# ---- what cannot be taken out or added ----
+$rig->write_file('secrets', 'a' x 32 . " twin\n" . 'b' x 32 . " twin\n  none \n");
+is url('retire', 'twin'), 65, 'a label of two';
+like $err, qr/twin is more than one: twin \(aaaa\.\.\.\), twin \(bbbb\.\.\.\)/, 'names both';
+$rig->write_file('secrets', "none\n");
+is url('retire', 'twin'), 65, 'when there is none';
+like $err, qr/holds no URL secret/, 'it says so';
+is url('new', '--label', 'one'), 0, 'a new one';
+unlike $rig->read_file('secrets'), qr/none/, 'ends that';
+$rig->write_file('secrets', join '', map { sprintf "%032d label-%d\n", $_, $_ } 1 .. 100);
+is url('new'), 65, 'after a hundred';
+like $err, qr/holds 100 secrets, and more are not taken/, 'no more are taken';
+$rig->write_file('secrets', 'c' x 32 . " fits\n" . "# a comment\n" x 5_455);
+is url('new'), 65, 'in a file that is full';
+like $err, qr/would be longer than it may be/, 'nothing is added';
+$rig->write_file('secrets', 'd' x 32 . " one\n");
+
 # ---- what lies in the place of the new file, and was not made by this program ----
 $rig->write_file('victim', "precious\n");
 link "$dir/victim", "$dir/secrets.new" or die;

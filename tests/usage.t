@@ -42,6 +42,9 @@ told(64, qr/--label is an option of new/, 'url', 'list', '--label', 'x');
 told(64, qr/--force is an option of retire/, 'url', 'new', '--force');
 told(64, qr/one URL is enough/, 'doctor', '--url', 'http://localhost/a', '--url', 'http://localhost/b');
 told(0, qr/no worker was running/, 'stop');
+told(78, qr/no configuration/, @$_, { env => { CANDHOOK_CONF => "$dir/nowhere" } })
+  for ['scopes'], ['stop'], [ 'url', 'list' ], ['work'], ['init'], ['status'], [ 'token', 'list' ], [ 'forward', '--since', '1h', '--to', 'http://127.0.0.1:1/' ],
+  [ 'authorize-url', '--client-id', 'a', '--redirect-uri', 'https://x/callback' ];
 unlink "$dir/spool/stopped";
 
 # ---- without base_url the secret alone is what there is to tell ----
@@ -52,6 +55,10 @@ told(0, qr/there is no secret, so every event is refused; make one: candhook url
 $rig->write_file('secrets', "$rig->{secret} rig\n");
 
 # ---- the settings in force, of every kind ----
+$rig->conf(client_id => 'two words');
+told(78, qr/client_id = "two words".*printable characters without blanks/, 'check-config');
+$rig->conf(extra_scopes => 'fine a"quote');
+told(78, qr/extra_scopes = .*words of printable characters without quotes/, 'check-config');
 $rig->conf(confine => 'maybe');
 told(78, qr/confine = "maybe".*yes or no/, 'check-config');
 $rig->conf(api_url => 'ftp://x');

@@ -201,8 +201,25 @@ for my $case (@answers) {
     like $page->{body}, $text, 'is told';
     unlike $page->{body}, qr/<html>|\x07|invalid_client/, 'in our own words';
 }
+for my $error ('server_error', 'invalid_scope') {
+    my ($cookie) = do { begin($browser); values %{ $browser->{cookies} } };
+    $page = $browser->get("/candhook-app/callback?error=$error&state=" . (split /\./, $cookie)[0]);
+    is $page->{status} . ($page->{body} =~ /did not take the App/ ? ' told' : ''), '502 told', "a platform that says $error";
+}
+my $refused = begin($browser);
+$rig->sql('revoke candhook_web from my_web');
+$page = $browser->click($refused, 'allow');
+is $page->{status} . ($page->{body} =~ /did not take the token/ ? ' told' : ''), '503 told', 'a database that refuses';
+$rig->sql('grant candhook_web to my_web');
 is stored(), $before, 'none of it changed the token';
 is $rig->sql('select count(*) from candhook.bot_token'), 2, 'or stored another';
+my $ends = begin($browser);
+$pass->on({ path => '^/oauth2/token', status => 200, body => '{"community_id":"GENDS","bot_access_token":"bot-token-that-ends","bot_expires_in":3600}' });
+$page = $browser->click($ends, 'allow');
+$pass->on;
+is $page->{status}, 200, 'a token that ends';
+is $rig->sql(q{select expires_at between now() + interval '50 minutes' and now() + interval '1 hour' from candhook.bot_token where origin_community_id = 'GENDS'}), 't', 'ends when it says';
+$canary{'bot-token-that-ends'} = 'a bot token';
 is $pass->count(qr/elsewhere/), 0, 'no redirection of the token URL is followed';
 
 # ---- what others put into our addresses ----
@@ -285,12 +302,18 @@ chmod 0644, "$dir/client.secret";
 my ($status, undef, $err) = $rig->run({}, $rig->program('candhook-web.fcgi'), '--listen', "$dir/other.sock");
 is $status, 78, 'a client secret that others may read is refused';
 like $rig->read_file('log/candhook.log'), qr/client\.secret has mode 0644.*chmod 600/, 'with the remedy';
+my (undef, $out) = $rig->run({ env => { GATEWAY_INTERFACE => 'CGI/1.1', REQUEST_METHOD => 'GET' } }, $rig->program('candhook-web.fcgi'));
+like $out, qr/\AStatus: 503 /, 'by CGI that is an answer';
 chmod 0600, "$dir/client.secret";
+($status, undef, $err) = $rig->run({}, $rig->program('candhook-web.fcgi'));
+is $status, 64, 'started by nobody: 64';
+like $err, qr/--listen is not given/, 'and it says so';
 is sprintf('%o', (stat "$dir/web.key")[2] & 07777), '600', 'the key of the cookies is nobody else\'s';
 restart_web(client_id => undef, client_secret => undef);
 $pass->settings(client_secret => undef);
 $page = $browser->get('/candhook-app/install');
 is $page->{status} . ($page->{body} =~ /client_id and redirect_uri/ ? ' told' : ''), '503 told', 'without its settings it says what is missing';
+is $browser->get('/candhook-app/callback')->{status}, 503, 'for the way back, too';
 
 # ---- nothing was written down ----
 $rig->stop($web);

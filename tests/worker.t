@@ -52,7 +52,10 @@ like $rig->candhook_ok('stop'), qr/^no worker was running$/, 'again it says that
 is $rig->post($rig->path, $rig->event)->{status}, 200, 'events are taken all the same';
 is +($rig->candhook('work', '--once', '--unless-stopped'))[0], 0, 'what is started by others does nothing';
 is events(), 2, 'nothing is recorded';
+my ($month) = $rig->sql(q{select to_char(now() at time zone 'UTC' + interval '3 months', 'YYYY_MM')});
+$rig->sql("drop table candhook_internal.event_$month");
 is $rig->candhook_ok('work', '--once'), '', 'by hand it runs once';
+is said(qr/maintained="made partition event_$month"/), 1, 'and maintains the schema';
 is events(), 3, 'and records what had gathered';
 $rig->wait_until(sub { $rig->worker_pid }, 'the monitor starts a worker again');
 pass 'and the stop is over';

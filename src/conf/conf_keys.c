@@ -53,8 +53,7 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
     {"web_database", CONF_TEXT, OFFSET(web_database), "", 0, 0, "connection string of candhook-web.fcgi"},
     {"web_key", CONF_HIDDEN, OFFSET(web_key), LOCALSTATEDIR "/lib/candhook/web.key", 0, 0,
      "file of the key of cookies"},
-    {"webhook_scope", CONF_SCOPE, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0,
-     "template of a webhook scope"},
+    {"webhook_scope", CONF_WORD, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0, "template of a webhook scope"},
     {"webhook_areas", CONF_WORDS, OFFSET(webhook_areas), "member=members message=conversation subscription=payment", 0,
      0, "areas that differ from the types' beginnings"},
     {"extra_scopes", CONF_WORDS, OFFSET(extra_scopes), "", 0, 0, "further scopes that installation asks for"},
@@ -74,7 +73,7 @@ static const void *const_member_of(const struct conf *conf, const struct conf_ke
 static bool is_text_kind(enum conf_kind kind)
 {
     return kind == CONF_TEXT || kind == CONF_PATH || kind == CONF_HIDDEN || kind == CONF_TARGET || kind == CONF_URL ||
-           kind == CONF_SCOPE || kind == CONF_WORD || kind == CONF_WORDS;
+           kind == CONF_WORD || kind == CONF_WORDS;
 }
 
 /* ---- amounts: a number and perhaps a unit ---- */
@@ -174,12 +173,12 @@ static bool is_graphic_ascii(const char *value)
     return at > value && *at == '\0' && at - value < PATH_MAX;
 }
 
-/* Words of graphic ASCII with blanks between them. */
+/* Words that can be scopes (RFC 6749, section 3.3), with blanks between them. */
 static bool is_words(const char *value)
 {
     const char *at = value;
 
-    while ((*at > ' ' && *at < 0x7f) || *at == ' ' || *at == '\t')
+    while (((*at >= ' ' && *at < 0x7f) || *at == '\t') && *at != '"' && *at != '\\')
         at++;
     return *at == '\0' && at - value < PATH_MAX;
 }
@@ -201,7 +200,7 @@ static bool allows_text(enum conf_kind kind, const char *value)
         return *value != '\0';
     if (kind == CONF_URL)
         return is_base_url(value);
-    if (kind == CONF_SCOPE || kind == CONF_WORD)
+    if (kind == CONF_WORD)
         return is_graphic_ascii(value);
     if (kind == CONF_WORDS)
         return is_words(value);
@@ -289,12 +288,10 @@ void conf_key_allowed(const struct conf_key *key, char *text, size_t room)
         snprintf(text, room, "stderr, syslog or the absolute path of a file");
     else if (key->kind == CONF_URL)
         snprintf(text, room, "https://HOST/PATH or http://HOST/PATH, without user, query and fragment");
-    else if (key->kind == CONF_SCOPE)
-        snprintf(text, room, "printable characters without blanks, as webhook:{module}:{area}");
     else if (key->kind == CONF_WORD)
         snprintf(text, room, "printable characters without blanks");
     else if (key->kind == CONF_WORDS)
-        snprintf(text, room, "printable words with blanks between them");
+        snprintf(text, room, "words of printable characters without quotes and backslashes");
     else if (is_text_kind(key->kind))
         snprintf(text, room, "an absolute path, without quotes");
     else if (units == size_units)

@@ -20,9 +20,8 @@ enum conf_kind {
     CONF_HIDDEN,  /* absolute path that must not lie under a document root */
     CONF_TARGET,  /* stderr, syslog, or a path like CONF_HIDDEN */
     CONF_URL,     /* http or https, without user, query and fragment */
-    CONF_SCOPE,   /* printable ASCII without blanks, a template */
     CONF_WORD,    /* printable ASCII without blanks */
-    CONF_WORDS,   /* such words with blanks between them; may be empty */
+    CONF_WORDS,   /* such words, without quotes and backslashes, with blanks between them; may be empty */
     CONF_SIZE,    /* bytes, in a size_t */
     CONF_SPACE,   /* bytes, in a uint64_t */
     CONF_COUNT,   /* a number, in an unsigned */

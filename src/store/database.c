@@ -194,7 +194,7 @@ static enum result take_result(struct database *database, PGresult *got, struct 
     enum result result;
 
     if (database->connection == NULL)
-        return fail_not_connected(err); /* it was dropped in the wait: there is no result either */
+        return fail_not_connected(err); /* there is no result either: libpq takes NULL for a lost one */
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *rows = (struct rows *)got;
         return RESULT_OK;
@@ -318,7 +318,7 @@ enum result database_connect_step(struct database *database, bool *connected, st
 
 bool database_answered(struct database *database)
 {
-    if (database->connection == NULL || database->answered)
+    if (database->answered)
         return true;
     database->wanted = PQflush(database->connection) == 1 ? POLLIN | POLLOUT : POLLIN;
     (void)!PQconsumeInput(database->connection); /* its failure makes an answer */
@@ -374,8 +374,6 @@ enum result database_send(struct database *database, const char *sql, struct sql
 
 enum result database_receive(struct database *database, struct rows **rows, struct err *err)
 {
-    if (database->connection == NULL)
-        return fail_not_connected(err);
     if (database->answered)
         return take_answer(database, rows, err);
     return take_result(database, await_result(database, STOP_CANCELS), rows, err);
@@ -443,8 +441,6 @@ enum result database_script(struct database *database, const char *sql, void (*n
     struct rows *rows;
     enum result result;
 
-    if (database->connection == NULL)
-        return fail_not_connected(err);
     PQsetNoticeReceiver(database->connection, pass_notice, &notice);
     result = take_result(database, PQexec(database->connection, sql), &rows, err);
     if (result == RESULT_OK)
@@ -459,8 +455,6 @@ enum result database_copy(struct database *database, const char *sql, const char
     enum result result;
     PGresult *got;
 
-    if (database->connection == NULL)
-        return fail_not_connected(err);
     got = PQexec(database->connection, sql);
     if (PQresultStatus(got) != PGRES_COPY_IN)
         return take_result(database, got, &rows, err);

@@ -81,8 +81,7 @@ static void check_extra_scopes(struct doctor *doctor)
     struct scopes scopes = {0};
     bool bot = false;
 
-    if (!scopes_add_words(&scopes, doctor->conf->extra_scopes))
-        doctor_wrong(doctor, SUBJECT, "extra_scopes in %s has a word that is no scope", doctor->conf->path);
+    scopes_add_words(&scopes, doctor->conf->extra_scopes);
     for (size_t i = 0; i < scopes.count; i++)
         bot |= strncmp(scopes.names[i], "bot:", 4) == 0;
     if (!bot)

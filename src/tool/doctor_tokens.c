@@ -86,7 +86,7 @@ static bool check_token_scopes(struct doctor *doctor)
     struct err err;
     enum result result = store_wanted(doctor->store, scopes_add_needed, &token.needed, &err);
 
-    (void)!scopes_add_words(needed, doctor->conf->extra_scopes); /* check_install tells what is wrong there */
+    scopes_add_words(needed, doctor->conf->extra_scopes);
     if (result == RESULT_OK && needed->count > 0)
         result = store_lacking_scopes(doctor->store, (const char *const *)needed->names, needed->count,
                                       note_lacking_scopes, &token, &err);

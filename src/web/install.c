@@ -126,10 +126,7 @@ static enum result find_scopes(struct install *install, struct scopes *scopes, s
     if (result == RESULT_OK)
         result = store_wanted(install->store, scopes_add_needed, &needed, err);
     *scopes = needed.scopes;
-    if (result == RESULT_OK && !scopes_add_words(scopes, conf->extra_scopes)) {
-        err_set(err, "the setting extra_scopes has a word that is no scope");
-        result = RESULT_FAIL;
-    }
+    scopes_add_words(scopes, conf->extra_scopes);
     return result;
 }
 

@@ -120,6 +120,8 @@ static void check_key(void)
     ok(truncate(path, 10) == 0 && seal_read_key(path, &second, &err) == RESULT_FAIL, "nor when it is short");
     unlink(path);
     rmdir(folder);
+    ok(seal_read_key(path, &second, &err) == RESULT_FAIL && strstr(err.text, "cannot make the key") != NULL,
+       "nor is one made without its folder");
     free(first);
     free(second);
     free(path);
