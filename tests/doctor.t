@@ -233,10 +233,6 @@ like $out, qr/^ok     log\s+goes to stderr$/m, 'a log that is no file';
 $rig->conf(base_url => 'https://your.site/candhook');
 
 # ---- the database ----
-$rig->sql(q{create database ascii encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'});
-$rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(dbname => 'ascii'));
-wrong 'another encoding', qr/database\s+its encoding is SQL_ASCII: make one in UTF8/;
-$rig->conf(base_url => 'https://your.site/candhook');
 sub version ($number) {
     $rig->sql("create or replace function candhook.version() returns integer language sql immutable as \$\$ select $number \$\$");
 }

@@ -7,7 +7,7 @@ set datestyle = 'ISO'
 as $$
 #variable_conflict use_column
 -- What `candhook doctor` asks of the database, for the session's user (not for the owner, whose rights this function
--- has). Items: user, superuser, encoding, clock (milliseconds since 1970), readonly: always returned, the value in
+-- has). Items: user, superuser, clock (milliseconds since 1970), readonly: always returned, the value in
 -- detail; right: a function that the worker calls and this user may not call; partition: a month without a partition,
 -- rows in a default one; sql: an enabled sql handler that cannot run, and why; file: an enabled handler that is a file,
 -- kind and target in detail; malformed, failed, unhandled, token, paused: counts of what needs attention; token_refused,
@@ -22,7 +22,6 @@ begin
     select v.item, '', v.detail
       from (values ('user', session_user::text),
                    ('superuser', (select r.rolsuper::text from pg_roles r where r.rolname = session_user)),
-                   ('encoding', current_setting('server_encoding')),
                    ('clock', floor(extract(epoch from clock_timestamp()) * 1000)::bigint::text),
                    ('readonly', (pg_is_in_recovery() or current_setting('transaction_read_only') = 'on')::text))
            as v (item, detail);

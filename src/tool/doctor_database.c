@@ -63,14 +63,10 @@ static void check_database_rights(struct doctor *doctor)
 
 static void check_database_settings(struct doctor *doctor)
 {
-    const char *encoding = store_find_fact(&doctor->facts, "encoding", "");
-
     if (strcmp(store_find_fact(&doctor->facts, "readonly", ""), "true") == 0)
         doctor_wrong(doctor, "database",
                      "it is read-only (a standby?): name the primary in `database`, or several hosts with "
                      "target_session_attrs=read-write");
-    if (strcmp(encoding, "UTF8") != 0)
-        doctor_wrong(doctor, "database", "its encoding is %s: make one in UTF8", encoding);
 }
 
 static void check_partition_facts(struct doctor *doctor)
