@@ -3,6 +3,7 @@
 # The dispatcher: a lease that another worker has taken, processes that cannot be started, outcomes that the database
 # refuses, tokens that it cannot mark, and the end of a worker in the middle of a batch.
 use v5.36;
+use IO::Socket::INET ();
 use Test::More;
 use HandlerRig;
 use Rig::Cand;
@@ -171,5 +172,16 @@ $rig->wait_gone($worker);
 is scalar @{ lines('stop.begun') }, 1, 'c: what is given back is not begun';
 is_deeply $rig->results('stop'), ['ok|'], 'and what ran has its outcome';
 is $rig->sql("select count(*), sum(attempt) from candhook.delivery where handler = 'stop' and lease is null"), '4|0', 'the others are not counted';
+
+# ---- what runs for longer than the stop waits is broken off ----
+my $silent = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@\n";
+$rig->start_worker;
+$rig->handler('long-c', kind => 'c', target => 'steps.so:steps', timeout => '1 hour');
+$rig->handler('long-http', kind => 'http', target => 'http://127.0.0.1:' . $silent->sockport . '/', timeout => '1 hour');
+$rig->event_of($_) for 'long-c', 'long-http';
+my $request = $silent->accept;
+$rig->wait_until(sub { @{ lines('long-c.begun') } == 1 }, 'both run');
+$rig->candhook_ok('stop');
+is_deeply $rig->results($_), ['retry|broken off: the worker was told to end'], "$_: broken off" for 'long-c', 'long-http';
 
 done_testing;
