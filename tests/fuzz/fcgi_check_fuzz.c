@@ -17,13 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
+#include "fuzz_run.h"
 
 /* libfcgi reads what passed the check, from a file that ends with it. */
 static void read_by_libfcgi(const uint8_t *data, size_t size, const struct fcgi_check *check, bool whole)
@@ -78,20 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef CANDHOOK_FUZZING
 
-#include "../unit/tap.h"
-
-static void run_file(const char *path)
-{
-    static uint8_t bytes[1 << 20];
-    FILE *file = fopen(path, "rb");
-    size_t length = file ? fread(bytes, 1, sizeof bytes, file) : 0;
-
-    if (file)
-        fclose(file);
-    if (file)
-        LLVMFuzzerTestOneInput(bytes, length);
-    ok(file != NULL, "%s", path);
-}
+#include "tap.h"
 
 /* Puts a record, with a padding of three bytes where it may have one. Returns its length. */
 static size_t put_fcgi_record(uint8_t *to, int type, const char *content, size_t size)
@@ -103,17 +84,6 @@ static size_t put_fcgi_record(uint8_t *to, int type, const char *content, size_t
     memcpy(to + 8, content, size);
     memset(to + 8 + size, 0, padding);
     return 8 + size + padding;
-}
-
-/* Runs a copy of exactly that length, so that a tool for memory errors sees a step too far. */
-static void run_copy(const uint8_t *bytes, size_t size)
-{
-    uint8_t *copy = malloc(size > 0 ? size : 1);
-
-    must(copy != NULL);
-    memcpy(copy, bytes, size);
-    LLVMFuzzerTestOneInput(copy, size);
-    free(copy);
 }
 
 static void run_seed(void)
@@ -130,14 +100,14 @@ static void run_seed(void)
     length += put_fcgi_record(bytes + length, 5, "", 0);
     ok(fcgi_check(&check, bytes, length) == FCGI_CHECKED_WHOLE && check.body_bytes == 7, "the seed is a request");
     for (size_t cut = 0; cut <= length; cut++)
-        run_copy(bytes, cut);
+        fuzz_run(bytes, cut);
     ok(1, "it is checked, cut off at any byte");
     for (size_t at = 0; at < length; at++) {
         uint8_t before = bytes[at];
 
         for (int value = 0; value < 256; value++) {
             bytes[at] = (uint8_t)value;
-            run_copy(bytes, length);
+            fuzz_run(bytes, length);
         }
         bytes[at] = before;
     }
@@ -148,8 +118,10 @@ int main(int argc, char **argv)
 {
     if (argc == 1)
         run_seed();
-    for (int i = 1; i < argc; i++)
-        run_file(argv[i]);
+    for (int i = 1; i < argc; i++) {
+        fuzz_file(argv[i]);
+        ok(1, "%s", argv[i]);
+    }
     return done();
 }
 

@@ -14,32 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_run.h"
 #include "tap.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int condition)
-{
-    if (!condition)
-        abort();
-}
 
 #ifndef CANDHOOK_FUZZING
 
 #define FUZZ_CHANGES 500 /* of each seed */
 #define FUZZ_BYTES 4096  /* longest seed, changed */
-
-/* A copy of exactly that length, so that a tool for memory errors sees a step too far. */
-static void fuzz_run(const uint8_t *data, size_t size)
-{
-    uint8_t *copy = malloc(size > 0 ? size : 1);
-
-    must(copy != NULL);
-    if (size > 0)
-        memcpy(copy, data, size);
-    LLVMFuzzerTestOneInput(copy, size);
-    free(copy);
-}
 
 static uint32_t fuzz_random(uint32_t *state, uint32_t below)
 {
@@ -95,19 +76,6 @@ static void fuzz_seed(const char *seed)
             size = fuzz_change(text, size, &state);
         fuzz_run(text, size);
     }
-}
-
-static void fuzz_file(const char *path)
-{
-    FILE *stream = fopen(path, "rb");
-    uint8_t *bytes = malloc(1 << 24);
-    size_t size;
-
-    must(stream != NULL && bytes != NULL);
-    size = fread(bytes, 1, 1 << 24, stream);
-    fclose(stream);
-    fuzz_run(bytes, size);
-    free(bytes);
 }
 
 /* Runs what fuzzers have found that covers more: the files of tests/fuzz/corpus/NAME, of the program NAME.t. */

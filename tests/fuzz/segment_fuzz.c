@@ -12,13 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int condition)
-{
-    if (!condition)
-        abort();
-}
+#include "fuzz_run.h"
 
 /* Reads it as the reader of the spool does: record after record, and from a bad place to the next magic. */
 static size_t walk(const uint8_t *bytes, size_t length, const uint8_t segment[UUID_BYTES])
@@ -90,20 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef CANDHOOK_FUZZING
 
-#include "../unit/tap.h"
-
-static void run_file(const char *path)
-{
-    static uint8_t bytes[1 << 20];
-    FILE *file = fopen(path, "rb");
-    size_t length = file ? fread(bytes, 1, sizeof bytes, file) : 0;
-
-    if (file)
-        fclose(file);
-    if (file)
-        LLVMFuzzerTestOneInput(bytes, length);
-    ok(file != NULL, "%s", path);
-}
+#include "tap.h"
 
 /* Three records and a seal. Returns the length. */
 static size_t make_seed(uint8_t *bytes, const uint8_t segment[UUID_BYTES])
@@ -143,8 +124,10 @@ int main(int argc, char **argv)
 {
     if (argc == 1)
         run_seeds();
-    for (int i = 1; i < argc; i++)
-        run_file(argv[i]);
+    for (int i = 1; i < argc; i++) {
+        fuzz_file(argv[i]);
+        ok(1, "%s", argv[i]);
+    }
     return done();
 }
 
