@@ -12,6 +12,8 @@ sub scopes { my ($status, $out, $err) = $rig->candhook('scopes'); die $err if $s
 my ($none, $said) = scopes();
 is_deeply $none, [], 'no handler, no scope';
 like $said, qr/no enabled handler/, 'and it says so';
+my @command = ('authorize-url', '--client-id', 'app 1&', '--redirect-uri', 'https://app.example/back?x=1');
+unlike $rig->candhook_ok(@command), qr/scope=/, 'and none in the URL';
 my %handler = (kind => 'http', target => 'http://localhost/');
 $rig->handler('created', %handler, type => 'product.created');
 $rig->handler('all of it', %handler, type => 'product.*');
@@ -29,7 +31,6 @@ $rig->conf(webhook_scope => 'hook/{area}@{module}');
 is_deeply +(scopes())[0], ['hook/payment@MOIM', 'hook/product@MOIM'], 'the rule is a setting';
 $rig->conf;
 
-my @command = ('authorize-url', '--client-id', 'app 1&', '--redirect-uri', 'https://app.example/back?x=1');
 my ($status, $out, $err) = $rig->candhook(@command, '--scope', 'bot:MOIM:product:read', '--community', 'G1');
 is $status, 0, 'a URL';
 chomp $out;
@@ -57,5 +58,11 @@ my $answer = JSON::PP::decode_json($out);
 is_deeply [ sort keys %$answer ], [qw(code_verifier state url)], 'as JSON';
 isnt $answer->{state}, $state, 'with a new state';
 is +($rig->candhook('authorize-url', '--client-id', 'x'))[0], 64, 'what is needed is asked for';
+$rig->conf(authorize_url => 'https://platform.example:99999/oauth2');
+is +($rig->candhook(@command))[0], 70, 'an address that is no URL after all';
+# A user that may see the schema, and not what the handlers need.
+$rig->sql('create role stranger login; grant usage on schema candhook, candhook_internal to stranger; grant execute on function candhook.version() to stranger');
+$rig->conf(database => $rig->conninfo(user => 'stranger'));
+is +($rig->candhook(@$_))[0], 70, "without the right: $_->[0]" for ['scopes'], \@command;
 is +($rig->candhook(@command, '--scope', 'two words'))[0], 64, 'no scope';
 done_testing;
