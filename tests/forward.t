@@ -38,6 +38,8 @@ is +(forward())[0], 64, 'which events?';
 is +(forward('--since', $_))[0], 64, "no time: $_" for qw(1 1w h -1h 1hh);
 is +($rig->candhook('forward', '--since', '1h'))[0], 64, 'where to?';
 is +($rig->candhook('forward', '--to', 'ftp://x/', '--since', '1h'))[0], 64, 'not to there';
+($status, $out, $err) = $rig->candhook('forward', '--to', 'http://192.0.2.1/', '--since', '1h', '--type', 'of-none');
+like $err, qr/note: the events leave this machine/, 'who sends them to others is told';
 $shop->stop;
 ($status, $out, $err) = forward('--since', '1h');
 is $status, 69, 'nobody answers';
