@@ -280,9 +280,9 @@ my $timeouts = sub { scalar(() = $rig->read_file('log/postgres.log') =~ /canceli
 my $timed_out = $timeouts->();
 $locker->query('begin; lock table candhook.bot_token in share row exclusive mode;');
 waits_for_database(sub { $timeouts->() > $timed_out }, sub { $locker->query('commit;') }, 'somebody locks the table');
-my $refused = sub { scalar(() = $rig->read_file('log/postgres.log') =~ /cannot execute COPY FROM in a read-only transaction/g) };
+my $read_only = sub { scalar(() = $rig->read_file('log/postgres.log') =~ /cannot execute COPY FROM in a read-only transaction/g) };
 $rig->sql('alter role my_web set default_transaction_read_only = on');
-waits_for_database(sub { $refused->() > 0 }, sub { $rig->sql('alter role my_web reset default_transaction_read_only') }, 'a standby becomes the primary');
+waits_for_database(sub { $read_only->() > 0 }, sub { $rig->sql('alter role my_web reset default_transaction_read_only') }, 'a standby becomes the primary');
 
 # ---- https ----
 restart_web(redirect_uri => 'https://app.example/candhook-app/callback');

@@ -140,9 +140,10 @@ static enum result make_connection(struct database *database,
     const char *const values[] = {"10", "30", "30000", database->conninfo, "candhook", "UTF8", NULL};
 
     if (!can_parse_conninfo(database->conninfo)) {
-        err_set(err,
-                "the setting database, or web_database, is not a valid connection string; see candhook.conf(5): values with blanks need "
-                "quotes, and in a URI %% and @ of a password are written %%25 and %%40");
+        err_set(
+            err,
+            "the setting database, or web_database, is not a valid connection string; see candhook.conf(5): values with blanks need "
+            "quotes, and in a URI %% and @ of a password are written %%25 and %%40");
         return RESULT_FAIL;
     }
     database->connection = make(keywords, values, 1);

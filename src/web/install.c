@@ -109,7 +109,7 @@ static bool is_set_up(const struct install *install, struct web_answer *answer)
 }
 
 /* Connects, so that no statement waits for longer than a person does. */
-static enum result connect_store(struct install *install, struct err *err)
+static enum result connect_with_limit(struct install *install, struct err *err)
 {
     enum result result = store_connect(install->store, true, err);
 
@@ -121,7 +121,7 @@ static enum result find_scopes(struct install *install, struct scopes *scopes, s
 {
     const struct conf *conf = install->conf;
     struct scopes_needed needed = {.rule = {conf->webhook_scope, conf->webhook_areas}};
-    enum result result = connect_store(install, err);
+    enum result result = connect_with_limit(install, err);
 
     if (result == RESULT_OK)
         result = store_wanted(install->store, scopes_add_needed, &needed, err);
@@ -300,7 +300,7 @@ static enum result store_tokens(struct install *install, const struct oauth_toke
     enum result result;
 
     while (true) {
-        result = connect_store(install, err);
+        result = connect_with_limit(install, err);
         if (result == RESULT_OK && store_held(install->store, tokens->community, held, err) != RESULT_OK)
             *held = 0; /* the page does without */
         if (result == RESULT_OK)
