@@ -32,8 +32,9 @@ my %may_include = (
     http   => 'base conf',
     store  => 'base conf spool event',
     work   => 'base conf spool event http store',
-    tool   => 'base conf spool event http store work',
-    web    => 'base conf spool event http store',
+    status => 'base conf spool event store',
+    tool   => 'base conf spool event http store status work',
+    web    => 'base conf spool event http store status',
 );
 is_deeply [ sort map { m{([^/]+)/$} } glob "'$top'/src/*/" ], [ sort keys %may_include ], 'every folder is in the table';
 for my $file (grep { m{^src/} } @sources) {

@@ -10,7 +10,7 @@
 #include "conf/conf.h"
 #include "conf/secrets.h"
 #include "store/store.h"
-#include "tool/inspect.h"
+#include "status/inspect.h"
 
 #include <stdbool.h>
 #include <stdio.h>

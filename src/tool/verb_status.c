@@ -10,35 +10,19 @@
 #include "base/clock.h"
 #include "event/json_write.h"
 #include "http/oauth.h"
-#include "tool/inspect.h"
+#include "status/installation.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
 
 #include <argp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#define REASONS 6
-
 struct status_options {
     bool json, counts;
-};
-
-/* Everything that is shown. */
-struct installation {
-    const struct conf *conf;
-    bool counts; /* the last hour and day are to be counted */
-    struct inspection spool;
-    struct store_facts facts;
-    struct inspect_backlog backlog;
-    bool has_spool, has_database;
-    struct err spool_err, database_err;
-    char reasons[REASONS][256]; /* why it is not healthy */
-    size_t reason_count;
 };
 
 static const struct argp_option status_option_table[] = {
@@ -70,63 +54,6 @@ static const struct argp status_argp = {
         "recorded, a delivery that could run for more than five minutes, or either waits and no worker runs; 69 when "
         "the database cannot be reached. Failed outcomes are no reason for 1: candhook doctor examines more.",
 };
-
-/* ---- the judgement ---- */
-
-__attribute__((format(printf, 2, 3))) static void add_reason(struct installation *status, const char *format, ...)
-{
-    va_list args;
-
-    if (status->reason_count == REASONS)
-        return;
-    va_start(args, format);
-    vsnprintf(status->reasons[status->reason_count++], sizeof status->reasons[0], format, args);
-    va_end(args);
-}
-
-static long status_number(const struct installation *status, const char *area, const char *key)
-{
-    return inspect_number(&status->facts, area, key);
-}
-
-static void find_reasons(struct installation *status)
-{
-    const struct inspect_backlog *backlog = &status->backlog;
-    char age[32];
-
-    if (!status->has_spool)
-        add_reason(status, "%.250s", status->spool_err.text);
-    if (backlog->recording_stalled)
-        add_reason(status, "an event has waited to be recorded for %s", inspect_age(backlog->unrecorded_s, age));
-    if (backlog->handling_stalled)
-        add_reason(status, "a delivery could have run for %s", inspect_age(backlog->due_s, age));
-    if (status->has_spool && backlog->worker_missing)
-        add_reason(status, status->spool.stopped ? "no worker runs, since a person ran candhook stop: run candhook work"
-                                                 : "no worker runs, and work waits");
-}
-
-static void read_installation(struct installation *status)
-{
-    struct store *store = store_new(status->conf->database);
-    enum result result = store_connect(store, true, &status->database_err);
-    const struct store_facts *facts;
-
-    if (result == RESULT_OK)
-        result = store_status(store, status->counts, &status->facts, &status->database_err);
-    status->has_database = result == RESULT_OK;
-    store_free(store);
-    facts = status->has_database ? &status->facts : NULL;
-    status->has_spool = inspect_spool(&status->spool, status->conf, facts, &status->spool_err) == RESULT_OK;
-    status->backlog = inspect_judge(&status->spool, facts);
-    find_reasons(status);
-}
-
-static const char *status_word(const struct installation *status)
-{
-    if (!status->has_database)
-        return "database unreachable";
-    return status->reason_count == 0 ? "healthy" : "stalled";
-}
 
 /* ---- for people ---- */
 
@@ -194,10 +121,10 @@ static void print_install_url(const struct conf *conf)
 
 static void print_tokens(const struct installation *status)
 {
-    long ended = status_number(status, "tokens", "ended"), expiring = status_number(status, "tokens", "expiring");
+    long ended = installation_number(status, "tokens", "ended"), expiring = installation_number(status, "tokens", "expiring");
 
     printf("bot tokens  %ld valid, %ld refused or ended, %ld to expire within 7 days%s\n",
-           status_number(status, "tokens", "valid"), ended, expiring,
+           installation_number(status, "tokens", "valid"), ended, expiring,
            ended + expiring > 0 ? ": candhook token list" : "");
     if (ended + expiring > 0)
         print_install_url(status->conf);
@@ -216,12 +143,12 @@ static void print_counts(const struct installation *status)
 
     printf("\n%12s %12s\n", "last hour", "last day");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-        printf("%12ld %12ld  %s\n", status_number(status, lines[i].area, lines[i].hour),
-               status_number(status, lines[i].area, lines[i].day), lines[i].text);
+        printf("%12ld %12ld  %s\n", installation_number(status, lines[i].area, lines[i].hour),
+               installation_number(status, lines[i].area, lines[i].day), lines[i].text);
     printf("\n            %ld due, %ld running, %ld put off, %ld held for a bot token, %ld paused\n",
-           status_number(status, "deliveries", "due"), status_number(status, "deliveries", "running"),
-           status_number(status, "deliveries", "put_off"), status_number(status, "deliveries", "held"),
-           status_number(status, "deliveries", "paused"));
+           installation_number(status, "deliveries", "due"), installation_number(status, "deliveries", "running"),
+           installation_number(status, "deliveries", "put_off"), installation_number(status, "deliveries", "held"),
+           installation_number(status, "deliveries", "paused"));
 }
 
 /* Returns the JSON value of a handler's key without quotes; "-" for null. */
@@ -290,7 +217,7 @@ static void print_screen(const struct installation *status)
     } else {
         printf("database    %s\n", status->database_err.text);
     }
-    printf("\n%s\n", status_word(status));
+    printf("\n%s\n", installation_word(status));
     for (size_t i = 0; i < status->reason_count; i++)
         printf("    %s\n", status->reasons[i]);
 }
@@ -368,7 +295,7 @@ static void print_json(const struct installation *status)
     struct json_writer *json = json_write_new();
     char *text;
 
-    json_write_text(json, "status", status_word(status));
+    json_write_text(json, "status", installation_word(status));
     json_write_array(json, "reasons");
     for (size_t i = 0; i < status->reason_count; i++)
         json_write_text(json, NULL, status->reasons[i]);
@@ -392,7 +319,7 @@ static void print_json(const struct installation *status)
 int verb_status(int argc, char **argv)
 {
     struct status_options options = {.json = false};
-    struct installation status = {.spool.folder = -1};
+    struct installation status;
     struct conf *conf;
     int result;
 
@@ -400,16 +327,13 @@ int verb_status(int argc, char **argv)
     result = verb_begin_conf(argv[0], &conf);
     if (result != 0)
         return result;
-    status.conf = conf;
-    status.counts = options.counts;
-    read_installation(&status);
+    installation_read(&status, conf, options.counts);
     if (options.json)
         print_json(&status);
     else
         print_screen(&status);
     result = !status.has_database ? EX_UNAVAILABLE : status.reason_count > 0 ? 1 : 0;
-    store_free_facts(&status.facts);
-    inspect_close(&status.spool);
+    installation_free(&status);
     conf_free(conf);
     return result;
 }

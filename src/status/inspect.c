@@ -3,7 +3,7 @@
  */
 #include <config.h>
 
-#include "tool/inspect.h"
+#include "status/inspect.h"
 
 #include "base/clock.h"
 #include "base/lock.h"

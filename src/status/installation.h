@@ -1,0 +1,45 @@
+/*
+ * SPDX-License-Identifier: ISC
+ *
+ * The state of an installation, the spool's part and the database's, and the one judgement of whether work goes on. Each
+ * part is there without the other.
+ */
+#ifndef CANDHOOK_INSTALLATION_H
+#define CANDHOOK_INSTALLATION_H
+
+#include "base/err.h"
+#include "conf/conf.h"
+#include "status/inspect.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define INSTALLATION_REASONS 6
+
+struct installation {
+    const struct conf *conf;
+    bool counts; /* the last hour and day are counted */
+    struct inspection spool;
+    struct store_facts facts;
+    struct inspect_backlog backlog;
+    bool has_spool, has_database;
+    struct err spool_err, database_err;
+    char reasons[INSTALLATION_REASONS][256]; /* why it is not healthy */
+    size_t reason_count;
+};
+
+/*
+ * Reads the state. COUNTS: also count the last hour and day, which takes longer the more events there are. What cannot
+ * be read is told in spool_err and database_err. To be freed in any case; CONF must stay.
+ */
+void installation_read(struct installation *installation, const struct conf *conf, bool counts);
+void installation_free(struct installation *installation);
+
+/* Returns the judgement: "healthy", "stalled" or "database unreachable". */
+const char *installation_word(const struct installation *installation);
+
+/* Returns the fact AREA, KEY of the database as a number; 0 when there is none. */
+long installation_number(const struct installation *installation, const char *area, const char *key);
+
+#endif
