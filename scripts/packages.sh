@@ -44,6 +44,8 @@ shellcheck
 libclang-rt-dev|libclang-rt-1[4-9]-dev
 nodejs
 openssl
+prometheus
+python3-prometheus-client
 valgrind
 xz-utils
 '

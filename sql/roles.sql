@@ -57,6 +57,7 @@ declare
                              'candhook.bot_token_history, candhook.community_alias';
     -- For the programs' verbs that read: status, doctor, forward, scopes. The view unhandled_types calls matches.
     looking constant text := 'execute on function candhook_internal.status(), candhook_internal.counts(), '
+                             'candhook_internal.delivery_states(), '
                              'candhook_internal.diagnose(), candhook_internal.probe(timestamptz, text), candhook_internal.wanted(), '
                              'candhook_internal.lacking_scopes(text[]), '
                              'candhook_internal.events(timestamptz, uuid, text, text, integer)';

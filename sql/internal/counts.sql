@@ -36,18 +36,12 @@ begin
 
     return query
     select 'deliveries', '', v.key, v.value::text
-      from (select count(*) filter (where d.state = 'due') as due,
-                   count(*) filter (where d.state = 'running') as running,
-                   count(*) filter (where d.state = 'put off') as put_off,
-                   count(*) filter (where d.state = 'held') as held,
-                   count(*) filter (where d.state = 'paused') as paused
-              from (select case when w.held then 'held'
-                                when w.lease is not null and w.due_at > clock_timestamp() then 'running'
-                                when not h.enabled then 'paused'
-                                when w.due_at > clock_timestamp() then 'put off'
-                                else 'due' end as state
-                      from candhook.delivery w
-                      left join candhook.handler h on h.name = w.handler) d) counts,
+      from (select coalesce(sum(d.deliveries) filter (where d.state = 'due'), 0) as due,
+                   coalesce(sum(d.deliveries) filter (where d.state = 'running'), 0) as running,
+                   coalesce(sum(d.deliveries) filter (where d.state = 'put off'), 0) as put_off,
+                   coalesce(sum(d.deliveries) filter (where d.state = 'held'), 0) as held,
+                   coalesce(sum(d.deliveries) filter (where d.state = 'paused'), 0) as paused
+              from candhook_internal.delivery_states() d) counts,
            json_each(row_to_json(counts)) v;
 
     return query

@@ -83,6 +83,6 @@ enum request_status cgi_answer(struct intake *intake)
         status = spool_body(intake, &head, label, &body);
     free(bytes);
     write_answer(status);
-    answer_counts_add(intake->counts, (int)status);
+    intake_count(intake, status);
     return status;
 }

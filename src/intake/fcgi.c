@@ -625,7 +625,7 @@ static void finish_round(struct loop *loop)
         answer_request(loop->waiting[i]);
     }
     for (size_t i = 0; i < loop->taken_count; i++) {
-        answer_counts_add(loop->intake->counts, (int)loop->taken[i]->status);
+        intake_count(loop->intake, loop->taken[i]->status);
         finish_request(loop, loop->taken[i]);
     }
     if (loop->arena_used > BATCH_BYTES / 4)

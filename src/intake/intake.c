@@ -32,7 +32,7 @@ enum result intake_open(struct intake *intake, struct conf *conf, struct err *er
     }
     limits.min_free = conf->min_free;
     intake->writer = spool_writer_new(intake->folder, &limits);
-    if (answer_counts_open(intake->folder, &intake->counts, &why) != RESULT_OK)
+    if (counts_open(intake->folder, COUNTS_ANSWERS, &intake->counts, &why) != RESULT_OK)
         log_warning("answers=not_counted reason=%s", why.text);
     return RESULT_OK;
 }
@@ -79,14 +79,22 @@ static int earlier_ms(int a, int b)
 
 int intake_run_due(struct intake *intake)
 {
-    int writer_ms = spool_writer_seal_due(intake->writer), counts_ms = answer_counts_write_due(intake->counts);
+    int writer_ms = spool_writer_seal_due(intake->writer), counts_ms = counts_write_due(intake->counts);
 
     return earlier_ms(writer_ms, counts_ms);
 }
 
+void intake_count(struct intake *intake, enum request_status status)
+{
+    char key[16];
+
+    snprintf(key, sizeof key, "%d", (int)status);
+    counts_add(intake->counts, key, 1);
+}
+
 void intake_close(struct intake *intake)
 {
-    answer_counts_close(intake->counts);
+    counts_close(intake->counts);
     spool_writer_free(intake->writer);
     close(intake->folder);
     secrets_free(intake->secrets);

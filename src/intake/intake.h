@@ -10,7 +10,8 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "conf/secrets.h"
-#include "spool/answer_counts.h"
+#include "intake/request.h"
+#include "spool/counts.h"
 #include "spool/spool.h"
 
 #include <stdbool.h>
@@ -20,8 +21,8 @@ struct intake {
     struct secrets *secrets;
     int folder; /* the spool's */
     struct spool_writer *writer;
-    struct answer_counts *counts; /* NULL: answers are not counted */
-    bool failing;                 /* the last batch could not be made durable, which was logged */
+    struct counts *counts; /* NULL: answers are not counted */
+    bool failing;          /* the last batch could not be made durable, which was logged */
 };
 
 /* Opens secrets and spool for CONF, which stays the caller's. */
@@ -42,6 +43,9 @@ MUST_CHECK bool intake_append(struct intake *intake, const struct segment_record
  * these is due, -1 when none is.
  */
 int intake_run_due(struct intake *intake);
+
+/* Counts an answer of STATUS. */
+void intake_count(struct intake *intake, enum request_status status);
 
 /* Seals the segment, writes the counts and frees. CONF stays the caller's. */
 void intake_close(struct intake *intake);

@@ -88,7 +88,8 @@ enum result inspect_spool(struct inspection *spool, const struct conf *conf, con
     }
     find_worker(spool);
     spool->stopped = faccessat(spool->folder, SPOOL_STOPPED, F_OK, 0) == 0;
-    answer_counts_read(spool->folder, &spool->answers);
+    counts_read(spool->folder, COUNTS_ANSWERS, &spool->answers);
+    counts_read(spool->folder, COUNTS_OUTCOMES, &spool->outcomes);
     return spool_depth_count(spool->folder, position_of_segment, facts, &spool->depth, err);
 }
 
@@ -97,6 +98,8 @@ void inspect_close(struct inspection *spool)
     if (spool->folder >= 0)
         close(spool->folder);
     spool->folder = -1;
+    counts_free_totals(&spool->answers);
+    counts_free_totals(&spool->outcomes);
 }
 
 long inspect_number(const struct store_facts *facts, const char *area, const char *key)

@@ -9,7 +9,7 @@
 
 #include "base/err.h"
 #include "conf/conf.h"
-#include "spool/answer_counts.h"
+#include "spool/counts.h"
 #include "spool/spool_depth.h"
 #include "store/store.h"
 
@@ -19,11 +19,12 @@
 #include <time.h>
 
 struct inspection {
-    int folder;          /* the spool's; -1: it could not be opened */
-    pid_t worker;        /* 0: none runs; -1: one runs, and its process cannot be seen from here */
-    time_t worker_since; /* 0: not known */
-    bool stopped;        /* a person ran candhook stop */
-    struct answer_totals answers;
+    int folder;                   /* the spool's; -1: it could not be opened */
+    pid_t worker;                 /* 0: none runs; -1: one runs, and its process cannot be seen from here */
+    time_t worker_since;          /* 0: not known */
+    bool stopped;                 /* a person ran candhook stop */
+    struct count_totals answers;  /* its processes are the responders */
+    struct count_totals outcomes; /* of this host's worker */
     struct spool_depth depth;
 };
 

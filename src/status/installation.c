@@ -37,21 +37,20 @@ static void find_reasons(struct installation *installation)
                                      : "no worker runs, and work waits");
 }
 
-void installation_read(struct installation *installation, const struct conf *conf, bool counts)
+void installation_read(struct installation *installation, const struct conf *conf, enum store_status_more more)
 {
     struct store *store = store_new(conf->database);
     const struct store_facts *facts;
     enum result result;
 
-    *installation = (struct installation){.conf = conf, .counts = counts, .spool.folder = -1};
+    *installation = (struct installation){.conf = conf, .spool.folder = -1};
     result = store_connect(store, true, &installation->database_err);
     if (result == RESULT_OK)
-        result = store_status(store, counts, &installation->facts, &installation->database_err);
+        result = store_status(store, more, &installation->facts, &installation->database_err);
     installation->has_database = result == RESULT_OK;
     store_free(store);
     facts = installation->has_database ? &installation->facts : NULL;
-    installation->has_spool =
-        inspect_spool(&installation->spool, conf, facts, &installation->spool_err) == RESULT_OK;
+    installation->has_spool = inspect_spool(&installation->spool, conf, facts, &installation->spool_err) == RESULT_OK;
     installation->backlog = inspect_judge(&installation->spool, facts);
     find_reasons(installation);
 }

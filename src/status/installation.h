@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The state of an installation, the spool's part and the database's, and the one judgement of whether work goes on. Each
- * part is there without the other.
+ * The state of an installation, the spool's part and the database's, and the one judgement of whether work goes on.
+ * Each part is there without the other.
  */
 #ifndef CANDHOOK_INSTALLATION_H
 #define CANDHOOK_INSTALLATION_H
@@ -19,7 +19,6 @@
 
 struct installation {
     const struct conf *conf;
-    bool counts; /* the last hour and day are counted */
     struct inspection spool;
     struct store_facts facts;
     struct inspect_backlog backlog;
@@ -30,10 +29,10 @@ struct installation {
 };
 
 /*
- * Reads the state. COUNTS: also count the last hour and day, which takes longer the more events there are. What cannot
- * be read is told in spool_err and database_err. To be freed in any case; CONF must stay.
+ * Reads the state, and MORE of the database. What cannot be read is told in spool_err and database_err. To be freed in
+ * any case; CONF must stay.
  */
-void installation_read(struct installation *installation, const struct conf *conf, bool counts);
+void installation_read(struct installation *installation, const struct conf *conf, enum store_status_more more);
 void installation_free(struct installation *installation);
 
 /* Returns the judgement: "healthy", "stalled" or "database unreachable". */

@@ -351,11 +351,15 @@ struct store_facts {
     struct rows *rows;
 };
 
-/*
- * Gives what candhook_internal.status returns, and with COUNTS what candhook_internal.counts does, which reads a day of
- * outcomes; values are JSON. Freed by store_free_facts.
- */
-MUST_CHECK enum result store_status(struct store *store, bool counts, struct store_facts *facts, struct err *err);
+enum store_status_more {
+    STORE_STATUS_ONLY,
+    STORE_STATUS_COUNTS,     /* what candhook_internal.counts returns, which reads a day of outcomes */
+    STORE_STATUS_DELIVERIES, /* area delivery, a handler, a state: how many; this reads all deliveries */
+};
+
+/* Gives what candhook_internal.status returns, and MORE; values are JSON. Freed by store_free_facts. */
+MUST_CHECK enum result store_status(struct store *store, enum store_status_more more, struct store_facts *facts,
+                                    struct err *err);
 
 /* Gives what candhook_internal.diagnose returns: area is its item, value its detail, key is "". Freed by
  * store_free_facts. */

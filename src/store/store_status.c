@@ -51,14 +51,17 @@ const char *store_find_fact(const struct store_facts *facts, const char *area, c
     return "";
 }
 
-enum result store_status(struct store *store, bool counts, struct store_facts *facts, struct err *err)
+enum result store_status(struct store *store, enum store_status_more more, struct store_facts *facts, struct err *err)
 {
-    static const char status[] = "select area, name, key, value from candhook_internal.status()";
-    static const char status_and_counts[] = "select area, name, key, value from candhook_internal.status() "
-                                            "union all select area, name, key, value from candhook_internal.counts()";
+#define STATUS "select area, name, key, value from candhook_internal.status()"
+    static const char *const sql[] = {
+        [STORE_STATUS_ONLY] = STATUS,
+        [STORE_STATUS_COUNTS] = STATUS " union all select area, name, key, value from candhook_internal.counts()",
+        [STORE_STATUS_DELIVERIES] = STATUS " union all select 'delivery', handler, state, deliveries::pg_catalog.text "
+                                           "from candhook_internal.delivery_states()"};
     struct sql_params params = {0};
     struct rows *rows;
-    enum result result = database_call(store->database, counts ? status_and_counts : status, &params, &rows, err);
+    enum result result = database_call(store->database, sql[more], &params, &rows, err);
 
     *facts = (struct store_facts){0};
     if (result == RESULT_OK)

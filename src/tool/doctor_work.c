@@ -19,7 +19,7 @@
 /* Returns whether a worker is missing that a responder should start. */
 static bool awaits_worker(const struct inspection *spool)
 {
-    return spool->worker == 0 && spool->answers.responders > 0 && !spool->stopped;
+    return spool->worker == 0 && spool->answers.processes > 0 && !spool->stopped;
 }
 
 /* Gives a responder the time to start a worker. RESULT_FAIL when the spool cannot be read any more. */
@@ -47,7 +47,7 @@ static void check_worker(struct doctor *doctor)
         doctor_ok(doctor, "worker", "process %d", (int)spool->worker);
     else if (spool->worker < 0)
         doctor_note(doctor, "worker", "one runs where its process cannot be seen from here (another container?)");
-    else if (spool->answers.responders > 0)
+    else if (spool->answers.processes > 0)
         doctor_wrong(doctor, "worker",
                      "none runs, though a responder does (process %d): the log (%s) says why none starts, or run "
                      "candhook work and see",
@@ -153,7 +153,7 @@ void doctor_check_work(struct doctor *doctor)
         return;
     check_worker(doctor);
     check_responder(doctor);
-    if (doctor->store != NULL && store_status(doctor->store, false, &status, &err) != RESULT_OK) {
+    if (doctor->store != NULL && store_status(doctor->store, STORE_STATUS_ONLY, &status, &err) != RESULT_OK) {
         doctor_wrong(doctor, "rights", "%s: run candhook init again", err.text);
         return;
     }

@@ -8,26 +8,41 @@
 #include <config.h>
 
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/memory.h"
 #include "event/json_write.h"
 #include "http/oauth.h"
 #include "status/installation.h"
+#include "status/openmetrics.h"
 #include "tool/verb.h"
 #include "tool/verb_begin.h"
 
 #include <argp.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
+
+#define STATUSES (sizeof statuses / sizeof *statuses)
+
+static const char *const statuses[] = COUNTS_STATUSES;
 
 struct status_options {
-    bool json, counts;
+    bool json, counts, openmetrics;
+    const char *output; /* NULL: stdout */
 };
 
 static const struct argp_option status_option_table[] = {
     {.name = "counts", .key = 'c', .doc = "Count what was received and handled in the last hour and day, too"},
     {.name = "json", .key = 'j', .doc = "Print JSON, one object"},
+    {.name = "openmetrics", .key = 'm', .doc = "Print OpenMetrics text, for Prometheus"},
+    {.name = "output",
+     .key = 'o',
+     .arg = "FILE",
+     .doc = "With --openmetrics: replace FILE in one step, and print nothing"},
     {0},
 };
 
@@ -35,12 +50,19 @@ static error_t parse_status_option(int key, char *text, struct argp_state *state
 {
     struct status_options *options = state->input;
 
-    (void)text;
     if (key == 'j')
         options->json = true;
     else if (key == 'c')
         options->counts = true;
-    else
+    else if (key == 'm')
+        options->openmetrics = true;
+    else if (key == 'o')
+        options->output = text;
+    else if (key == ARGP_KEY_END && options->openmetrics && (options->json || options->counts))
+        argp_error(state, "--openmetrics goes with neither --json nor --counts");
+    else if (key == ARGP_KEY_END && options->output != NULL && !options->openmetrics)
+        argp_error(state, "--output goes with --openmetrics");
+    else if (key != ARGP_KEY_END)
         return ARGP_ERR_UNKNOWN;
     return 0;
 }
@@ -52,7 +74,8 @@ static const struct argp status_argp = {
         "Shows the worker, the spool, the answers given, how long deliveries have waited, bot tokens, and the handlers.\v"
         "Exit status: 0 when work goes on; 1 when it is stalled: an event has waited for more than a minute to be "
         "recorded, a delivery that could run for more than five minutes, or either waits and no worker runs; 69 when "
-        "the database cannot be reached. Failed outcomes are no reason for 1: candhook doctor examines more.",
+        "the database cannot be reached. Failed outcomes are no reason for 1: candhook doctor examines more. With "
+        "--openmetrics 0 when it was written; 74 when not.",
 };
 
 /* ---- for people ---- */
@@ -87,16 +110,15 @@ static void print_spool(const struct installation *status)
         printf("            %zu files in damaged/: the disk lost bytes\n", depth->damaged);
 }
 
-static void print_answers(const struct answer_totals *answers)
+static void print_answers(const struct count_totals *answers)
 {
     printf("answers    ");
-    for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++)
-        printf(" %d: %ju%s", answer_counts_statuses[i], (uintmax_t)answers->counts[i],
-               i + 1 < ANSWER_COUNTS_STATUSES ? "," : "");
+    for (size_t i = 0; i < STATUSES; i++)
+        printf(" %s: %ju%s", statuses[i], (uintmax_t)counts_total(answers, statuses[i]), i + 1 < STATUSES ? "," : "");
     if (*answers->since != '\0')
         printf("; since %s", answers->since);
-    printf("\n            %zu responder%s run%s now\n", answers->responders, answers->responders == 1 ? "" : "s",
-           answers->responders == 1 ? "s" : "");
+    printf("\n            %zu responder%s run%s now\n", answers->processes, answers->processes == 1 ? "" : "s",
+           answers->processes == 1 ? "s" : "");
 }
 
 static void print_due(const struct installation *status)
@@ -121,7 +143,8 @@ static void print_install_url(const struct conf *conf)
 
 static void print_tokens(const struct installation *status)
 {
-    long ended = installation_number(status, "tokens", "ended"), expiring = installation_number(status, "tokens", "expiring");
+    long ended = installation_number(status, "tokens", "ended"),
+         expiring = installation_number(status, "tokens", "expiring");
 
     printf("bot tokens  %ld valid, %ld refused or ended, %ld to expire within 7 days%s\n",
            installation_number(status, "tokens", "valid"), ended, expiring,
@@ -201,7 +224,7 @@ static void print_handler_table(const struct store_facts *facts, bool counts)
     }
 }
 
-static void print_screen(const struct installation *status)
+static void print_screen(const struct installation *status, bool counts)
 {
     if (status->has_spool) {
         print_worker(&status->spool);
@@ -211,9 +234,9 @@ static void print_screen(const struct installation *status)
     if (status->has_database) {
         print_due(status);
         print_tokens(status);
-        if (status->counts)
+        if (counts)
             print_counts(status);
-        print_handler_table(&status->facts, status->counts);
+        print_handler_table(&status->facts, counts);
     } else {
         printf("database    %s\n", status->database_err.text);
     }
@@ -252,18 +275,14 @@ static void write_spool_json(struct json_writer *json, const struct installation
     json_write_close(json);
 }
 
-static void write_answers_json(struct json_writer *json, const struct answer_totals *answers)
+static void write_answers_json(struct json_writer *json, const struct count_totals *answers)
 {
     json_write_object(json, "answers");
     json_write_text(json, "since", *answers->since != '\0' ? answers->since : NULL);
-    for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++) {
-        char name[16];
-
-        snprintf(name, sizeof name, "%d", answer_counts_statuses[i]);
-        json_write_integer(json, name, (int64_t)answers->counts[i]);
-    }
+    for (size_t i = 0; i < STATUSES; i++)
+        json_write_integer(json, statuses[i], (int64_t)counts_total(answers, statuses[i]));
     json_write_close(json);
-    json_write_integer(json, "responders", (int64_t)answers->responders);
+    json_write_integer(json, "responders", (int64_t)answers->processes);
 }
 
 /* Adds the facts of an area, whose values are JSON, as an object; for handlers, those of one NAME. */
@@ -290,7 +309,7 @@ static void write_database_json(struct json_writer *json, const struct store_fac
     json_write_close(json);
 }
 
-static void print_json(const struct installation *status)
+static void print_json(const struct installation *status, bool counts)
 {
     struct json_writer *json = json_write_new();
     char *text;
@@ -310,10 +329,56 @@ static void print_json(const struct installation *status)
         write_answers_json(json, &status->spool.answers);
     }
     if (status->has_database)
-        write_database_json(json, &status->facts, status->counts);
+        write_database_json(json, &status->facts, counts);
     text = json_write_finish(json);
     puts(text);
     free(text);
+}
+
+/* Writes TEXT to PATH, so that a reader finds the old file or the new one, whole. Others may read it: it holds no
+ * secret. */
+static enum result replace_metrics(const char *path, const char *text, struct err *err)
+{
+    char *beside = memory_format("%s.%d", path, (int)getpid());
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+    bool written = fd >= 0 && io_write_all(fd, text, strlen(text)) && rename(beside, path) == 0;
+
+    if (!written)
+        err_set_errno(err, "cannot write %s", path);
+    if (fd >= 0) {
+        close(fd);
+        if (!written)
+            unlink(beside);
+    }
+    free(beside);
+    return written ? RESULT_OK : RESULT_FAIL;
+}
+
+/* Returns the exit status. */
+static int give_openmetrics(const struct installation *status, const char *output)
+{
+    char *text = openmetrics_text(status);
+    struct err err;
+    enum result result = RESULT_OK;
+
+    if (output != NULL)
+        result = replace_metrics(output, text, &err);
+    else
+        fputs(text, stdout);
+    free(text);
+    return result == RESULT_OK ? 0 : verb_fail_with("status", EX_IOERR, &err);
+}
+
+/* Shows the state, and returns the exit status. */
+static int show_status(const struct installation *status, const struct status_options *options)
+{
+    if (options->openmetrics)
+        return give_openmetrics(status, options->output);
+    if (options->json)
+        print_json(status, options->counts);
+    else
+        print_screen(status, options->counts);
+    return !status->has_database ? EX_UNAVAILABLE : status->reason_count > 0 ? 1 : 0;
 }
 
 int verb_status(int argc, char **argv)
@@ -327,12 +392,11 @@ int verb_status(int argc, char **argv)
     result = verb_begin_conf(argv[0], &conf);
     if (result != 0)
         return result;
-    installation_read(&status, conf, options.counts);
-    if (options.json)
-        print_json(&status);
-    else
-        print_screen(&status);
-    result = !status.has_database ? EX_UNAVAILABLE : status.reason_count > 0 ? 1 : 0;
+    installation_read(&status, conf,
+                      options.openmetrics ? STORE_STATUS_DELIVERIES
+                      : options.counts    ? STORE_STATUS_COUNTS
+                                          : STORE_STATUS_ONLY);
+    result = show_status(&status, &options);
     installation_free(&status);
     conf_free(conf);
     return result;

@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "work/dispatch_inside.h"
 #include "work/kind_c.h"
-#include "work/outcome_log.h"
+#include "work/outcomes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -195,9 +195,9 @@ static enum result end_refuse_token(struct dispatch *dispatch, struct err *err)
     if (strcmp(attempt->outcome.result, "failed") == 0)
         attempt->outcome.result = "retry"; /* it may work with the next token */
     if (refused)
-        outcome_log_refused_token(community, dispatch->conf->redirect_uri);
+        outcomes_refused_token(community, dispatch->conf->redirect_uri);
     else if (result != RESULT_OK)
-        outcome_log_unmarked_token(community, err->text);
+        outcomes_unmarked_token(community, err->text);
     return RESULT_OK;
 }
 
@@ -214,7 +214,7 @@ static void log_outcome(void *context, const char *event_id, const char *result,
     struct recorded *recorded = context;
 
     recorded->count++;
-    outcome_log_attempt(recorded->run->lease.handler, event_id, result, detail);
+    outcomes_attempt(recorded->run->lease.handler, event_id, result, detail);
 }
 
 /* Lists attempts that ended: all, or only the first. Returns how many. */
@@ -283,7 +283,7 @@ static void note_refusal(struct dispatch *dispatch, const struct err *err)
         attempt_free(attempt);
         attempt_end_with(attempt, "retry", "the database refused the outcome \"%s\": %s", result, err->text);
     } else {
-        outcome_log_attempt(request->run->lease.handler, attempt->outcome.event_id, "lost", err->text);
+        outcomes_attempt(request->run->lease.handler, attempt->outcome.event_id, "lost", err->text);
         mark_settled(dispatch);
     }
 }

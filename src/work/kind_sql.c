@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/signals.h"
-#include "work/outcome_log.h"
+#include "work/outcomes.h"
 
 #define BATCH 128
 #define ONE_BY_ONE_MS 10000 /* events run one by one for this long; the rest of the batch is given back then */
@@ -22,7 +22,7 @@ static const struct store_share share = {.kinds = kinds, .kind_count = 1};
 
 static void log_recorded(void *lease, const char *event_id, const char *result, const char *detail)
 {
-    outcome_log_attempt(((const struct store_lease *)lease)->handler, event_id, result, detail);
+    outcomes_attempt(((const struct store_lease *)lease)->handler, event_id, result, detail);
 }
 
 /* Runs one delivery in a transaction of its own. When that fails as a whole, the attempt has failed. */

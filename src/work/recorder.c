@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "base/signals.h"
 #include "event/event.h"
-#include "work/outcome_log.h"
+#include "work/outcomes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -201,6 +201,7 @@ static void log_unhandled(const struct store_notes *notes)
         events += strtoul(note->events, NULL, 10);
         types++;
     }
+    outcomes_count("unhandled", events);
     if (first != NULL)
         log_info("event=%s outcome=unhandled module=%s type=%s context=%s events=%lu types=%lu", first->id,
                  first->module, first->type, first->detail, events, types);
@@ -227,15 +228,25 @@ static void leave_slow_handler(struct recorder *recorder, const struct store_not
     leave_handler(recorder, note->handler, reason.text);
 }
 
+static void count_recorded(const struct recorder *recorder, const struct group *group)
+{
+    size_t events = 0;
+
+    for (size_t i = group->first; i < group->first + group->count; i++)
+        events += recorder->records[i].event != NULL;
+    outcomes_count("recorded", events);
+    outcomes_count("malformed", group->count - events);
+}
+
 /* Takes one thing that recording a group found out. */
-static void take_note(struct recorder *recorder, const struct store_note *note)
+static void take_note(struct recorder *recorder, const struct group *group, const struct store_note *note)
 {
     if (is_about(note, "malformed"))
         log_warning("event=%s malformed=%s", note->id, note->detail);
     else if (is_about(note, "retry") || is_about(note, "failed"))
-        outcome_log_attempt(note->handler, note->id, note->kind, note->detail);
+        outcomes_attempt(note->handler, note->id, note->kind, note->detail);
     else if (is_about(note, "ok"))
-        log_debug("handler=%s outcome=ok events=%s", note->handler, note->events);
+        outcomes_first(note->handler, strtoul(note->events, NULL, 10), group->batch->records[group->first].id);
     else if (is_about(note, "slow"))
         leave_slow_handler(recorder, note);
     else if (is_about(note, "delivered") && strcmp(note->detail, "sql") == 0)
@@ -244,11 +255,12 @@ static void take_note(struct recorder *recorder, const struct store_note *note)
         recorder->done.delivered_outside = true;
 }
 
-static void take_notes(struct recorder *recorder, const struct store_notes *notes)
+static void take_notes(struct recorder *recorder, const struct group *group, const struct store_notes *notes)
 {
     for (size_t i = 0; i < notes->count; i++)
-        take_note(recorder, &notes->notes[i]);
+        take_note(recorder, group, &notes->notes[i]);
     log_unhandled(notes);
+    count_recorded(recorder, group);
 }
 
 /* ---- what is wrong with the spool ---- */
@@ -368,7 +380,7 @@ static enum result end_group(struct recorder *recorder, const struct group *grou
         err_set(err, "the database refuses event %s again: %s", notes.notes[0].id, notes.notes[0].detail);
         result = RESULT_FAIL;
     } else {
-        take_notes(recorder, &notes);
+        take_notes(recorder, group, &notes);
     }
     store_free_notes(&notes);
     return result;

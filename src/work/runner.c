@@ -13,6 +13,7 @@
 #include "work/backoff.h"
 #include "work/dispatch.h"
 #include "work/kind_sql.h"
+#include "work/outcomes.h"
 
 #include <unistd.h>
 
@@ -27,6 +28,12 @@ static void take_wakeup(const struct runner_options *options)
     (void)!read(options->wake_fd, &count, sizeof count);
 }
 
+/* Returns the shorter time of two, of which -1 is none. */
+static int sooner_ms(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* Waits until a batch may be due. */
 static enum result wait_for_sql(struct store *store, const struct runner_options *options, struct err *err)
 {
@@ -38,7 +45,7 @@ static enum result wait_for_sql(struct store *store, const struct runner_options
     /* A notification may have been read together with the answer: then its descriptor is not readable. */
     if (result != RESULT_OK || store_take_notifications(store))
         return result;
-    if (signals_poll(fds, 2, ms >= 0 && ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS) <= 0)
+    if (signals_poll(fds, 2, sooner_ms(ms, sooner_ms(outcomes_write_due(), LONGEST_WAIT_MS))) <= 0)
         return RESULT_OK;
     if (fds[0].revents != 0)
         take_wakeup(options);
@@ -98,7 +105,7 @@ static void run_dispatch(const struct conf *conf, const struct runner_options *o
         struct pollfd wake = {.fd = options->wake_fd, .events = POLLIN};
 
         dispatch_step(dispatch);
-        dispatch_wait(dispatch, &wake, 1, -1);
+        dispatch_wait(dispatch, &wake, 1, outcomes_write_due());
         if (wake.revents == 0)
             continue;
         take_wakeup(options);

@@ -21,6 +21,7 @@
 #include "work/child.h"
 #include "work/dispatch.h"
 #include "work/kind_sql.h"
+#include "work/outcomes.h"
 #include "work/recorder.h"
 #include "work/runner.h"
 
@@ -117,11 +118,13 @@ static void start_runner(struct worker *worker, struct runner_process *runner)
     store_abandon(worker->store);
     recorder_free(worker->recorder);
     close(worker->lock_file);
+    outcomes_open(worker->folder);
     close(worker->folder);
     for (unsigned i = 0; i < worker->runner_count; i++)
         if (&worker->runners[i] != runner)
             close(worker->runners[i].options.wake_fd);
     runner_main(worker->conf, &runner->options);
+    outcomes_close();
     _exit(0);
 }
 
@@ -308,6 +311,7 @@ static void work_until_end(struct worker *worker)
         }
         backoff_reset(&worker->backoff, "recording");
         wake_runners(worker, &done);
+        outcomes_write_due();
         recorder_wait(worker->recorder, done.recorded > 0 ? 0 : TICK_MS);
         signals_poll(NULL, 0, 0); /* lets a signal in, however busy the spool is */
     }
@@ -441,11 +445,13 @@ enum result worker_run(const struct conf *conf, const struct worker_options *opt
     result = spool_open(conf->spool, &worker.folder, err);
     if (result != RESULT_OK)
         return result;
+    outcomes_open(worker.folder);
     worker.store = store_new(conf->database);
     worker.recorder = recorder_new(conf, worker.folder, worker.store);
     result = lock_and_work(&worker, options, err);
     recorder_free(worker.recorder);
     store_free(worker.store);
+    outcomes_close();
     close(worker.folder);
     return result;
 }

@@ -1,12 +1,12 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * The count of answers: what two responders at a time write, and the next ones go on from; when it is written; and when
+ * Counts: what two processes at a time write, and the next ones go on from; when it is written; and when
  * a secret was used.
  */
 #include <config.h>
 
-#include "spool/answer_counts.h"
+#include "spool/counts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,28 +32,28 @@ static void must(int condition, const char *what)
 }
 
 /* Looks from another process, as candhook status does: closing a file that we have locked would let go of the lock. */
-static int look(int (*what)(const struct answer_totals *sum, int status), int status)
+static int look(int (*what)(const struct count_totals *sum, int status), int status)
 {
     pid_t child = fork();
     int found;
 
     must(child >= 0, "fork");
     if (child == 0) {
-        struct answer_totals sum;
+        struct count_totals sum;
 
-        answer_counts_read(folder, &sum);
+        counts_read(folder, COUNTS_ANSWERS, &sum);
         _exit(what(&sum, status));
     }
     must(waitpid(child, &found, 0) == child, "waitpid");
     return WEXITSTATUS(found);
 }
 
-static int count_in(const struct answer_totals *sum, int status)
+static int count_in(const struct count_totals *sum, int status)
 {
-    for (size_t i = 0; i < ANSWER_COUNTS_STATUSES; i++)
-        if (answer_counts_statuses[i] == status)
-            return (int)sum->counts[i];
-    return 255;
+    char key[16];
+
+    snprintf(key, sizeof key, "%d", status);
+    return (int)counts_total(sum, key);
 }
 
 static int count_of(int status)
@@ -61,34 +61,42 @@ static int count_of(int status)
     return look(count_in, status);
 }
 
-/* 2 for each responder, and 1 when it is this process. */
-static int responders_in(const struct answer_totals *sum, int status)
+/* 2 for each process, and 1 when it is this process. */
+static int responders_in(const struct count_totals *sum, int status)
 {
     (void)status;
-    return (int)sum->responders * 2 + (sum->pid == getppid());
+    return (int)sum->processes * 2 + (sum->pid == getppid());
 }
 
-static struct answer_counts *open_counts(void)
+static struct counts *open_counts(void)
 {
-    struct answer_counts *counts;
+    struct counts *counts;
     struct err err;
 
-    must(answer_counts_open(folder, &counts, &err) == RESULT_OK, "answer_counts_open");
+    must(counts_open(folder, COUNTS_ANSWERS, &counts, &err) == RESULT_OK, "counts_open");
     return counts;
 }
 
-/* Another responder: counts COUNT answers of STATUS, and ends. */
+static void add(struct counts *counts, int status)
+{
+    char key[16];
+
+    snprintf(key, sizeof key, "%d", status);
+    counts_add(counts, key, 1);
+}
+
+/* Another process: counts COUNT answers of STATUS, and ends. */
 static void other(int status, int count)
 {
     pid_t child = fork();
-    struct answer_counts *counts;
+    struct counts *counts;
 
     must(child >= 0, "fork");
     if (child == 0) {
         counts = open_counts();
         while (count-- > 0)
-            answer_counts_add(counts, status);
-        answer_counts_close(counts);
+            add(counts, status);
+        counts_close(counts);
         _exit(0);
     }
     must(waitpid(child, NULL, 0) == child, "waitpid");
@@ -103,32 +111,31 @@ static void write_to(const char *name, const char *text)
 
 static void check_counting(void)
 {
-    struct answer_counts *counts;
-    struct answer_totals sum;
+    struct counts *counts;
+    struct count_totals sum;
 
-    answer_counts_read(folder, &sum);
-    ok(sum.counts[0] == 0 && *sum.since == '\0' && sum.responders == 0, "nothing was ever counted");
+    counts_read(folder, COUNTS_ANSWERS, &sum);
+    ok(sum.count == 0 && *sum.since == '\0' && sum.processes == 0, "nothing was ever counted");
     counts = open_counts();
-    ok(answer_counts_write_due(counts) == -1, "nothing to write");
-    answer_counts_add(counts, 200);
-    answer_counts_add(counts, 999);
-    ok(answer_counts_write_due(counts) == -1 && count_of(200) == 1, "the first is written at once");
-    answer_counts_add(counts, 200);
-    ok(answer_counts_write_due(counts) > 0 && count_of(200) == 1, "the second waits for its second");
-    ok(look(responders_in, 0) == 3, "one responder lives: this process");
-    answer_counts_close(counts);
+    ok(counts_write_due(counts) == -1, "nothing to write");
+    counts_add(counts, "200", 1);
+    ok(counts_write_due(counts) == -1 && count_of(200) == 1, "the first is written at once");
+    counts_add(counts, "200", 1);
+    ok(counts_write_due(counts) > 0 && count_of(200) == 1, "the second waits for its second");
+    ok(look(responders_in, 0) == 3, "one process lives: this one");
+    counts_close(counts);
     ok(count_of(200) == 2, "and is written at the end, at the latest");
     ok(look(responders_in, 0) == 0, "then none lives");
 }
 
 static void check_several(void)
 {
-    struct answer_counts *counts = open_counts();
+    struct counts *counts = open_counts();
 
-    answer_counts_add(counts, 404);
+    counts_add(counts, "404", 1);
     other(404, 10);
     ok(faccessat(folder, "answers/1", F_OK, 0) == 0, "two at a time have two files");
-    answer_counts_close(counts);
+    counts_close(counts);
     ok(count_of(404) == 11 && count_of(200) == 2, "all are summed up");
     other(404, 1);
     ok(count_of(404) == 12 && faccessat(folder, "answers/2", F_OK, 0) != 0, "the next goes on in the first");
@@ -136,19 +143,22 @@ static void check_several(void)
 
 static void check_faults(void)
 {
-    struct answer_totals sum;
+    struct count_totals sum;
 
-    write_to("answers/0", "since 2026-01-31T12:00:00Z\n200 x\n");
-    answer_counts_read(folder, &sum);
-    ok(sum.counts[0] == 0, "half a file counts nothing");
+    write_to("answers/0", "since 2026-01-31T12:00:00Z\n                  1 200\n");
+    counts_read(folder, COUNTS_ANSWERS, &sum);
+    ok(counts_total(&sum, "200") == 0, "half a file counts nothing");
     other(503, 1);
     ok(count_of(503) == 1, "and is begun anew");
-    write_to("answers/1", "since 2000-01-31T12:00:00Z\n200 1\n400 0\n404 0\n405 0\n413 0\n503 0\n");
-    answer_counts_read(folder, &sum);
+    write_to("answers/1", "since 2000-01-31T12:00:00Z\n                   1 200\n                   2 ok a handler\n");
+    counts_read(folder, COUNTS_ANSWERS, &sum);
     is_text(sum.since, "2000-01-31T12:00:00Z", "it counts since the earliest");
-    answer_counts_add(NULL, 200);
-    ok(answer_counts_write_due(NULL) == -1, "without a file nothing is counted");
-    answer_counts_close(NULL);
+    ok(counts_total(&sum, "ok a handler") == 2 && counts_total(&sum, "503") == 1, "a key may have blanks");
+    ok(sum.count == 3 && strcmp(sum.totals[2].key, "ok a handler") == 0, "the sums are in the order of their keys");
+    counts_free_totals(&sum);
+    counts_add(NULL, "200", 1);
+    ok(counts_write_due(NULL) == -1, "without a file nothing is counted");
+    counts_close(NULL);
 }
 
 static void check_used(void)
