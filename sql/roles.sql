@@ -6,7 +6,7 @@
 --      candhook_handler    sql handlers run under it: grant it what your functions need
 --      candhook_admin      stores and ends tokens, makes handlers, replays, retries, gives up, and reads
 --      candhook_reader     reads all but tokens
---      candhook_web        what candhook-web.fcgi does: stores tokens, and reads none
+--      candhook_web        what candhook-web.fcgi does: stores tokens, and reads none; tells monitors how work goes
 --
 -- They cannot log in: grant them to roles that can.
 
@@ -92,7 +92,8 @@ declare
         'candhook_reader', 'execute on function candhook_internal.matches(text, text)',
         'candhook_web', 'usage on schema candhook, candhook_internal',
         'candhook_web', 'insert on candhook_internal.bot_token_entry',
-        'candhook_web', 'execute on function candhook_internal.wanted(), candhook_internal.held_count(text)',
+        'candhook_web', 'execute on function candhook_internal.wanted(), candhook_internal.held_count(text), '
+                        'candhook_internal.status(), candhook_internal.delivery_states()',
         'candhook_admin', 'usage on schema candhook, candhook_internal',
         'candhook_admin', reading,
         'candhook_admin', looking,

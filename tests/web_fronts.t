@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 #
 # candhook-web.fcgi behind each front that has a shipped file, mounted as it is: a community installs the App, an admin says
-# no, and a code reaches no log of the front but where the host's own log shows every path.
+# no, monitors ask, and a code reaches no log of the front but where the host's own log shows every path.
 use v5.36;
 use Test::More;
 use Browser;
@@ -40,13 +40,15 @@ my $rig = Rig->new;
 $rig->cluster;
 $rig->conf;
 $rig->schema;
+$rig->candhook_ok('work', '--once');
+$rig->write_file('metrics.token', "a-token-for-metrics\n");
 my $pass = Rig::Cand->canpass($rig, client_id => 'my-app', community => 'G1', redirect_uris => []);
 
 for my $front (@fronts) {
     next if $front->{needs} && !$rig->have($front->{needs});
     my %before = map { $_->{pid} => 1 } @{ $rig->{processes} };
     my $settings = sub { $rig->conf(client_id => 'my-app', authorize_url => $pass->url . '/oauth2/authorize', token_url => $pass->url . '/oauth2/token',
-            extra_scopes => 'bot:MOIM:product:read', redirect_uri => "http://127.0.0.1:$rig->{port}/candhook-app/callback") };
+            metrics_token => "$rig->{dir}/metrics.token", extra_scopes => 'bot:MOIM:product:read', redirect_uri => "http://127.0.0.1:$rig->{port}/candhook-app/callback") };
     $rig->{port} //= 1;
     $settings->();
     $front->{web}->($rig) if $front->{web};
@@ -74,6 +76,10 @@ for my $front (@fronts) {
     $page = $browser->click($browser->get('/candhook-app/install'), 'deny');
     is $page->{status} . ($page->{body} =~ /You did not grant/ ? ' told' : ''), '403 told', "$front->{name}: an admin who says no has our page";
     is $browser->get('/candhook-app/nothing')->{status}, 404, "$front->{name}: other paths are not found";
+    is $browser->get("/candhook-app/$_")->{status}, 200, "$front->{name}: monitors have $_" for 'health', 'health?ready';
+    $page = $browser->get('/candhook-app/metrics', headers => ['Authorization: Bearer a-token-for-metrics']);
+    is $page->{status} . ' ' . $page->{headers}{'content-type'}, '200 application/openmetrics-text; version=1.0.0; charset=utf-8', "$front->{name}: Prometheus has metrics";
+    is $browser->get('/candhook-app/metrics', headers => ['Authorization: Bearer another'])->{status}, 401, "$front->{name}: with the right token only";
 
     my @servers = grep { !$before{ $_->{pid} } } @{ $rig->{processes} };
     for my $server (reverse @servers) {

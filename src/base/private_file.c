@@ -92,6 +92,29 @@ out:
     return result;
 }
 
+enum result private_file_read_secret(const char *path, char **secret, struct err *err)
+{
+    static const struct private_file_rule rule = {
+        .refused = 077, .remedy = "chmod 600", .root_may_own = true, .root_may_read = true, .max = 4096};
+    struct private_file file;
+    enum result result;
+
+    *secret = NULL;
+    if (*path == '\0')
+        return RESULT_OK;
+    result = private_file_read(path, &rule, &file, err);
+    if (result != RESULT_OK)
+        return result;
+    *secret = memory_copy_bytes(file.text, strcspn(file.text, "\r\n"));
+    private_file_free(&file);
+    if (**secret != '\0')
+        return RESULT_OK;
+    err_set(err, "%s is empty: its first line is to be the secret", path);
+    free(*secret);
+    *secret = NULL;
+    return RESULT_FAIL;
+}
+
 void private_file_free(struct private_file *file)
 {
     if (file->text != NULL)

@@ -32,6 +32,12 @@ struct private_file {
 MUST_CHECK enum result private_file_read(const char *path, const struct private_file_rule *rule,
                                          struct private_file *file, struct err *err);
 
+/*
+ * Reads a secret, the first line of the file PATH (0600), which must not be empty; *SECRET is allocated, NULL when PATH
+ * is "".
+ */
+MUST_CHECK enum result private_file_read_secret(const char *path, char **secret, struct err *err);
+
 /* Overwrites the text and frees it. */
 void private_file_free(struct private_file *file);
 

@@ -291,6 +291,11 @@ bool conf_lies_under(const struct conf *conf, const char *folder)
     return false;
 }
 
+const char *conf_web_database(const struct conf *conf)
+{
+    return *conf->web_database != '\0' ? conf->web_database : conf->database;
+}
+
 void conf_print(const struct conf *conf, FILE *stream)
 {
     for (size_t i = 0; i < CONF_KEY_COUNT; i++) {

@@ -44,6 +44,7 @@ struct conf {
     char *redirect_uri;       /* where the platform sends admins back to: the URL of .../callback; "": not set */
     char *token_url;          /* where codes are exchanged for tokens */
     char *web_database;       /* libpq conninfo of candhook-web.fcgi; "": that of database */
+    char *metrics_token;      /* file of the bearer token of .../metrics, absolute; "": there are no metrics there */
     char *web_key;            /* file of the key of candhook-web.fcgi's cookies, absolute */
 };
 
@@ -57,6 +58,9 @@ MUST_CHECK enum result conf_load(struct conf **out, struct err *err);
 
 /* Returns whether the file, or the secrets, spool or log that it names, lies below FOLDER, a document root. */
 bool conf_lies_under(const struct conf *conf, const char *folder);
+
+/* Returns the conninfo of candhook-web.fcgi: web_database, else database. */
+const char *conf_web_database(const struct conf *conf);
 
 /* Prints the settings in force as lines `key = value`; of `database` only that it is set. */
 void conf_print(const struct conf *conf, FILE *stream);

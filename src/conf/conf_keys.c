@@ -51,6 +51,7 @@ const struct conf_key conf_keys[CONF_KEY_COUNT] = {
      "whether the client secret is sent by HTTP Basic"},
     {"redirect_uri", CONF_URL, OFFSET(redirect_uri), "", 0, 0, "the URL of the callback of an installation"},
     {"web_database", CONF_TEXT, OFFSET(web_database), "", 0, 0, "connection string of candhook-web.fcgi"},
+    {"metrics_token", CONF_HIDDEN, OFFSET(metrics_token), "", 0, 0, "file of the bearer token of .../metrics"},
     {"web_key", CONF_HIDDEN, OFFSET(web_key), LOCALSTATEDIR "/lib/candhook/web.key", 0, 0,
      "file of the key of cookies"},
     {"webhook_scope", CONF_WORD, OFFSET(webhook_scope), "webhook:{module}:{area}", 0, 0, "template of a webhook scope"},

@@ -9,7 +9,6 @@
 
 #include "base/digest.h"
 #include "base/memory.h"
-#include "base/private_file.h"
 #include "http/url.h"
 
 #include <cjson/cJSON.h>
@@ -24,29 +23,6 @@
 #define LONGEST_LIFE (INT64_C(100) * 365 * 86400) /* seconds */
 
 /* ---- what is set ---- */
-
-enum result oauth_read_client_secret(const char *path, char **secret, struct err *err)
-{
-    static const struct private_file_rule rule = {
-        .refused = 077, .remedy = "chmod 600", .root_may_own = true, .root_may_read = true, .max = 4096};
-    struct private_file file;
-    enum result result;
-
-    *secret = NULL;
-    if (*path == '\0')
-        return RESULT_OK;
-    result = private_file_read(path, &rule, &file, err);
-    if (result != RESULT_OK)
-        return result;
-    *secret = memory_copy_bytes(file.text, strcspn(file.text, "\r\n"));
-    private_file_free(&file);
-    if (**secret != '\0')
-        return RESULT_OK;
-    err_set(err, "%s is empty: its first line is to be the App's client secret", path);
-    free(*secret);
-    *secret = NULL;
-    return RESULT_FAIL;
-}
 
 char *oauth_install_url(const char *redirect_uri)
 {

@@ -15,12 +15,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * Reads the client secret, the first line of the file PATH (0600); *SECRET is allocated, NULL when PATH is "": a public
- * client.
- */
-MUST_CHECK enum result oauth_read_client_secret(const char *path, char **secret, struct err *err);
-
 /* Returns the URL at which communities install the App, made of that of the callback, allocated; NULL when there is
  * none. */
 char *oauth_install_url(const char *redirect_uri);

@@ -86,9 +86,9 @@ int intake_run_due(struct intake *intake)
 
 void intake_count(struct intake *intake, enum request_status status)
 {
-    char key[16];
+    /* The digits by hand: printf would cost a tenth of an event. */
+    const char key[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), '\0'};
 
-    snprintf(key, sizeof key, "%d", (int)status);
     counts_add(intake->counts, key, 1);
 }
 

@@ -37,9 +37,10 @@ static void find_reasons(struct installation *installation)
                                      : "no worker runs, and work waits");
 }
 
-void installation_read(struct installation *installation, const struct conf *conf, enum store_status_more more)
+void installation_read(struct installation *installation, const struct conf *conf, const char *conninfo,
+                       enum store_status_more more)
 {
-    struct store *store = store_new(conf->database);
+    struct store *store = store_new(conninfo);
     const struct store_facts *facts;
     enum result result;
 

@@ -29,10 +29,11 @@ struct installation {
 };
 
 /*
- * Reads the state, and MORE of the database. What cannot be read is told in spool_err and database_err. To be freed in
- * any case; CONF must stay.
+ * Reads the state, and MORE of the database, to which CONNINFO leads. What cannot be read is told in spool_err and
+ * database_err. To be freed in any case; CONF must stay.
  */
-void installation_read(struct installation *installation, const struct conf *conf, enum store_status_more more);
+void installation_read(struct installation *installation, const struct conf *conf, const char *conninfo,
+                       enum store_status_more more);
 void installation_free(struct installation *installation);
 
 /* Returns the judgement: "healthy", "stalled" or "database unreachable". */

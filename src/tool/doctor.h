@@ -9,8 +9,8 @@
 
 #include "conf/conf.h"
 #include "conf/secrets.h"
-#include "store/store.h"
 #include "status/inspect.h"
+#include "store/store.h"
 
 #include <stdbool.h>
 #include <stdio.h>

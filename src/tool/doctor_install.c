@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include "base/memory.h"
+#include "base/private_file.h"
 #include "http/http.h"
 #include "http/oauth.h"
 #include "http/scopes.h"
@@ -70,7 +71,7 @@ static void check_client_secret(struct doctor *doctor)
     struct err err;
     char *secret;
 
-    if (oauth_read_client_secret(doctor->conf->client_secret, &secret, &err) == RESULT_OK)
+    if (private_file_read_secret(doctor->conf->client_secret, &secret, &err) == RESULT_OK)
         memory_free_secret(secret);
     else
         doctor_wrong(doctor, SUBJECT, "%s", err.text);

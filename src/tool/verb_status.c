@@ -392,7 +392,7 @@ int verb_status(int argc, char **argv)
     result = verb_begin_conf(argv[0], &conf);
     if (result != 0)
         return result;
-    installation_read(&status, conf,
+    installation_read(&status, conf, conf->database,
                       options.openmetrics ? STORE_STATUS_DELIVERIES
                       : options.counts    ? STORE_STATUS_COUNTS
                                           : STORE_STATUS_ONLY);

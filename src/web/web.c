@@ -11,10 +11,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/no_core.h"
+#include "base/private_file.h"
 #include "base/signals.h"
 #include "base/std_fds.h"
 #include "conf/conf.h"
-#include "http/oauth.h"
+#include "web/health.h"
 #include "web/install.h"
 #include "web/seal.h"
 #include "web/web_answer.h"
@@ -26,6 +27,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -42,7 +44,8 @@ const char *argp_program_version = "candhook-web.fcgi " PACKAGE_VERSION;
 /* What all requests have in common. */
 struct web {
     struct conf *conf;
-    char *key, *client_secret; /* client_secret: NULL when there is none */
+    char *key, *client_secret, *metrics_token; /* each of the last two: NULL when there is none */
+    struct health_memory *health;              /* shared with the processes of the requests; NULL under CGI */
     int listener;
 };
 
@@ -63,7 +66,8 @@ static const struct argp web_argp = {
     .options = web_option_table,
     .parser = parse_web_option,
     .doc =
-        "Lets communities install the App in the browser: .../install and .../callback.\v"
+        "Lets communities install the App in the browser (.../install and .../callback), and tells monitors how the "
+        "App is (.../health, .../metrics).\v"
         "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or "
         "by CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
         "/candhook.conf. See candhook-web.fcgi(8).",
@@ -71,7 +75,8 @@ static const struct argp web_argp = {
 
 /* ---- one request ---- */
 
-static void answer_page(struct install *install, const struct web_request *request, struct web_answer *answer)
+static void answer_page(const struct web *web, struct install *install, const struct web_request *request,
+                        struct web_answer *answer)
 {
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         web_answer_begin(answer, 405, "Method not allowed");
@@ -81,6 +86,10 @@ static void answer_page(struct install *install, const struct web_request *reque
         install_begin(install, request, answer);
     } else if (web_request_is_for(request, "callback")) {
         install_callback(install, request, answer);
+    } else if (web_request_is_for(request, "health")) {
+        health_answer(web->conf, request, web->health, answer);
+    } else if (web_request_is_for(request, "metrics") && web->metrics_token != NULL) {
+        health_answer_metrics(web->conf, request, web->metrics_token, answer);
     } else {
         web_answer_begin(answer, 404, "Not found");
         web_answer_paragraph(answer,
@@ -90,12 +99,13 @@ static void answer_page(struct install *install, const struct web_request *reque
 }
 
 /* Returns the whole answer to a request, allocated. */
-static char *make_answer(struct install *install, const struct web_request *request, size_t *length)
+static char *make_answer(const struct web *web, struct install *install, const struct web_request *request,
+                         size_t *length)
 {
     struct web_answer answer = {0};
     char *text;
 
-    answer_page(install, request, &answer);
+    answer_page(web, install, request, &answer);
     text = web_answer_text(&answer, strcmp(request->method, "HEAD") == 0, length);
     web_answer_free(&answer);
     return text;
@@ -109,7 +119,7 @@ static struct install begin_install(const struct web *web)
                             .key = web->key,
                             .client_secret = web->client_secret,
                             .http = http_new(),
-                            .store = store_new(*conf->web_database != '\0' ? conf->web_database : conf->database)};
+                            .store = store_new(conf_web_database(conf))};
 }
 
 static void end_install(struct install *install)
@@ -125,16 +135,23 @@ static const char *or_empty(const char *text)
     return text != NULL ? text : "";
 }
 
+/* Returns the first that is given: Apache puts REDIRECT_ before the name of a variable that .htaccess has set. */
+static const char *first_of(const char *text, const char *other)
+{
+    return or_empty(text != NULL ? text : other);
+}
+
 static void answer_cgi_page(const struct web *web)
 {
     const struct web_request request = {or_empty(getenv("REQUEST_METHOD")), or_empty(getenv("REQUEST_URI")),
-                                        or_empty(getenv("HTTP_COOKIE"))};
+                                        or_empty(getenv("HTTP_COOKIE")),
+                                        first_of(getenv("HTTP_AUTHORIZATION"), getenv("REDIRECT_HTTP_AUTHORIZATION"))};
     struct install install = begin_install(web);
     size_t length;
     char *text;
 
     alarm(REQUEST_SECONDS);
-    text = make_answer(&install, &request, &length);
+    text = make_answer(web, &install, &request, &length);
     fwrite(text, 1, length, stdout);
     fflush(stdout);
     memory_free_secret(text);
@@ -159,9 +176,11 @@ __attribute__((noreturn)) static void answer_connection(const struct web *web, i
     if (FCGX_Accept_r(&fcgi) == 0) {
         const struct web_request request = {or_empty(FCGX_GetParam("REQUEST_METHOD", fcgi.envp)),
                                             or_empty(FCGX_GetParam("REQUEST_URI", fcgi.envp)),
-                                            or_empty(FCGX_GetParam("HTTP_COOKIE", fcgi.envp))};
+                                            or_empty(FCGX_GetParam("HTTP_COOKIE", fcgi.envp)),
+                                            first_of(FCGX_GetParam("HTTP_AUTHORIZATION", fcgi.envp),
+                                                     FCGX_GetParam("REDIRECT_HTTP_AUTHORIZATION", fcgi.envp))};
         size_t length;
-        char *text = make_answer(&install, &request, &length);
+        char *text = make_answer(web, &install, &request, &length);
 
         FCGX_PutStr(text, (int)length, fcgi.out);
         memory_free_secret(text);
@@ -223,6 +242,14 @@ static void serve_connections(const struct web *web)
 
 /* ---- life ---- */
 
+/* Returns memory that the processes of the requests share; NULL when there is none. */
+static struct health_memory *share_health(void)
+{
+    void *shared = mmap(NULL, sizeof(struct health_memory), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return shared != MAP_FAILED ? shared : NULL;
+}
+
 static enum result open_web(struct web *web, struct err *err)
 {
     enum result result = conf_load(&web->conf, err);
@@ -230,7 +257,9 @@ static enum result open_web(struct web *web, struct err *err)
     if (result == RESULT_OK)
         result = log_open(web->conf->log, web->conf->log_level, "candhook-web.fcgi", err);
     if (result == RESULT_OK)
-        result = oauth_read_client_secret(web->conf->client_secret, &web->client_secret, err);
+        result = private_file_read_secret(web->conf->client_secret, &web->client_secret, err);
+    if (result == RESULT_OK)
+        result = private_file_read_secret(web->conf->metrics_token, &web->metrics_token, err);
     if (result == RESULT_OK)
         result = seal_read_key(web->conf->web_key, &web->key, err);
     return result;
@@ -239,6 +268,7 @@ static enum result open_web(struct web *web, struct err *err)
 static void close_web(struct web *web)
 {
     memory_free_secret(web->client_secret);
+    memory_free_secret(web->metrics_token);
     memory_free_secret(web->key);
     conf_free(web->conf);
 }
@@ -271,6 +301,8 @@ int main(int argc, char **argv)
         close_web(&web);
         return EX_CONFIG;
     }
+    if (!is_cgi)
+        web.health = share_health();
     FCGX_Init();
     signals_catch(); /* after FCGX_Init, which catches signals of its own */
     if (is_cgi)

@@ -19,7 +19,6 @@
     "code{overflow-wrap:anywhere}"
 
 static const char headers[] =
-    "Content-Type: text/html; charset=utf-8\r\n"
     "Cache-Control: no-store\r\n"
     "Referrer-Policy: no-referrer\r\n"
     "X-Content-Type-Options: nosniff\r\n"
@@ -89,6 +88,14 @@ void web_answer_end(struct web_answer *answer)
     answer->writes = NULL;
 }
 
+void web_answer_text_of(struct web_answer *answer, int status, const char *type, const char *text)
+{
+    answer->status = status;
+    answer->type = type;
+    answer->page = memory_copy_text(text);
+    answer->page_length = strlen(text);
+}
+
 void web_answer_redirect(struct web_answer *answer, const char *url)
 {
     answer->status = 302;
@@ -100,10 +107,15 @@ static const char *reason_of(int status)
     static const struct {
         int status;
         const char *reason;
-    } reasons[] = {{200, "OK"},          {302, "Found"},
-                   {400, "Bad Request"}, {403, "Forbidden"},
-                   {404, "Not Found"},   {405, "Method Not Allowed"},
-                   {502, "Bad Gateway"}, {503, "Service Unavailable"}};
+    } reasons[] = {{200, "OK"},
+                   {302, "Found"},
+                   {400, "Bad Request"},
+                   {401, "Unauthorized"},
+                   {403, "Forbidden"},
+                   {404, "Not Found"},
+                   {405, "Method Not Allowed"},
+                   {502, "Bad Gateway"},
+                   {503, "Service Unavailable"}};
 
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
@@ -116,7 +128,10 @@ char *web_answer_text(const struct web_answer *answer, bool head_only, size_t *l
     char *text;
     FILE *to = memory_open_stream(&text, length);
 
-    fprintf(to, "Status: %d %s\r\n%s", answer->status, reason_of(answer->status), headers);
+    fprintf(to, "Status: %d %s\r\nContent-Type: %s\r\n%s", answer->status, reason_of(answer->status),
+            answer->type != NULL ? answer->type : "text/html; charset=utf-8", headers);
+    if (answer->status == 401)
+        fputs("WWW-Authenticate: Bearer\r\n", to);
     if (answer->status == 405)
         fputs("Allow: GET, HEAD\r\n", to);
     if (answer->location != NULL)

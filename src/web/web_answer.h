@@ -13,9 +13,10 @@
 /* Starts as {0}; freed by web_answer_free. */
 struct web_answer {
     int status;
-    char *location; /* where to go; NULL: there is a page */
-    char *cookie;   /* the value of Set-Cookie; NULL: none is set */
-    char *page;     /* HTML */
+    const char *type; /* Content-Type, a constant; NULL: HTML */
+    char *location;   /* where to go; NULL: there is a page */
+    char *cookie;     /* the value of Set-Cookie; NULL: none is set */
+    char *page;       /* HTML */
     size_t page_length;
     FILE *writes; /* the page, while it is written */
 };
@@ -34,6 +35,9 @@ void web_answer_link(struct web_answer *answer, const char *href, const char *te
 
 /* Ends the page. */
 void web_answer_end(struct web_answer *answer);
+
+/* Makes the answer this text, of a Content-Type that stays. */
+void web_answer_text_of(struct web_answer *answer, int status, const char *type, const char *text);
 
 /* Makes the answer a redirection to URL. */
 void web_answer_redirect(struct web_answer *answer, const char *url);

@@ -54,6 +54,20 @@ static char *decode_value(const char *text, size_t length)
     return value;
 }
 
+bool web_request_asks(const struct web_request *request, const char *name)
+{
+    const char *at = request->uri + strcspn(request->uri, "?#");
+    size_t length = strlen(name);
+
+    while (*at == '?' || *at == '&') {
+        at++;
+        if (strncmp(at, name, length) == 0 && strchr("=&#", at[length]) != NULL) /* or its end */
+            return true;
+        at += strcspn(at, "&#");
+    }
+    return false;
+}
+
 char *web_request_parameter(const struct web_request *request, const char *name, unsigned long max)
 {
     const char *at = request->uri + strcspn(request->uri, "?#");

@@ -9,11 +9,15 @@
 #include <stdbool.h>
 
 struct web_request {
-    const char *method, *uri, *cookies; /* REQUEST_METHOD, REQUEST_URI, HTTP_COOKIE; "" when not given */
+    /* REQUEST_METHOD, REQUEST_URI, HTTP_COOKIE, HTTP_AUTHORIZATION; "" when not given */
+    const char *method, *uri, *cookies, *authorization;
 };
 
 /* Returns whether the last segment of the path is NAME. */
 bool web_request_is_for(const struct web_request *request, const char *name);
+
+/* Returns whether the query has the parameter NAME, with or without a value. */
+bool web_request_asks(const struct web_request *request, const char *name);
 
 /*
  * Returns a parameter of the query, decoded and allocated. NULL when it is missing, empty, given twice or longer than

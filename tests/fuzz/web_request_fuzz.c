@@ -30,7 +30,7 @@ static void check_query_value(const struct web_request *request, const char *nam
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *uri = memory_copy_bytes(data, size), *line = strchr(uri, '\n'), *cookie, *opened;
-    struct web_request request = {.method = "GET", .uri = uri, .cookies = ""};
+    struct web_request request = {.method = "GET", .uri = uri, .cookies = "", .authorization = ""};
 
     if (line != NULL) {
         *line = '\0';

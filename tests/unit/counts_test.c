@@ -148,6 +148,7 @@ static void check_faults(void)
     write_to("answers/0", "since 2026-01-31T12:00:00Z\n                  1 200\n");
     counts_read(folder, COUNTS_ANSWERS, &sum);
     ok(counts_total(&sum, "200") == 0, "half a file counts nothing");
+    counts_free_totals(&sum);
     other(503, 1);
     ok(count_of(503) == 1, "and is begun anew");
     write_to("answers/1", "since 2000-01-31T12:00:00Z\n                   1 200\n                   2 ok a handler\n");

@@ -19,7 +19,7 @@
 static void check_parameter(const char *query, const char *wanted)
 {
     char *uri = memory_format("/candhook-app/callback%s", query);
-    const struct web_request request = {.method = "GET", .uri = uri, .cookies = ""};
+    const struct web_request request = {.method = "GET", .uri = uri, .cookies = "", .authorization = ""};
     char *value = web_request_parameter(&request, "code", 10), *name = memory_format("code of %s", query);
 
     is_text(value, wanted, name);
@@ -58,14 +58,14 @@ static void check_parameters(void)
 
 static void check_path(const char *uri, bool wanted)
 {
-    const struct web_request request = {.method = "GET", .uri = uri, .cookies = ""};
+    const struct web_request request = {.method = "GET", .uri = uri, .cookies = "", .authorization = ""};
 
     ok(web_request_is_for(&request, "install") == wanted, "%s is %sfor install", uri, wanted ? "" : "not ");
 }
 
 static void check_cookie(const char *cookies, const char *wanted)
 {
-    const struct web_request request = {.method = "GET", .uri = "/", .cookies = cookies};
+    const struct web_request request = {.method = "GET", .uri = "/", .cookies = cookies, .authorization = ""};
     char *value = web_request_cookie(&request, "c"), *name = memory_format("cookie c of '%s'", cookies);
 
     is_text(value, wanted, name);
