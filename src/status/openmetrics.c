@@ -39,17 +39,22 @@ static void put_value(FILE *to, const char *text)
     }
 }
 
-/* Puts a metric with up to two labels; NULL: there is none. */
-static void put_metric(FILE *to, const char *name, const char *label, const char *value, const char *label2,
-                       const char *value2, uint64_t number)
+#define NO_LABEL ((struct label){NULL, NULL})
+
+struct label {
+    const char *name, *value;
+};
+
+/* Puts a metric with up to two labels; one without a name is none. */
+static void put_metric(FILE *to, const char *name, struct label first, struct label second, uint64_t number)
 {
     fputs(name, to);
-    if (label != NULL) {
-        fprintf(to, "{%s=\"", label);
-        put_value(to, value);
-        if (label2 != NULL) {
-            fprintf(to, "\",%s=\"", label2);
-            put_value(to, value2);
+    if (first.name != NULL) {
+        fprintf(to, "{%s=\"", first.name);
+        put_value(to, first.value);
+        if (second.name != NULL) {
+            fprintf(to, "\",%s=\"", second.name);
+            put_value(to, second.value);
         }
         fputs("\"}", to);
     }
@@ -60,7 +65,7 @@ static void put_metric(FILE *to, const char *name, const char *label, const char
 static void put_gauge(FILE *to, const char *name, const char *unit, const char *help, uint64_t number)
 {
     put_family(to, name, "gauge", unit, help);
-    put_metric(to, name, NULL, NULL, NULL, NULL, number);
+    put_metric(to, name, NO_LABEL, NO_LABEL, number);
 }
 
 /* ---- the spool ---- */
@@ -93,7 +98,8 @@ static void put_answers(FILE *to, const struct count_totals *answers)
 
     put_family(to, "candhook_answers", "counter", NULL, "Answers to requests, by their HTTP status");
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        put_metric(to, "candhook_answers_total", "status", statuses[i], NULL, NULL, counts_total(answers, statuses[i]));
+        put_metric(to, "candhook_answers_total", (struct label){"status", statuses[i]}, NO_LABEL,
+                   counts_total(answers, statuses[i]));
 }
 
 /* ---- outcomes ---- */
@@ -103,7 +109,7 @@ static void put_counter(FILE *to, const char *family, const char *help, uint64_t
     char *name = memory_format("%s_total", family);
 
     put_family(to, family, "counter", NULL, help);
-    put_metric(to, name, NULL, NULL, NULL, NULL, number);
+    put_metric(to, name, NO_LABEL, NO_LABEL, number);
     free(name);
 }
 
@@ -119,8 +125,8 @@ static void put_attempts(FILE *to, const struct count_totals *outcomes)
             size_t length = strlen(results[r]);
 
             if (strncmp(key, results[r], length) == 0 && key[length] == ' ')
-                put_metric(to, "candhook_attempts_total", "handler", key + length + 1, "result", results[r],
-                           outcomes->totals[i].number);
+                put_metric(to, "candhook_attempts_total", (struct label){"handler", key + length + 1},
+                           (struct label){"result", results[r]}, outcomes->totals[i].number);
         }
     }
 }
@@ -144,12 +150,13 @@ static void put_times_of(FILE *to, const struct count_totals *outcomes, const ch
 
         snprintf(within, sizeof within, "within %s", bounds[i]);
         sum += total_of(outcomes, within, handler);
-        put_metric(to, "candhook_receipt_to_outcome_seconds_bucket", "handler", handler, "le", bounds[i], sum);
+        put_metric(to, "candhook_receipt_to_outcome_seconds_bucket", (struct label){"handler", handler},
+                   (struct label){"le", bounds[i]}, sum);
     }
     fputs("candhook_receipt_to_outcome_seconds_sum{handler=\"", to);
     put_value(to, handler);
     fprintf(to, "\"} %" PRIu64 ".%03" PRIu64 "\n", milliseconds / 1000, milliseconds % 1000);
-    put_metric(to, "candhook_receipt_to_outcome_seconds_count", "handler", handler, NULL, NULL, sum);
+    put_metric(to, "candhook_receipt_to_outcome_seconds_count", (struct label){"handler", handler}, NO_LABEL, sum);
 }
 
 static void put_times(FILE *to, const struct count_totals *outcomes)
@@ -174,24 +181,18 @@ static void put_outcomes(FILE *to, const struct count_totals *outcomes)
 
 /* ---- the database ---- */
 
-/* Returns whether a fact, which is JSON, is a number or true. */
-static bool is_set(const char *value)
-{
-    return strcmp(value, "true") == 0;
-}
-
 static void put_handlers(FILE *to, const struct store_facts *facts)
 {
     put_family(to, "candhook_deliveries", "gauge", NULL, "Deliveries that are not settled, by handler and state");
     for (size_t i = 0; i < facts->count; i++)
         if (strcmp(facts->facts[i].area, "delivery") == 0)
-            put_metric(to, "candhook_deliveries", "handler", facts->facts[i].name, "state", facts->facts[i].key,
-                       strtoull(facts->facts[i].value, NULL, 10));
+            put_metric(to, "candhook_deliveries", (struct label){"handler", facts->facts[i].name},
+                       (struct label){"state", facts->facts[i].key}, strtoull(facts->facts[i].value, NULL, 10));
     put_family(to, "candhook_handler_enabled", "gauge", NULL, "Whether a handler is enabled");
     for (size_t i = 0; i < facts->count; i++)
         if (strcmp(facts->facts[i].area, "handler") == 0 && strcmp(facts->facts[i].key, "enabled") == 0)
-            put_metric(to, "candhook_handler_enabled", "handler", facts->facts[i].name, NULL, NULL,
-                       is_set(facts->facts[i].value));
+            put_metric(to, "candhook_handler_enabled", (struct label){"handler", facts->facts[i].name}, NO_LABEL,
+                       strcmp(facts->facts[i].value, "true") == 0);
 }
 
 static void put_database(FILE *to, const struct installation *installation)
@@ -201,9 +202,9 @@ static void put_database(FILE *to, const struct installation *installation)
               (uint64_t)installation->backlog.due_s);
     put_handlers(to, &installation->facts);
     put_family(to, "candhook_bot_tokens", "gauge", NULL, "Bot tokens: valid, or ended (refused, revoked, expired)");
-    put_metric(to, "candhook_bot_tokens", "state", "valid", NULL, NULL,
+    put_metric(to, "candhook_bot_tokens", (struct label){"state", "valid"}, NO_LABEL,
                (uint64_t)installation_number(installation, "tokens", "valid"));
-    put_metric(to, "candhook_bot_tokens", "state", "ended", NULL, NULL,
+    put_metric(to, "candhook_bot_tokens", (struct label){"state", "ended"}, NO_LABEL,
                (uint64_t)installation_number(installation, "tokens", "ended"));
     put_gauge(to, "candhook_bot_tokens_expiring", NULL, "Valid bot tokens that expire within seven days",
               (uint64_t)installation_number(installation, "tokens", "expiring"));
@@ -216,7 +217,7 @@ char *openmetrics_text(const struct installation *installation)
     FILE *to = memory_open_stream(&text, &length);
 
     put_family(to, "candhook_build_info", "gauge", NULL, "The version of candhook");
-    put_metric(to, "candhook_build_info", "version", PACKAGE_VERSION, NULL, NULL, 1);
+    put_metric(to, "candhook_build_info", (struct label){"version", PACKAGE_VERSION}, NO_LABEL, 1);
     put_gauge(to, "candhook_working", NULL, "Whether work goes on: 1 while candhook status says healthy",
               installation->has_database && installation->reason_count == 0);
     put_gauge(to, "candhook_database_up", NULL, "Whether the database answers", installation->has_database);
