@@ -6,7 +6,8 @@
 --      candhook_handler    sql handlers run under it: grant it what your functions need
 --      candhook_admin      stores and ends tokens, makes handlers, replays, retries, gives up, and reads
 --      candhook_reader     reads all but tokens
---      candhook_web        what candhook-web.fcgi does: stores tokens, and reads none; tells monitors how work goes
+--      candhook_web        what candhook-web.fcgi does for strangers: stores tokens, and reads none; tells monitors how work
+--                          goes. For the console its user is a member of candhook_reader and candhook_admin, too.
 --
 -- They cannot log in: grant them to roles that can.
 
@@ -54,7 +55,7 @@ declare
     reading constant text := 'select on candhook.event, candhook.malformed, candhook.outcome, candhook.handler, '
                              'candhook.delivery, candhook.recent, candhook.held, candhook.failed, candhook.due, '
                              'candhook.unhandled_types, candhook.handler_health, candhook.bot_token_masked, '
-                             'candhook.bot_token_history, candhook.community_alias';
+                             'candhook.bot_token_history, candhook.community_alias, candhook.audit';
     -- For the programs' verbs that read: status, doctor, forward, scopes. The view unhandled_types calls matches.
     looking constant text := 'execute on function candhook_internal.status(), candhook_internal.counts(), '
                              'candhook_internal.delivery_states(), '
@@ -64,6 +65,18 @@ declare
     tokens constant text := 'execute on function candhook_internal.bot_token(text), candhook_internal.held_count(text), '
                             'candhook_internal.refuse_bot_token(text, timestamptz)';
     telling constant text := 'execute on function candhook_internal.token_list(), candhook_internal.token_history(text)';
+    -- What candhook-web.fcgi calls as one of these roles, for people who have logged in.
+    console constant text := 'execute on function candhook_internal.web(text, text, text, boolean), '
+                             'candhook_internal.web_overview(jsonb), candhook_internal.web_rates(integer, interval), '
+                             'candhook_internal.web_replica_lag(), candhook_internal.web_events(jsonb, interval), '
+                             'candhook_internal.web_event(jsonb), candhook_internal.web_event_line(candhook.event), '
+                             'candhook_internal.web_results(uuid), candhook_internal.web_body(jsonb, text), '
+                             'candhook_internal.web_handlers(), candhook_internal.web_failures(jsonb), '
+                             'candhook_internal.web_malformed(jsonb), candhook_internal.web_unhandled(), '
+                             'candhook_internal.web_tokens(), candhook_internal.web_audit(jsonb), '
+                             'candhook_internal.web_text(jsonb, text), candhook_internal.web_id(jsonb, text), '
+                             'candhook_internal.web_time(jsonb, text), candhook_internal.error_group(text), '
+                             'candhook_internal.delivery_state(candhook.delivery, boolean)';
     grants constant text[] := array[
         'candhook_worker', 'usage on schema candhook, candhook_internal',
         'candhook_worker', 'execute on function candhook_internal.spool_position(uuid), candhook_internal.forget(uuid[]), '
@@ -89,15 +102,22 @@ declare
         'candhook_reader', reading,
         'candhook_reader', looking,
         'candhook_reader', telling,
+        'candhook_reader', console,
         'candhook_reader', 'execute on function candhook_internal.matches(text, text)',
         'candhook_web', 'usage on schema candhook, candhook_internal',
         'candhook_web', 'insert on candhook_internal.bot_token_entry',
         'candhook_web', 'execute on function candhook_internal.wanted(), candhook_internal.held_count(text), '
-                        'candhook_internal.status(), candhook_internal.delivery_states()',
+                        'candhook_internal.status(), candhook_internal.delivery_states(), '
+                        'candhook_internal.web(text, text, text, boolean), '
+                        'candhook_internal.web_note(text, text, text, bigint)',
         'candhook_admin', 'usage on schema candhook, candhook_internal',
         'candhook_admin', reading,
         'candhook_admin', looking,
         'candhook_admin', telling,
+        'candhook_admin', console,
+        'candhook_admin', 'execute on function candhook_internal.web_act(jsonb, text), '
+                          'candhook_internal.web_note(text, text, text, bigint), '
+                          'candhook_internal.web_concerned(text, uuid, text, text[], text)',
         'candhook_admin', tokens,
         'candhook_admin', 'select, insert, update, delete on candhook.handler, candhook.bot_token',
         'candhook_admin', 'insert on candhook_internal.bot_token_entry',
@@ -105,7 +125,7 @@ declare
                           'candhook.revoke_bot_token(text), candhook.remove_bot_token(text), '
                           'candhook.alias_community(text, text), candhook.enable_handler(text), '
                           'candhook.disable_handler(text), candhook.remove_handler(text), candhook.replay(uuid, text[]), '
-                          'candhook.replay(timestamptz, timestamptz, text, text), candhook.retry_failed(text, timestamptz), '
+                          'candhook.replay(timestamptz, timestamptz, text, text), candhook.retry_failed(text, timestamptz, text), '
                           'candhook.give_up(uuid, text, timestamptz), '
                           'candhook.add_handler(text, text, text, text, text, boolean, interval, integer, interval, '
                           'double precision, interval, double precision, integer, text, boolean)',

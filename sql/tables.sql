@@ -279,12 +279,17 @@ begin
         alter table candhook.bot_token
             alter column ended type text using case when not valid then 'refused' end;
         alter table candhook.bot_token
-            add constraint bot_token_how_word check (how in ('psql', 'command', 'install')),
+            add constraint bot_token_how_word check (how in ('psql', 'command', 'install', 'console')),
             add constraint bot_token_ended_word check (ended in ('refused', 'revoked', 'expired')),
             add constraint bot_token_ended check (valid = (ended is null));
         insert into candhook.bot_token_history (community, stored_at, ended_at, ended)
         select t.origin_community_id, t.stored_at, case when not t.valid then now() end, t.ended
           from candhook.bot_token t;
+    elsif not exists (select from pg_constraint c
+                       where c.conname = 'bot_token_how_word' and pg_get_constraintdef(c.oid) like '%console%') then
+        alter table candhook.bot_token
+            drop constraint if exists bot_token_how_word,
+            add constraint bot_token_how_word check (how in ('psql', 'command', 'install', 'console'));
     end if;
 end
 $$;
@@ -306,8 +311,8 @@ comment on column candhook.bot_token.stored_at is 'when this token was stored';
 comment on column candhook.bot_token.scopes is 'the OAuth2 scopes that it was granted, sorted; null: unknown';
 comment on column candhook.bot_token.expires_at is 'when it expires; null: unknown, or never';
 comment on column candhook.bot_token.how is
-    'how it was stored: psql (a statement), command (candhook token set), install (a community''s admin, in the browser); '
-    'null: unknown, by an older version';
+    'how it was stored: psql (a statement), command (candhook token set), install (a community''s admin, in the browser), '
+    'console (a user of the console); null: unknown, by an older version';
 comment on column candhook.bot_token.ended is
     'why it is not valid: refused (by the API), revoked (by a person), expired; null while it is valid';
 
@@ -335,6 +340,26 @@ comment on column candhook.community_alias.child is 'the community that tokens a
 comment on column candhook.community_alias.origin is 'the origin (hub) community under which they are kept';
 comment on column candhook.community_alias.made_at is 'when the alias was made';
 comment on column candhook.community_alias.made_by is 'the user of the database that made it';
+
+create table if not exists candhook.audit (
+    id bigint generated always as identity,
+    at timestamptz not null default clock_timestamp(),
+    who text not null,
+    what text not null,
+    detail text,
+    concerned bigint,
+    constraint audit_pkey primary key (id)
+);
+
+comment on table candhook.audit is
+    'What users of the console did: every action, and every look at a body. What people do in psql is not here.';
+comment on sequence candhook.audit_id_seq is 'makes audit.id';
+comment on column candhook.audit.id is 'in the order of doing';
+comment on column candhook.audit.at is 'when';
+comment on column candhook.audit.who is 'the user of the console: candhook web-user list';
+comment on column candhook.audit.what is 'look at body, replay, retry, give_up, enable, disable, store token';
+comment on column candhook.audit.detail is 'the event, the handler, the error or the community that it was about';
+comment on column candhook.audit.concerned is 'how many deliveries, or bodies; null: not counted';
 
 create table if not exists candhook_internal.spool_position (
     segment uuid not null,

@@ -89,7 +89,7 @@ comment on column candhook.bot_token_masked.valid is 'false once it was refused 
 comment on column candhook.bot_token_masked.stored_at is 'when it was stored';
 comment on column candhook.bot_token_masked.ended is
     'why it is not valid: refused (by the API), revoked (by a person), expired; null while it is valid';
-comment on column candhook.bot_token_masked.how is 'how it was stored: psql, command (candhook token set), install; null: unknown';
+comment on column candhook.bot_token_masked.how is 'how it was stored: psql, command (candhook token set), install, console; null: unknown';
 comment on column candhook.bot_token_masked.expires_at is 'when it expires; null: unknown, or never';
 comment on column candhook.bot_token_masked.scopes is 'the OAuth2 scopes that it was granted; null: unknown';
 
@@ -104,7 +104,7 @@ comment on column candhook_internal.bot_token_entry.origin_community_id is 'the 
 comment on column candhook_internal.bot_token_entry.token is 'its bot token';
 comment on column candhook_internal.bot_token_entry.scopes is 'the scopes that it was granted; null: unknown';
 comment on column candhook_internal.bot_token_entry.expires_at is 'when it expires; null: unknown, or never';
-comment on column candhook_internal.bot_token_entry.how is 'how it is stored: command, also when null; install';
+comment on column candhook_internal.bot_token_entry.how is 'how it is stored: command, also when null; install; console';
 
 create or replace trigger bot_token_entered
     instead of insert on candhook_internal.bot_token_entry

@@ -1,12 +1,13 @@
-create or replace function candhook.retry_failed(handler text default null, since timestamptz default null)
+create or replace function candhook.retry_failed(handler text default null, since timestamptz default null,
+                                                 error text default null)
 returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 -- Retries the deliveries that the view failed shows, with max_attempts anew: all, those of one handler, or those that
--- failed at `since` or later. Failed deliveries of a removed handler stay. Returns the number of deliveries. The
--- comment in deliver_again tells why the lock is needed and why no attempt's number comes twice.
+-- failed at `since` or later, those whose details are grouped under `error` (candhook_internal.error_group). Failed deliveries of
+-- a removed handler stay. Returns the number of deliveries. The comment in deliver_again tells why the lock is needed and why no attempt's number comes twice.
 declare
     again bigint;
 begin
@@ -31,7 +32,8 @@ begin
           from candhook.failed f
           join wanted w on w.name = f.handler
           join candhook.event e on e.received_at = f.received_at and e.id = f.event_id
-         where retry_failed.since is null or f.finished_at >= retry_failed.since
+         where (retry_failed.since is null or f.finished_at >= retry_failed.since)
+           and (retry_failed.error is null or candhook_internal.error_group(f.detail) = retry_failed.error)
         on conflict do nothing
         returning 1
     )
@@ -43,7 +45,7 @@ begin
     return again;
 end
 $$;
-comment on function candhook.retry_failed(text, timestamptz) is
-    'Retries what the view candhook.failed shows, with max_attempts anew: all, of one handler, or what has failed '
-    'since a time. Returns how many deliveries. Type: select candhook.retry_failed(); or: select '
+comment on function candhook.retry_failed(text, timestamptz, text) is
+    'Retries what the view candhook.failed shows, with max_attempts anew: all, of one handler, what has failed '
+    'since a time, or one group of the console''s page of failures. Returns how many deliveries. Type: select candhook.retry_failed(); or: select '
     'candhook.retry_failed(''greet'', now() - interval ''1 hour'');';

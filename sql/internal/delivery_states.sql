@@ -9,12 +9,7 @@ as $$
 begin
     return query
     select d.handler, d.state, count(*)
-      from (select w.handler,
-                   case when w.held then 'held'
-                        when w.lease is not null and w.due_at > clock_timestamp() then 'running'
-                        when not h.enabled then 'paused'
-                        when w.due_at > clock_timestamp() then 'put off'
-                        else 'due' end as state
+      from (select w.handler, candhook_internal.delivery_state(w, h.enabled) as state
               from candhook.delivery w
               left join candhook.handler h on h.name = w.handler) d
      group by d.handler, d.state

@@ -1,0 +1,28 @@
+create or replace function candhook_internal.web_failures(asked jsonb)
+returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set jit = off
+as $$
+-- The newest 10,000 of what the view failed shows, grouped by handler and error.
+declare
+    by_handler constant text := candhook_internal.web_text(asked, 'handler');
+begin
+    return (
+        with newest as materialized (
+            select f.* from candhook.failed f where by_handler is null or f.handler = by_handler limit 10000
+        ), grouped as (
+            select n.handler, candhook_internal.error_group(n.detail) as error, count(*) as failures,
+                   min(n.finished_at) as first, max(n.finished_at) as last,
+                   (array_agg(n.event order by n.finished_at desc))[1] as event,
+                   (array_agg(jsonb_build_object('id', n.event_id, 'detail', n.detail) order by n.finished_at desc))[1] as example,
+                   exists (select from candhook.handler h where h.name = n.handler) as known
+              from newest n
+             group by 1, 2
+        )
+        select jsonb_build_object('at', clock_timestamp(), 'partial', (select count(*) from newest) = 10000,
+                                  'groups', coalesce((select jsonb_agg(to_jsonb(g) order by g.last desc) from grouped g), '[]')));
+end
+$$;
+comment on function candhook_internal.web_failures(jsonb) is 'failures grouped by handler and error, for the console';
