@@ -246,7 +246,7 @@ struct store_new_token {
     const char *const *scopes; /* NULL: unknown */
     size_t scope_count;
     int64_t expires_ms; /* since 1970; 0: unknown */
-    const char *how;    /* "command" or "install" */
+    const char *how;    /* "command", "install" or "console" */
 };
 
 /* Gives how many deliveries wait for the token of a community. */
@@ -379,5 +379,27 @@ struct store_probe {
 /* Finds the event with the payload id ID, received at SINCE_MS (milliseconds since 1970) or later. */
 MUST_CHECK enum result store_probe(struct store *store, int64_t since_ms, const char *id, struct store_probe *probe,
                                    struct err *err);
+
+/* ---- the console: store_web.c ---- */
+
+/* What a user of the console asks. Everything is borrowed. */
+struct store_question {
+    const char *path;  /* "overview", ...: candhook_internal.web */
+    const char *asked; /* a JSON object, in UTF-8 */
+    const char *who;   /* the user */
+    bool may_act;
+};
+struct store_reply {
+    int status; /* of HTTP */
+    char *json; /* an object, allocated */
+};
+
+/* Asks. An error that is told to the user is RESULT_OK with another status than 200. */
+MUST_CHECK enum result store_web(struct store *store, const struct store_question *question, struct store_reply *reply,
+                                 struct err *err);
+
+/* Stores a bot token for the user WHO, and notes it. */
+MUST_CHECK enum result store_web_token(struct store *store, const struct store_new_token *given, const char *who,
+                                       struct err *err);
 
 #endif

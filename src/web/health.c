@@ -67,6 +67,7 @@ void health_answer_metrics(const struct conf *conf, const struct web_request *re
 
     if (!shows_token(request, token)) {
         web_answer_text_of(answer, 401, TEXT_TYPE, "The token of the setting metrics_token is needed.\n");
+        answer->bearer = true;
         return;
     }
     installation_read(&installation, conf, conf_web_database(conf), STORE_STATUS_DELIVERIES);

@@ -1,14 +1,15 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Pages hold no script, load nothing, may stand in no frame, and are kept by no cache. No Referer leads from them to
- * anybody: the address of a callback holds a code.
+ * Pages may stand in no frame and are kept by no cache. No Referer leads from them to anybody: the address of a callback
+ * holds a code. They hold no script and load nothing; the console loads its own script and style, and neither holds any.
  */
 #include <config.h>
 
 #include "web/web_answer.h"
 
 #include "base/memory.h"
+#include "event/json_write.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,9 +22,11 @@
 static const char headers[] =
     "Cache-Control: no-store\r\n"
     "Referrer-Policy: no-referrer\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'\r\n";
+    "X-Content-Type-Options: nosniff\r\n";
+static const char csp[] = "Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'none'; "
+                          "frame-ancestors 'none'; ";
+static const char csp_of_page[] = "style-src 'unsafe-inline'\r\n";
+static const char csp_of_console[] = "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'\r\n";
 
 static void write_escaped(FILE *to, const char *text)
 {
@@ -96,6 +99,32 @@ void web_answer_text_of(struct web_answer *answer, int status, const char *type,
     answer->page_length = strlen(text);
 }
 
+void web_answer_bytes(struct web_answer *answer, const char *type, const char *bytes, size_t length)
+{
+    answer->status = 200;
+    answer->type = type;
+    answer->page = memory_copy_bytes(bytes, length);
+    answer->page_length = length;
+}
+
+void web_answer_json(struct web_answer *answer, int status, char *json)
+{
+    answer->status = status;
+    answer->type = "application/json";
+    answer->page = json;
+    answer->page_length = strlen(json);
+}
+
+void web_answer_error(struct web_answer *answer, int status, const char *words, const char *remedy)
+{
+    struct json_writer *json = json_write_new();
+
+    json_write_text(json, "error", words);
+    if (remedy != NULL)
+        json_write_text(json, "hint", remedy);
+    web_answer_json(answer, status, json_write_finish(json));
+}
+
 void web_answer_redirect(struct web_answer *answer, const char *url)
 {
     answer->status = 302;
@@ -114,6 +143,8 @@ static const char *reason_of(int status)
                    {403, "Forbidden"},
                    {404, "Not Found"},
                    {405, "Method Not Allowed"},
+                   {413, "Content Too Large"},
+                   {429, "Too Many Requests"},
                    {502, "Bad Gateway"},
                    {503, "Service Unavailable"}};
 
@@ -128,12 +159,13 @@ char *web_answer_text(const struct web_answer *answer, bool head_only, size_t *l
     char *text;
     FILE *to = memory_open_stream(&text, length);
 
-    fprintf(to, "Status: %d %s\r\nContent-Type: %s\r\n%s", answer->status, reason_of(answer->status),
-            answer->type != NULL ? answer->type : "text/html; charset=utf-8", headers);
-    if (answer->status == 401)
+    fprintf(to, "Status: %d %s\r\nContent-Type: %s\r\n%s%s%s", answer->status, reason_of(answer->status),
+            answer->type != NULL ? answer->type : "text/html; charset=utf-8", headers, csp,
+            answer->runs_script ? csp_of_console : csp_of_page);
+    if (answer->allow != NULL)
+        fprintf(to, "Allow: %s\r\n", answer->allow);
+    if (answer->bearer)
         fputs("WWW-Authenticate: Bearer\r\n", to);
-    if (answer->status == 405)
-        fputs("Allow: GET, HEAD\r\n", to);
     if (answer->location != NULL)
         fprintf(to, "Location: %s\r\n", answer->location);
     if (answer->cookie != NULL)

@@ -14,6 +14,9 @@
 struct web_answer {
     int status;
     const char *type; /* Content-Type, a constant; NULL: HTML */
+    bool runs_script; /* it is a page of the console: its own script and style may be loaded */
+    const char *allow; /* of 405: the methods there are; NULL: none is told */
+    bool bearer;       /* of 401: a bearer token is wanted */
     char *location;   /* where to go; NULL: there is a page */
     char *cookie;     /* the value of Set-Cookie; NULL: none is set */
     char *page;       /* HTML */
@@ -38,6 +41,15 @@ void web_answer_end(struct web_answer *answer);
 
 /* Makes the answer this text, of a Content-Type that stays. */
 void web_answer_text_of(struct web_answer *answer, int status, const char *type, const char *text);
+
+/* Makes the answer these bytes. */
+void web_answer_bytes(struct web_answer *answer, const char *type, const char *bytes, size_t length);
+
+/* Makes the answer JSON, an object that it takes over. */
+void web_answer_json(struct web_answer *answer, int status, char *json);
+
+/* Makes the answer {"error": WORDS, "hint": REMEDY}; without a REMEDY when that is NULL. */
+void web_answer_error(struct web_answer *answer, int status, const char *words, const char *remedy);
 
 /* Makes the answer a redirection to URL. */
 void web_answer_redirect(struct web_answer *answer, const char *url);

@@ -8,9 +8,14 @@
 #include "web/web_request.h"
 
 #include "base/memory.h"
+#include "base/utf8.h"
+#include "event/json_write.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#define FORM "application/x-www-form-urlencoded"
 
 bool web_request_is_for(const struct web_request *request, const char *name)
 {
@@ -35,23 +40,32 @@ static int decode_escape(const char *text, size_t length)
     return high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 
-/* Decodes LENGTH bytes of a query. Returns NULL when an escape is broken or a character is not printable ASCII. */
+/* Decodes LENGTH bytes of a query or a form. Returns NULL when an escape is broken, or it is no UTF-8 without controls. */
 static char *decode_value(const char *text, size_t length)
 {
     char *value = memory_allocate(length + 1);
     size_t written = 0;
+    int byte = 0;
 
-    for (size_t at = 0; at < length; at += text[at] == '%' ? 3 : 1) {
-        int byte = text[at] == '%' ? decode_escape(text + at, length - at) : text[at] == '+' ? ' ' : text[at];
-
-        if (byte < ' ' || byte > '~') {
-            free(value);
-            return NULL;
-        }
+    for (size_t at = 0; at < length && byte >= 0; at += text[at] == '%' ? 3 : 1) {
+        byte = text[at] == '%' ? decode_escape(text + at, length - at)
+                               : (unsigned char)(text[at] == '+' ? ' ' : text[at]);
+        if (byte < ' ' || byte == 0x7f)
+            byte = -1;
         value[written++] = (char)byte;
     }
     value[written] = '\0';
-    return value;
+    if (byte >= 0 && utf8_span(value, written) == written)
+        return value;
+    memory_free_secret(value);
+    return NULL;
+}
+
+static bool is_ascii(const char *text)
+{
+    while (*text > 0)
+        text++;
+    return *text == '\0';
 }
 
 bool web_request_asks(const struct web_request *request, const char *name)
@@ -87,9 +101,74 @@ char *web_request_parameter(const struct web_request *request, const char *name,
         at += whole;
     }
     value = found == NULL || length == 0 || length > 3 * max ? NULL : decode_value(found, length);
-    if (value == NULL || strlen(value) <= max)
+    if (value == NULL || (strlen(value) <= max && is_ascii(value)))
         return value;
     free(value);
+    return NULL;
+}
+
+char *web_request_below(const struct web_request *request, const char *name)
+{
+    size_t path = strcspn(request->uri, "?#"), length = strlen(name), found = 0;
+
+    for (size_t at = 0; at < path; at++)
+        if (request->uri[at] == '/' && strncmp(request->uri + at + 1, name, length) == 0 &&
+            request->uri[at + 1 + length] == '/')
+            found = at + length + 2;
+    return found > 0 ? memory_copy_bytes(request->uri + found, path - found) : NULL;
+}
+
+/* Adds the parameter in LENGTH bytes at TEXT, NAME=VALUE or NAME. Returns whether it could be decoded. */
+static bool add_parameter(struct json_writer *json, const char *text, size_t length)
+{
+    const char *equals = memchr(text, '=', length);
+    size_t name_length = equals != NULL ? (size_t)(equals - text) : length;
+    size_t value_length = equals != NULL ? length - name_length - 1 : 0;
+    char *name = decode_value(text, name_length), *value = decode_value(text + length - value_length, value_length);
+    bool good = name != NULL && value != NULL;
+
+    if (good)
+        json_write_text(json, name, value);
+    free(name);
+    free(value);
+    return good;
+}
+
+char *web_request_query(const struct web_request *request)
+{
+    const char *at = request->uri + strcspn(request->uri, "?#");
+    struct json_writer *json = json_write_new();
+    bool good = true;
+    char *text;
+
+    while (*at == '?' || *at == '&') {
+        size_t length = strcspn(++at, "&#");
+
+        if (length > 0)
+            good = add_parameter(json, at, length) && good;
+        at += length;
+    }
+    text = json_write_finish(json);
+    if (good)
+        return text;
+    free(text);
+    return NULL;
+}
+
+char *web_request_field(const struct web_request *request, const char *name)
+{
+    const char *at = request->body;
+    size_t name_length = strlen(name);
+
+    if (at == NULL || strncasecmp(request->content_type, FORM, sizeof FORM - 1) != 0)
+        return NULL;
+    while (*at != '\0') {
+        size_t length = strcspn(at, "&");
+
+        if (length > name_length + 1 && strncmp(at, name, name_length) == 0 && at[name_length] == '=')
+            return decode_value(at + name_length + 1, length - name_length - 1);
+        at += length + (at[length] == '&');
+    }
     return NULL;
 }
 

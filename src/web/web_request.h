@@ -7,10 +7,16 @@
 #define CANDHOOK_WEB_REQUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#define WEB_REQUEST_BODY_BYTES 65536 /* longest body that is read */
 
 struct web_request {
     /* REQUEST_METHOD, REQUEST_URI, HTTP_COOKIE, HTTP_AUTHORIZATION; "" when not given */
     const char *method, *uri, *cookies, *authorization;
+    /* REQUEST_SCHEME, HTTP_HOST, HTTP_ORIGIN, HTTP_SEC_FETCH_SITE, HTTP_X_CANDHOOK_ACTION, CONTENT_TYPE; "" when not given */
+    const char *scheme, *host, *origin, *fetch_site, *action, *content_type;
+    const char *body; /* a text without NULs; NULL: it was too long, or not all of it came */
 };
 
 /* Returns whether the last segment of the path is NAME. */
@@ -24,6 +30,24 @@ bool web_request_asks(const struct web_request *request, const char *name);
  * MAX bytes, or decodes to anything but printable ASCII.
  */
 char *web_request_parameter(const struct web_request *request, const char *name, unsigned long max);
+
+/*
+ * Returns what stands behind the segment NAME of the path, up to the query, allocated: for NAME "console" and the path
+ * /candhook-app/console/api/events it is api/events. NULL when there is no such segment, or no slash behind it. Of several, the last counts.
+ */
+char *web_request_below(const struct web_request *request, const char *name);
+
+/*
+ * Returns the query as a JSON object of texts, allocated. NULL when a name or a value is no UTF-8 or has control
+ * characters, or an escape is broken.
+ */
+char *web_request_query(const struct web_request *request);
+
+/*
+ * Returns a field of the form in the body, decoded and allocated. NULL when it is missing or empty, is no UTF-8 or has
+ * control characters, or the body is no form.
+ */
+char *web_request_field(const struct web_request *request, const char *name);
 
 /* Returns the value of the cookie NAME, allocated; NULL when there is none. Of several, the first. */
 char *web_request_cookie(const struct web_request *request, const char *name);
