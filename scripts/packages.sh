@@ -17,6 +17,7 @@ libcjson-dev
 libpq-dev
 libcurl4-openssl-dev|libcurl4-gnutls-dev|libcurl4-nss-dev
 libbsd-dev
+libcrypt-dev
 libseccomp-dev
 libxxhash-dev
 nettle-dev

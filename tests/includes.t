@@ -55,6 +55,7 @@ my @boundaries = (
     [ 'libcurl',       qr/curl/,                   ['src/http/http_inside.h'] ],
     [ 'nettle',        qr/nettle/,                 ['src/base/digest.c'] ],
     [ 'libseccomp',    qr/seccomp|landlock/,       ['src/intake/confine.c'] ],
+    [ 'libxcrypt',     qr/crypt\.h/,              ['src/conf/web_users.c'] ],
     [ 'libbsd',        qr{bsd/},                   ['src/tool/input.c'] ],
     [ 'event_inside.h', qr/event_inside\.h/,       [ map { "src/event/$_.c" } qw(event event_edit event_scan json_write) ] ],
     [ 'http_inside.h', qr/http_inside\.h/,         [ map { "src/http/$_.c" } qw(http http_exchange url) ] ],
@@ -69,7 +70,7 @@ for my $boundary (@boundaries) {
 
 my $needed = qx{readelf -d '${\($ENV{top_builddir} // '.')}/candhook.fcgi'};
 like $needed, qr/NEEDED.*libfcgi/, 'candhook.fcgi is linked with libfcgi';
-unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl)/, 'and with neither libpq, cJSON nor libcurl: what faces the net has no database';
+unlike $needed, qr/NEEDED.*(?:libpq|cjson|libcurl|libcrypt)/, 'and with neither libpq, cJSON, libcurl nor libxcrypt: what faces the net has no database';
 
 # ---- the environment ----
 # The variables of a CGI request and of the process manager are the input of the others.

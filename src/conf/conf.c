@@ -296,6 +296,11 @@ const char *conf_web_database(const struct conf *conf)
     return *conf->web_database != '\0' ? conf->web_database : conf->database;
 }
 
+const char *conf_read_database(const struct conf *conf)
+{
+    return *conf->read_database != '\0' ? conf->read_database : conf_web_database(conf);
+}
+
 void conf_print(const struct conf *conf, FILE *stream)
 {
     for (size_t i = 0; i < CONF_KEY_COUNT; i++) {

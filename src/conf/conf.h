@@ -44,8 +44,10 @@ struct conf {
     char *redirect_uri;       /* where the platform sends admins back to: the URL of .../callback; "": not set */
     char *token_url;          /* where codes are exchanged for tokens */
     char *web_database;       /* libpq conninfo of candhook-web.fcgi; "": that of database */
+    char *read_database;      /* libpq conninfo of the database that the console reads; "": that of web_database */
     char *metrics_token;      /* file of the bearer token of .../metrics, absolute; "": there are no metrics there */
     char *web_key;            /* file of the key of candhook-web.fcgi's cookies, absolute */
+    char *web_users;          /* file of the console's users (web_users.h), absolute */
 };
 
 /*
@@ -61,6 +63,9 @@ bool conf_lies_under(const struct conf *conf, const char *folder);
 
 /* Returns the conninfo of candhook-web.fcgi: web_database, else database. */
 const char *conf_web_database(const struct conf *conf);
+
+/* Returns the conninfo of what the console reads, perhaps a replica: read_database, else conf_web_database. */
+const char *conf_read_database(const struct conf *conf);
 
 /* Prints the settings in force as lines `key = value`; of `database` only that it is set. */
 void conf_print(const struct conf *conf, FILE *stream);

@@ -39,7 +39,7 @@ struct conf_key {
     const char *help;
 };
 
-#define CONF_KEY_COUNT 26
+#define CONF_KEY_COUNT 28
 
 extern const struct conf_key conf_keys[CONF_KEY_COUNT];
 

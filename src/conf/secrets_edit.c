@@ -1,140 +1,41 @@
 /*
  * SPDX-License-Identifier: ISC
- *
- * Whoever changes the file holds the lock of PATH.new, has made it, and it still is the file that was locked: while we
- * waited, the holder before us may have renamed it over PATH, and then we start again. One that somebody else made is
- * removed, and never written to: it may be a link to another file, or be open for others.
  */
 #include <config.h>
 
 #include "conf/secrets_edit.h"
 
 #include "base/clock.h"
-#include "base/io.h"
-#include "base/lock.h"
+#include "base/file_edit.h"
 #include "base/memory.h"
-#include "base/private_file.h"
-#include "base/signals.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_TIMEOUT_MS 10000
-#define LOCK_RETRY_MS 20
-
 struct secrets_edit {
-    const char *path;
-    char *new_path;
-    int fd; /* of PATH.new, locked; -1 */
-    uid_t owner;
-    gid_t group;
-    struct private_file file; /* PATH as it is; no text when there is none */
-    struct secrets *secrets;  /* what it holds; NULL when there is none */
+    struct file_edit file;
+    struct secrets *secrets; /* what the file holds; NULL when there is none */
 };
 
-/* ---- the two files ---- */
-
-/* Whether PATH still names the file that is open as FD. */
-static bool is_still_named(int fd, const char *path)
-{
-    struct stat ours, named;
-
-    return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_ino == named.st_ino &&
-           ours.st_dev == named.st_dev;
-}
-
-/* Makes PATH.new, or opens the one that is there. Returns whether it was made; errno is ENOENT when it has just gone.
- */
-static bool open_new_file(struct secrets_edit *edit)
-{
-    const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-
-    edit->fd = open(edit->new_path, flags | O_CREAT | O_EXCL, 0600);
-    if (edit->fd >= 0)
-        return true;
-    if (errno == EEXIST)
-        edit->fd = open(edit->new_path, flags);
-    return false;
-}
-
-static enum result lock_new_file(struct secrets_edit *edit, struct err *err)
-{
-    int64_t deadline = clock_monotonic_ms() + LOCK_TIMEOUT_MS;
-
-    while (clock_monotonic_ms() < deadline) {
-        bool made = open_new_file(edit), locked;
-
-        if (edit->fd < 0 && errno != ENOENT) {
-            err_set_errno(err,
-                          "cannot write %s: run this as root, or put url_secrets into a folder that is the user's own",
-                          edit->new_path);
-            return RESULT_FAIL;
-        }
-        locked = edit->fd >= 0 && lock_take(edit->fd) && is_still_named(edit->fd, edit->new_path);
-        if (locked && made)
-            return RESULT_OK;
-        if (locked)
-            unlink(edit->new_path); /* of a program that died, or a stranger's */
-        if (edit->fd >= 0)
-            close(edit->fd);
-        edit->fd = -1;
-        if (!locked)
-            signals_poll(NULL, 0, LOCK_RETRY_MS);
-    }
-    err_set(err, "another program has been changing %s for 10 s", edit->path);
-    return RESULT_RETRY;
-}
-
-/* Reads the file, and checks that it is one of secrets. A missing one is no failure. */
-static enum result read_old_file(struct secrets_edit *edit, struct err *err)
-{
-    static const struct private_file_rule rule = {
-        .refused = S_IRWXG | S_IRWXO, .remedy = "chmod 600", .root_may_read = true, .max = SECRETS_FILE_BYTES};
-    enum result result = private_file_read(edit->path, &rule, &edit->file, err);
-
-    if (result != RESULT_OK)
-        return edit->file.missing ? RESULT_OK : result;
-    edit->owner = edit->file.stat.st_uid;
-    edit->group = edit->file.stat.st_gid;
-    return secrets_load_any(&edit->secrets, edit->path, err);
-}
-
-static enum result open_edit(struct secrets_edit *edit, const char *path, uid_t owner, struct err *err)
+/* Opens the file, and checks that it is one of secrets. */
+static enum result open_secrets_edit(struct secrets_edit *edit, const char *path, uid_t owner, struct err *err)
 {
     enum result result;
 
-    *edit = (struct secrets_edit){.path = path, .fd = -1, .owner = owner, .group = (gid_t)-1};
-    edit->new_path = memory_format("%s.new", path);
-    result = lock_new_file(edit, err);
-    return result == RESULT_OK ? read_old_file(edit, err) : result;
+    *edit = (struct secrets_edit){
+        .file = {.path = path, .setting = "url_secrets", .max = SECRETS_FILE_BYTES, .owner = owner}};
+    result = file_edit_open(&edit->file, err);
+    if (result == RESULT_OK && edit->file.old.text != NULL)
+        result = secrets_load_any(&edit->secrets, path, err);
+    return result;
 }
 
-static void close_edit(struct secrets_edit *edit)
+static void close_secrets_edit(struct secrets_edit *edit)
 {
-    if (edit->fd >= 0 && is_still_named(edit->fd, edit->new_path))
-        unlink(edit->new_path); /* while we hold its lock */
-    if (edit->fd >= 0)
-        close(edit->fd);
     secrets_free(edit->secrets);
-    private_file_free(&edit->file);
-    free(edit->new_path);
-}
-
-/* Replaces the file by one that holds TEXT. */
-static enum result replace_file(struct secrets_edit *edit, const char *text, size_t length, struct err *err)
-{
-    if (fchmod(edit->fd, 0600) != 0 || (geteuid() == 0 && fchown(edit->fd, edit->owner, edit->group) != 0) ||
-        !io_write_all(edit->fd, text, length) || fsync(edit->fd) != 0 || rename(edit->new_path, edit->path) != 0 ||
-        !io_sync_parent(edit->path)) {
-        err_set_errno(err, "cannot write %s", edit->path);
-        return RESULT_FAIL;
-    }
-    return RESULT_OK;
+    file_edit_close(&edit->file);
 }
 
 /* ---- the text ---- */
@@ -150,7 +51,7 @@ static bool says_none(const char *line, size_t length)
 }
 
 /* Writes the lines of the old text, without line number SKIP (0: none) and without any `none`. */
-static void copy_lines(const struct private_file *file, unsigned skip, FILE *to)
+static void copy_secret_lines(const struct private_file *file, unsigned skip, FILE *to)
 {
     const char *at = file->text, *end = file->text + file->length;
 
@@ -167,21 +68,18 @@ static void copy_lines(const struct private_file *file, unsigned skip, FILE *to)
 }
 
 /* Rewrites the file without line SKIP (0: none), and with LAST behind all lines. */
-static enum result rewrite_file(struct secrets_edit *edit, unsigned skip, const char *last, struct err *err)
+static enum result rewrite_secrets(struct secrets_edit *edit, unsigned skip, const char *last, struct err *err)
 {
-    enum result result = RESULT_FAIL;
+    enum result result;
     char *text;
     size_t length;
     FILE *to = memory_open_stream(&text, &length);
 
-    if (edit->file.text != NULL)
-        copy_lines(&edit->file, skip, to);
+    if (edit->file.old.text != NULL)
+        copy_secret_lines(&edit->file.old, skip, to);
     fputs(last, to);
     memory_close_stream(to);
-    if (length <= SECRETS_FILE_BYTES)
-        result = replace_file(edit, text, length, err);
-    else
-        err_set(err, "%s would be longer than it may be: take out what is not needed", edit->path);
+    result = file_edit_replace(&edit->file, text, length, err);
     explicit_bzero(text, length);
     free(text);
     return result;
@@ -201,14 +99,14 @@ static enum result check_label_is_new(const struct secrets_edit *edit, const cha
     }
     if (count < SECRETS_MAX)
         return RESULT_OK;
-    err_set(err, "%s holds %zu secrets, and more are not taken: retire one", edit->path, count);
+    err_set(err, "%s holds %zu secrets, and more are not taken: retire one", edit->file.path, count);
     return RESULT_FAIL;
 }
 
 enum result secrets_add(const char *path, uid_t owner, const char *secret, const char *label, struct err *err)
 {
     struct secrets_edit edit;
-    enum result result = open_edit(&edit, path, owner, err);
+    enum result result = open_secrets_edit(&edit, path, owner, err);
 
     if (result == RESULT_OK)
         result = check_label_is_new(&edit, label, err);
@@ -217,11 +115,11 @@ enum result secrets_add(const char *path, uid_t owner, const char *secret, const
         char *line = memory_format("%s%s%s %s\n", secret, *label != '\0' ? " " : "", label,
                                    clock_text_seconds(clock_real_ms(), made));
 
-        result = rewrite_file(&edit, 0, line, err);
+        result = rewrite_secrets(&edit, 0, line, err);
         explicit_bzero(line, strlen(line));
         free(line);
     }
-    close_edit(&edit);
+    close_secrets_edit(&edit);
     return result;
 }
 
@@ -283,7 +181,7 @@ static enum result find_removable(const struct secrets_edit *edit, const char *w
     size_t count = edit->secrets != NULL ? secrets_count(edit->secrets) : 0;
 
     if (count == 0) {
-        err_set(err, "%s holds no URL secret", edit->path);
+        err_set(err, "%s holds no URL secret", edit->file.path);
         return RESULT_FAIL;
     }
     if (find_secret(edit->secrets, which, found, err) != RESULT_OK)
@@ -300,14 +198,14 @@ enum result secrets_remove(const char *path, const char *which, bool force, char
 {
     struct secrets_about about;
     struct secrets_edit edit;
-    enum result result = open_edit(&edit, path, geteuid(), err);
+    enum result result = open_secrets_edit(&edit, path, geteuid(), err);
 
     if (result == RESULT_OK)
         result = find_removable(&edit, which, force, &about, err);
     if (result == RESULT_OK) {
         memcpy(name, about.name, SECRETS_NAME_BYTES);
-        result = rewrite_file(&edit, about.line, secrets_count(edit.secrets) == 1 ? SECRETS_NONE "\n" : "", err);
+        result = rewrite_secrets(&edit, about.line, secrets_count(edit.secrets) == 1 ? SECRETS_NONE "\n" : "", err);
     }
-    close_edit(&edit);
+    close_secrets_edit(&edit);
     return result;
 }

@@ -1,9 +1,8 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Changes the file of URL secrets. The new text is written to a file beside it, synced, and renamed over it, so that a
- * responder reads either the old one or the new one. The new file's lock keeps two changes from losing each other's.
- * Every line that is not taken out stays as it was, comments too.
+ * Changes the file of URL secrets, by base/file_edit.h: a responder reads either the old one or the new one. Every line
+ * that is not taken out stays as it was, comments too.
  */
 #ifndef CANDHOOK_SECRETS_EDIT_H
 #define CANDHOOK_SECRETS_EDIT_H

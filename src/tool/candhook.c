@@ -30,6 +30,7 @@ static const struct verb {
     {"stop", verb_stop, "end the worker of the spool and keep others from starting"},
     {"token", verb_token, "store, list, revoke and remove bot tokens of communities"},
     {"url", verb_url, "make, list and retire secrets of the webhook URL"},
+    {"web-user", verb_web_user, "add, list and remove users of the console"},
     {"work", verb_work, "record spooled events and run their handlers"},
 };
 

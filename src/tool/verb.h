@@ -19,6 +19,7 @@ int verb_status(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_token(int argc, char **argv);
 int verb_url(int argc, char **argv);
+int verb_web_user(int argc, char **argv);
 int verb_work(int argc, char **argv);
 
 #endif

@@ -9,7 +9,9 @@
 
 #include <argp.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 const char *argp_program_version = "candhook " PACKAGE_VERSION;
 
@@ -22,6 +24,18 @@ int verb_fail_with(const char *verb, int status, const struct err *err)
 int verb_fail(const char *verb, enum result result, const struct err *err)
 {
     return verb_fail_with(verb, result == RESULT_RETRY ? EX_TEMPFAIL : EX_SOFTWARE, err);
+}
+
+int verb_fail_file(const char *verb, enum result result, const struct err *err)
+{
+    return verb_fail_with(verb, result == RESULT_RETRY ? EX_TEMPFAIL : EX_DATAERR, err);
+}
+
+uid_t verb_file_owner(const struct conf *conf)
+{
+    struct stat st;
+
+    return stat(conf->spool, &st) == 0 ? st.st_uid : geteuid();
 }
 
 int verb_begin_conf(const char *verb, struct conf **conf)

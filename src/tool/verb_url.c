@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -101,20 +100,6 @@ static int open_spool_unchecked(const struct conf *conf)
     return open(conf->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Returns the owner for a new file of secrets: the owner of the spool, as whom the programs run. */
-static uid_t owner_of_secrets(const struct conf *conf)
-{
-    struct stat st;
-
-    return stat(conf->spool, &st) == 0 ? st.st_uid : geteuid();
-}
-
-/* A failure to read or change the file. RESULT_FAIL means that the file or the request is wrong. */
-static int fail_secrets(const char *verb, enum result result, const struct err *err)
-{
-    return verb_fail_with(verb, result == RESULT_RETRY ? EX_TEMPFAIL : EX_DATAERR, err);
-}
-
 /* ---- the three actions; each returns the exit status ---- */
 
 static void print_url(const struct conf *conf, const char *secret)
@@ -151,13 +136,13 @@ static int make_secret(const char *verb, const struct conf *conf, const char *la
     char *secret = draw_secret();
     struct err err;
     enum result result =
-        secrets_add(conf->url_secrets, owner_of_secrets(conf), secret, label != NULL ? label : "", &err);
+        secrets_add(conf->url_secrets, verb_file_owner(conf), secret, label != NULL ? label : "", &err);
     int status = EX_OK;
 
     if (result == RESULT_OK)
         print_url(conf, secret);
     else
-        status = fail_secrets(verb, result, &err);
+        status = verb_fail_file(verb, result, &err);
     explicit_bzero(secret, strlen(secret));
     free(secret);
     return status;
@@ -183,7 +168,7 @@ static int list_url_secrets(const char *verb, const struct conf *conf)
     int spool;
 
     if (secrets_load_any(&secrets, conf->url_secrets, &err) != RESULT_OK)
-        return fail_secrets(verb, RESULT_FAIL, &err);
+        return verb_fail_file(verb, RESULT_FAIL, &err);
     spool = open_spool_unchecked(conf);
     if (secrets_count(secrets) == 0)
         printf("there is no secret, so every event is refused; make one: candhook url new\n");
@@ -209,7 +194,7 @@ static int retire_secret(const char *verb, const struct conf *conf, const struct
     int spool;
 
     if (result != RESULT_OK)
-        return fail_secrets(verb, result, &err);
+        return verb_fail_file(verb, result, &err);
     spool = open_spool_unchecked(conf);
     if (spool >= 0) {
         secret_use_forget(spool, name);

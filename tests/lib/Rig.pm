@@ -147,6 +147,7 @@ sub conf ($self, %override) {
         log            => "$dir/log/candhook.log",
         worker_program => "$dir/bin/candhook",
         web_key        => "$dir/web.key",
+        web_users      => "$dir/web.users",
         confine        => instrumented() ? 'no' : undef,
         %override
     );
