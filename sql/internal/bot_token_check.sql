@@ -21,8 +21,8 @@ begin
         raise exception 'a scope is one or more printable ASCII characters without blanks, quotes and backslashes'
             using errcode = 'invalid_parameter_value';
     end if;
-    if new.how not in ('psql', 'command', 'install') or new.ended not in ('refused', 'revoked', 'expired') then
-        raise exception 'how is psql, command or install; ended is refused, revoked or expired'
+    if new.how not in ('psql', 'command', 'install', 'console') or new.ended not in ('refused', 'revoked', 'expired') then
+        raise exception 'how is psql, command, install or console; ended is refused, revoked or expired'
             using errcode = 'invalid_parameter_value';
     end if;
 

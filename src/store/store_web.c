@@ -22,8 +22,8 @@ enum result store_web(struct store *store, const struct store_question *question
     sql_params_text(&params, OID_TEXT, question->asked);
     sql_params_text(&params, OID_TEXT, question->who);
     sql_params_bool(&params, question->may_act);
-    result = database_call(store->database,
-                           "select status::text, answer from candhook_internal.web($1, $2, $3, $4)", &params, &rows, err);
+    result = database_call(store->database, "select status::text, answer from candhook_internal.web($1, $2, $3, $4)",
+                           &params, &rows, err);
     if (result != RESULT_OK)
         return result;
     reply->status = atoi(rows_text(rows, 0, 0));
@@ -38,7 +38,8 @@ static enum result note_token(struct store *store, const char *community, const 
 
     sql_params_text(&params, OID_TEXT, who);
     sql_params_text(&params, OID_TEXT, community);
-    return database_run(store->database, "select candhook_internal.web_note($1, 'store token', $2, null)", &params, err);
+    return database_run(store->database, "select candhook_internal.web_note($1, 'store token', $2, null)", &params,
+                        err);
 }
 
 enum result store_web_token(struct store *store, const struct store_new_token *given, const char *who, struct err *err)

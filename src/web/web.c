@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include "base/err.h"
+#include "base/io.h"
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -15,6 +16,7 @@
 #include "base/signals.h"
 #include "base/std_fds.h"
 #include "conf/conf.h"
+#include "web/console.h"
 #include "web/health.h"
 #include "web/install.h"
 #include "web/seal.h"
@@ -66,8 +68,8 @@ static const struct argp web_argp = {
     .options = web_option_table,
     .parser = parse_web_option,
     .doc =
-        "Lets communities install the App in the browser (.../install and .../callback), and tells monitors how the "
-        "App is (.../health, .../metrics).\v"
+        "Lets communities install the App in the browser (.../install and .../callback), has a console for the people who "
+        "run it (.../console/), and tells monitors how it is (.../health, .../metrics).\v"
         "A front server starts this program: by FastCGI with a listening socket as descriptor 0 or, from systemd, 3; or "
         "by CGI. By hand, give --listen. The configuration is read from $CANDHOOK_CONF, else from " SYSCONFDIR
         "/candhook.conf. See candhook-web.fcgi(8).",
@@ -75,13 +77,29 @@ static const struct argp web_argp = {
 
 /* ---- one request ---- */
 
+/* Answers for the console, if the path is one of it. */
+static bool answer_console(const struct web *web, const struct web_request *request, struct web_answer *answer)
+{
+    char *path = web_request_below(request, "console");
+
+    if (path != NULL)
+        console_answer(web->conf, web->key, path, request, answer);
+    free(path);
+    return path != NULL;
+}
+
 static void answer_page(const struct web *web, struct install *install, const struct web_request *request,
                         struct web_answer *answer)
 {
+    if (answer_console(web, request, answer))
+        return;
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         web_answer_begin(answer, 405, "Method not allowed");
+        answer->allow = "GET, HEAD";
         web_answer_paragraph(answer, "This page is only to be read.");
         web_answer_end(answer);
+    } else if (web_request_is_for(request, "console")) {
+        web_answer_redirect(answer, "console/");
     } else if (web_request_is_for(request, "install")) {
         install_begin(install, request, answer);
     } else if (web_request_is_for(request, "callback")) {
@@ -92,8 +110,8 @@ static void answer_page(const struct web *web, struct install *install, const st
         health_answer_metrics(web->conf, request, web->metrics_token, answer);
     } else {
         web_answer_begin(answer, 404, "Not found");
-        web_answer_paragraph(answer,
-                             "There is nothing here. The App is installed by the link that ends with /install.");
+        web_answer_paragraph(answer, "There is nothing here. The App is installed by the link that ends with /install, "
+                                     "and its console is at /console/.");
         web_answer_end(answer);
     }
 }
@@ -128,24 +146,65 @@ static void end_install(struct install *install)
     http_free(install->http);
 }
 
+/* ---- what the front says ---- */
+
+/* Returns a parameter of FastCGI, or without ENVP a variable of CGI's environment; "" when it is not given. */
+static const char *get_param(char **envp, const char *name)
+{
+    const char *value = envp != NULL ? FCGX_GetParam(name, envp) : getenv(name);
+
+    return value != NULL ? value : "";
+}
+
+/* Reads LENGTH bytes from IN, or without it from stdin. */
+static bool read_bytes(FCGX_Stream *in, char *bytes, size_t length)
+{
+    if (in != NULL)
+        return FCGX_GetStr(bytes, (int)length, in) == (int)length;
+    return io_read_all(STDIN_FILENO, bytes, length) == (ssize_t)length;
+}
+
+/* Returns the body, allocated; NULL when it is too long, not whole, or no text. */
+static char *read_body(FCGX_Stream *in, const char *length_text)
+{
+    unsigned long length = strtoul(length_text, NULL, 10);
+    char *body;
+
+    if (length > WEB_REQUEST_BODY_BYTES)
+        return NULL;
+    body = memory_allocate(length + 1);
+    body[length] = '\0';
+    if (read_bytes(in, body, length) && strlen(body) == length)
+        return body;
+    memory_free_secret(body);
+    return NULL;
+}
+
+/* Reads a request, whose body is to be freed by memory_free_secret. Apache puts REDIRECT_ before the name of a variable
+ * that .htaccess has set. */
+static struct web_request read_request(char **envp, FCGX_Stream *in)
+{
+    const char *authorization = get_param(envp, "HTTP_AUTHORIZATION");
+
+    return (struct web_request){
+        .method = get_param(envp, "REQUEST_METHOD"),
+        .uri = get_param(envp, "REQUEST_URI"),
+        .cookies = get_param(envp, "HTTP_COOKIE"),
+        .authorization = *authorization != '\0' ? authorization : get_param(envp, "REDIRECT_HTTP_AUTHORIZATION"),
+        .scheme = get_param(envp, "REQUEST_SCHEME"),
+        .host = get_param(envp, "HTTP_HOST"),
+        .origin = get_param(envp, "HTTP_ORIGIN"),
+        .fetch_site = get_param(envp, "HTTP_SEC_FETCH_SITE"),
+        .action = get_param(envp, "HTTP_X_CANDHOOK_ACTION"),
+        .content_type = get_param(envp, "CONTENT_TYPE"),
+        .body = read_body(in, get_param(envp, "CONTENT_LENGTH"))};
+}
+
 /* ---- CGI ---- */
-
-static const char *or_empty(const char *text)
-{
-    return text != NULL ? text : "";
-}
-
-/* Returns the first that is given: Apache puts REDIRECT_ before the name of a variable that .htaccess has set. */
-static const char *first_of(const char *text, const char *other)
-{
-    return or_empty(text != NULL ? text : other);
-}
 
 static void answer_cgi_page(const struct web *web)
 {
-    const struct web_request request = {or_empty(getenv("REQUEST_METHOD")), or_empty(getenv("REQUEST_URI")),
-                                        or_empty(getenv("HTTP_COOKIE")),
-                                        first_of(getenv("HTTP_AUTHORIZATION"), getenv("REDIRECT_HTTP_AUTHORIZATION"))};
+    const struct web_request request = read_request(NULL, NULL);
     struct install install = begin_install(web);
     size_t length;
     char *text;
@@ -155,6 +214,7 @@ static void answer_cgi_page(const struct web *web)
     fwrite(text, 1, length, stdout);
     fflush(stdout);
     memory_free_secret(text);
+    memory_free_secret(request.body);
     end_install(&install);
 }
 
@@ -174,16 +234,13 @@ __attribute__((noreturn)) static void answer_connection(const struct web *web, i
     fcgi.ipcFd = connection;
     fcgi.keepConnection = 1; /* or FCGX_Accept_r would close it and accept another */
     if (FCGX_Accept_r(&fcgi) == 0) {
-        const struct web_request request = {or_empty(FCGX_GetParam("REQUEST_METHOD", fcgi.envp)),
-                                            or_empty(FCGX_GetParam("REQUEST_URI", fcgi.envp)),
-                                            or_empty(FCGX_GetParam("HTTP_COOKIE", fcgi.envp)),
-                                            first_of(FCGX_GetParam("HTTP_AUTHORIZATION", fcgi.envp),
-                                                     FCGX_GetParam("REDIRECT_HTTP_AUTHORIZATION", fcgi.envp))};
+        const struct web_request request = read_request(fcgi.envp, fcgi.in);
         size_t length;
         char *text = make_answer(web, &install, &request, &length);
 
         FCGX_PutStr(text, (int)length, fcgi.out);
         memory_free_secret(text);
+        memory_free_secret(request.body);
         fcgi.keepConnection = 0;
         FCGX_Finish_r(&fcgi);
     }

@@ -1,8 +1,9 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * Pages may stand in no frame and are kept by no cache. No Referer leads from them to anybody: the address of a callback
- * holds a code. They hold no script and load nothing; the console loads its own script and style, and neither holds any.
+ * Pages may stand in no frame and are kept by no cache. No Referer leads from them to anybody: the address of a
+ * callback holds a code. They hold no script and load nothing; the console loads its own script and style, and neither
+ * holds any.
  */
 #include <config.h>
 
@@ -19,14 +20,14 @@
     "body{font:1.1em/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em;color-scheme:light dark}"   \
     "code{overflow-wrap:anywhere}"
 
-static const char headers[] =
-    "Cache-Control: no-store\r\n"
-    "Referrer-Policy: no-referrer\r\n"
-    "X-Content-Type-Options: nosniff\r\n";
+static const char headers[] = "Cache-Control: no-store\r\n"
+                              "Referrer-Policy: no-referrer\r\n"
+                              "X-Content-Type-Options: nosniff\r\n";
 static const char csp[] = "Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'none'; "
                           "frame-ancestors 'none'; ";
 static const char csp_of_page[] = "style-src 'unsafe-inline'\r\n";
-static const char csp_of_console[] = "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'\r\n";
+static const char csp_of_console[] =
+    "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'\r\n";
 
 static void write_escaped(FILE *to, const char *text)
 {

@@ -13,13 +13,13 @@
 /* Starts as {0}; freed by web_answer_free. */
 struct web_answer {
     int status;
-    const char *type; /* Content-Type, a constant; NULL: HTML */
-    bool runs_script; /* it is a page of the console: its own script and style may be loaded */
+    const char *type;  /* Content-Type, a constant; NULL: HTML */
+    bool runs_script;  /* it is a page of the console: its own script and style may be loaded */
     const char *allow; /* of 405: the methods there are; NULL: none is told */
     bool bearer;       /* of 401: a bearer token is wanted */
-    char *location;   /* where to go; NULL: there is a page */
-    char *cookie;     /* the value of Set-Cookie; NULL: none is set */
-    char *page;       /* HTML */
+    char *location;    /* where to go; NULL: there is a page */
+    char *cookie;      /* the value of Set-Cookie; NULL: none is set */
+    char *page;        /* HTML */
     size_t page_length;
     FILE *writes; /* the page, while it is written */
 };

@@ -40,7 +40,8 @@ static int decode_escape(const char *text, size_t length)
     return high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 
-/* Decodes LENGTH bytes of a query or a form. Returns NULL when an escape is broken, or it is no UTF-8 without controls. */
+/* Decodes LENGTH bytes of a query or a form. Returns NULL when an escape is broken, or it is no UTF-8 without controls.
+ */
 static char *decode_value(const char *text, size_t length)
 {
     char *value = memory_allocate(length + 1);
@@ -48,8 +49,8 @@ static char *decode_value(const char *text, size_t length)
     int byte = 0;
 
     for (size_t at = 0; at < length && byte >= 0; at += text[at] == '%' ? 3 : 1) {
-        byte = text[at] == '%' ? decode_escape(text + at, length - at)
-                               : (unsigned char)(text[at] == '+' ? ' ' : text[at]);
+        byte =
+            text[at] == '%' ? decode_escape(text + at, length - at) : (unsigned char)(text[at] == '+' ? ' ' : text[at]);
         if (byte < ' ' || byte == 0x7f)
             byte = -1;
         value[written++] = (char)byte;

@@ -14,9 +14,10 @@
 struct web_request {
     /* REQUEST_METHOD, REQUEST_URI, HTTP_COOKIE, HTTP_AUTHORIZATION; "" when not given */
     const char *method, *uri, *cookies, *authorization;
-    /* REQUEST_SCHEME, HTTP_HOST, HTTP_ORIGIN, HTTP_SEC_FETCH_SITE, HTTP_X_CANDHOOK_ACTION, CONTENT_TYPE; "" when not given */
+    /* REQUEST_SCHEME, HTTP_HOST, HTTP_ORIGIN, HTTP_SEC_FETCH_SITE, HTTP_X_CANDHOOK_ACTION, CONTENT_TYPE; "" when not
+     * given */
     const char *scheme, *host, *origin, *fetch_site, *action, *content_type;
-    const char *body; /* a text without NULs; NULL: it was too long, or not all of it came */
+    char *body; /* owned by who made the request; NULL: it was too long, no text, or not all of it came */
 };
 
 /* Returns whether the last segment of the path is NAME. */
@@ -33,7 +34,8 @@ char *web_request_parameter(const struct web_request *request, const char *name,
 
 /*
  * Returns what stands behind the segment NAME of the path, up to the query, allocated: for NAME "console" and the path
- * /candhook-app/console/api/events it is api/events. NULL when there is no such segment, or no slash behind it. Of several, the last counts.
+ * /candhook-app/console/api/events it is api/events. NULL when there is no such segment, or no slash behind it. Of
+ * several, the last counts.
  */
 char *web_request_below(const struct web_request *request, const char *name);
 

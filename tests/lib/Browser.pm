@@ -15,7 +15,7 @@ sub new ($class, $rig) { return bless { rig => $rig, cookies => {}, seen => [] }
 
 sub origin ($self) { return "http://127.0.0.1:$self->{rig}{port}" }
 
-# One request, no redirection followed. Options: method, cookies => 0 (none are sent), headers => [lines].
+# One request, no redirection followed. Options: method, body, cookies => 0 (none are sent), headers => [lines].
 sub fetch ($self, $url, %option) {
     $url = $self->origin . $url if $url =~ m{^/};
     my ($host, $port, $target) = $url =~ m{^http://([\d.]+):(\d+)(/[^#]*)} or die "not a URL of this machine: $url\n";
@@ -23,7 +23,8 @@ sub fetch ($self, $url, %option) {
     my $cookies = join '; ', map { "$_=$self->{cookies}{$_}" } sort keys %{ $self->{cookies} };
     my @lines = (($option{method} // 'GET') . " $target HTTP/1.1", "Host: $host:$port", 'Connection: close', @{ $option{headers} // [] });
     push @lines, "Cookie: $cookies" if length $cookies && ($option{cookies} // 1) && "$host:$port" eq "127.0.0.1:$self->{rig}{port}";
-    print {$socket} join("\r\n", @lines, '', '');
+    push @lines, 'Content-Length: ' . length $option{body} if defined $option{body};
+    print {$socket} join("\r\n", @lines, '', $option{body} // '');
     my $text = do { local $/; <$socket> } // '';
     push @{ $self->{seen} }, $text;
     my ($head, $body) = split /\r\n\r\n/, $text, 2;
