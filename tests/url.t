@@ -101,6 +101,12 @@ is url('new', '--label', 'symbolic'), 65, 'a symbolic link';
 is $rig->read_file('victim'), "precious\n", 'is not followed';
 unlink "$dir/secrets.new";
 
+# ---- where no file can be ----
+$rig->conf(database => 'host=/nowhere', url_secrets => "$dir/nowhere/secrets");
+is url('new'), 65, 'a folder that is not there';
+like $err, qr/cannot write \S+nowhere\S+: run this as root, or put url_secrets into a folder that is the user's own: No such file/, 'is said at once';
+$rig->conf(database => 'host=/nowhere', base_url => 'https://your.site/candhook/');
+
 # ---- a secret that begins with a dash: none is made, and one that a person wrote can be retired ----
 $rig->write_file('secrets', '');
 url('new') == 0 or die $err for 1 .. 80;

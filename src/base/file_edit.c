@@ -34,7 +34,7 @@ static bool is_still_named(int fd, const char *path)
            ours.st_dev == named.st_dev;
 }
 
-/* Makes PATH.new, or opens the one that is there. Returns whether it was made; errno is ENOENT when it has just gone.
+/* Makes PATH.new, or opens the one that is there. Returns whether it was made; errno is EAGAIN when it has just gone.
  */
 static bool open_new_file(struct file_edit *edit)
 {
@@ -43,8 +43,10 @@ static bool open_new_file(struct file_edit *edit)
     edit->fd = open(edit->new_path, flags | O_CREAT | O_EXCL, 0600);
     if (edit->fd >= 0)
         return true;
-    if (errno == EEXIST)
+    if (errno == EEXIST) {
         edit->fd = open(edit->new_path, flags);
+        errno = edit->fd < 0 && errno == ENOENT ? EAGAIN : errno;
+    }
     return false;
 }
 
@@ -55,7 +57,7 @@ static enum result lock_new_file(struct file_edit *edit, struct err *err)
     while (clock_monotonic_ms() < deadline) {
         bool made = open_new_file(edit), locked;
 
-        if (edit->fd < 0 && errno != ENOENT) {
+        if (edit->fd < 0 && errno != EAGAIN) {
             err_set_errno(err, "cannot write %s: run this as root, or put %s into a folder that is the user's own",
                           edit->new_path, edit->setting);
             return RESULT_FAIL;

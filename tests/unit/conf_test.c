@@ -32,11 +32,29 @@ static void check_defaults(void)
     is_text(conf->handler_dir, HANDLERDIR, "default of handler_dir");
     is_text(conf->log, "stderr", "default of log");
     is_text(conf->worker_program, BINDIR "/candhook", "default of worker_program");
+    is_text(conf->web_users, LOCALSTATEDIR "/lib/candhook/web.users", "default of web_users");
+    is_text(conf_read_database(conf), "dbname=x", "the console reads the database");
     ok(conf->max_body == 1024 * 1024, "default of max_body");
     ok(conf->min_free == 64 * 1024 * 1024, "default of min_free");
     ok(conf->keep_sealed == 0, "default of keep_sealed");
     ok(conf->runners == 2, "default of runners");
     ok(conf->log_level == LOG_LEVEL_INFO, "default of log_level");
+    conf_free(conf);
+}
+
+static void check_databases(void)
+{
+    struct conf *conf = NULL;
+    struct err err = {""};
+
+    write_text(BASE "web_database = dbname=y\n");
+    must(conf_load(&conf, &err) == RESULT_OK, err.text);
+    is_text(conf_read_database(conf), "dbname=y", "or that of candhook-web.fcgi");
+    conf_free(conf);
+    write_text(BASE "web_database = dbname=y\nread_database = dbname=z\n");
+    must(conf_load(&conf, &err) == RESULT_OK, err.text);
+    is_text(conf_read_database(conf), "dbname=z", "or one of its own");
+    is_text(conf_web_database(conf), "dbname=y", "which is no other program's");
     conf_free(conf);
 }
 
@@ -249,6 +267,7 @@ int main(void)
 {
     conf_rig_begin();
     check_defaults();
+    check_databases();
     check_all_keys();
     check_long_values();
     check_print();
