@@ -183,6 +183,11 @@ sub everything {
     try("select * from candhook_internal.finish($lease, '{$ids[0],$ids[1]}', '{ok,retry}', '{a,b}', '{now,now}', '{now,now}', '{1,2}')");
     try($_) for map { "select * from candhook_internal.$_" } "give_back($lease)", q{release('w')}, 'maintain()', 'status()', 'diagnose()',
       q{probe('-infinity', 'x')}, q{events('-infinity', null, 'MOIM', '*', 10)}, 'wanted()', q{bot_token('G1')}, q{refuse_bot_token('G2', 'now')};
+    like try(qq{select * from candhook_internal.web('$_', '{"id":"$ids[0]","since":"-infinity","type":"*"}', 'anna', true)}), qr/^200\|/, "the console: $_"
+      for qw(overview events event body handlers failures malformed unhandled tokens audit);
+    like try(qq{select * from candhook_internal.web('act', '{"id":"$ids[0]","handler":"file",$_}', 'anna', true)}), qr/^200\|/, "the console: $_"
+      for map { (qq{"do":"$_","count":true}, qq{"do":"$_"}) } qw(replay retry give_up disable enable);
+    like try(q{select * from candhook_internal.web('events', '{"since":"x"}', 'anna', true)}), qr/^400\|/, 'the console: a value that is none';
     try("select * from candhook.$_") for qw(recent held failed due unhandled_types handler_health bot_token_masked);
     try($_) for q{select candhook.body(e) from candhook.event e}, "select candhook.replay('$ids[0]')", "select candhook.replay('$ids[1]', '{note}')",
       q{select candhook.replay('-infinity', 'infinity', '*', 'greet')}, "select candhook.give_up('$ids[0]')", q{select candhook.give_up(handler => 'greet')},

@@ -49,6 +49,21 @@ may web => q{select * from candhook_internal.wanted()}, 'MOIM|product.created';
 may_not web => $_ for q{select * from candhook.bot_token}, q{select * from candhook.event}, q{select * from candhook.bot_token_masked}, q{select candhook_internal.bot_token('G1')},
   q{select * from candhook_internal.bot_token_entry}, q{delete from candhook.bot_token}, q{select candhook.revoke_bot_token('G1')}, q{select * from candhook_internal.claim('w', 1)};
 
+# ---- web: the console, only as a member of the roles that read and act ----
+sub console ($role, $path, $asked = '{}') { return $rig->sql("select status from candhook_internal.web('$path', '$asked', 'anna', true)", $in{$role}->@*) }
+is console(web => $_), 403, "web, as no reader: $_" for qw(overview events handlers failures malformed unhandled tokens audit act);
+is console(reader => $_), 200, "reader: $_" for qw(overview events handlers failures malformed unhandled tokens audit);
+is console(admin => $_), 200, "admin: $_" for qw(overview events handlers failures malformed unhandled tokens audit);
+my $pause = '{"do":"disable","handler":"note"}';
+is console(reader => 'act', $pause), 403, 'a reader acts not';
+is console(admin => 'act', $pause), 200, 'an admin does';
+is console(admin => 'act', $pause =~ s/disable/enable/r), 200, 'and undoes it';
+may web => q{select candhook_internal.web_note('anna', 'store token', 'G1', null)};
+may_not $_ => q{select candhook_internal.web_act('{}', 'anna')} for qw(web reader worker handler nobody);
+may_not $_ => q{insert into candhook.audit (who, what) values ('x', 'y')} for qw(web reader admin);
+may_not $_ => q{delete from candhook.audit} for qw(web reader admin);
+may_not $_ => q{select * from candhook_internal.web('events', '{}', 'x', true)} for qw(worker handler nobody);
+
 # ---- worker: from the body to the outcome, and nothing else ----
 my $record = q{select count(*) from candhook_internal.record(array['00000000-0000-7000-8000-000000000001']::uuid[], array[1], %s)};
 my $event = q{array['019ab1c2-d3e4-7000-8000-000000000001'::uuid], '{MOIM}', '{product.created}', '{G1}', '{U}', '{C}', '{P}', '{"{}"}', array[null], '{}', '{}', '{}'};
@@ -88,7 +103,7 @@ may_not handler => $_ for q{select * from candhook.bot_token}, q{select * from c
   q{select * from candhook_internal.run_sql(1)}, q{delete from candhook.delivery}, q{select candhook.set_bot_token('G1', 'x')}, q{set role candhook_worker};
 
 # ---- reader: all but tokens ----
-may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery recent held failed due unhandled_types handler_health bot_token_masked bot_token_history community_alias);
+may reader => "select count(*) from candhook.$_" for qw(event malformed outcome handler delivery recent held failed due unhandled_types handler_health bot_token_masked bot_token_history community_alias audit);
 may reader => q{select count(*) from candhook_internal.token_list()}, 1;
 may reader => q{select distinct candhook.body(e)->>'module' from candhook.event e}, 'MOIM';
 may_not reader => $_ for q{select * from candhook.bot_token}, q{select token from candhook.bot_token}, q{delete from candhook.event}, q{insert into candhook.handler values ('x', '*', '*', 'c', 'x.so')},

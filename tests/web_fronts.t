@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 #
 # candhook-web.fcgi behind each front that has a shipped file, mounted as it is: a community installs the App, an admin says
-# no, monitors ask, and a code reaches no log of the front but where the host's own log shows every path.
+# no, monitors ask, a user of the console logs in and acts, and a code reaches no log of the front but where the host's own log shows every path.
 use v5.36;
 use Test::More;
 use Browser;
@@ -42,6 +42,8 @@ $rig->conf;
 $rig->schema;
 $rig->candhook_ok('work', '--once');
 $rig->write_file('metrics.token', "a-token-for-metrics\n");
+$rig->candhook_ok('web-user', 'add', 'anna', { stdin => "correct-horse\n" });
+$rig->sql(q{select candhook.add_handler('hook', 'MOIM', '*', 'http', 'http://127.0.0.1:1/hook')});
 my $pass = Rig::Cand->canpass($rig, client_id => 'my-app', community => 'G1', redirect_uris => []);
 
 for my $front (@fronts) {
@@ -80,6 +82,21 @@ for my $front (@fronts) {
     $page = $browser->get('/candhook-app/metrics', headers => ['Authorization: Bearer a-token-for-metrics']);
     is $page->{status} . ' ' . $page->{headers}{'content-type'}, '200 application/openmetrics-text; version=1.0.0; charset=utf-8', "$front->{name}: Prometheus has metrics";
     is $browser->get('/candhook-app/metrics', headers => ['Authorization: Bearer another'])->{status}, 401, "$front->{name}: with the right token only";
+
+    my @post = (method => 'POST', headers => ["Origin: http://127.0.0.1:$rig->{port}", 'Content-Type: application/x-www-form-urlencoded']);
+    is $browser->get('/candhook-app/console')->{headers}{'content-type'}, 'text/html; charset=utf-8', "$front->{name}: the console's page";
+    $page = $browser->fetch('/candhook-app/console/api/login', @post, body => 'name=anna&password=correct-horse');
+    is $page->{status}, 200, "$front->{name}: a user logs in" or diag $page->{body};
+    my ($action) = $page->{body} =~ /"action":"([\w-]+)"/;
+    my $enabled = $rig->sql('select enabled from candhook.handler');
+    $post[3][1] = 'Content-Type: application/json';
+    push $post[3]->@*, "X-Candhook-Action: $action";
+    my $act = sub (%option) { $browser->fetch('/candhook-app/console/api/act', @post, body => '{"do":"' . ($enabled eq 't' ? 'disable' : 'enable') . '","handler":"hook"}', %option) };
+    is $act->(headers => [ 'Origin: http://evil.example', $post[3]->@[ 1, 2 ] ])->{status}, 403, "$front->{name}: nothing is done for another site";
+    is $act->(headers => [ $post[3]->@*, 'Sec-Fetch-Site: cross-site' ])->{status}, 403, "$front->{name}: nor when the browser says so";
+    is $act->()->{status}, 200, "$front->{name}: and acts";
+    isnt $rig->sql('select enabled from candhook.handler'), $enabled, "$front->{name}: it is done";
+    is $browser->fetch('/candhook-app/console/api/events?type=product.*')->{status}, 200, "$front->{name}: events";
 
     my @servers = grep { !$before{ $_->{pid} } } @{ $rig->{processes} };
     for my $server (reverse @servers) {

@@ -165,7 +165,7 @@ static bool read_bytes(FCGX_Stream *in, char *bytes, size_t length)
 }
 
 /* Returns the body, allocated; NULL when it is too long, not whole, or no text. */
-static char *read_body(FCGX_Stream *in, const char *length_text)
+static char *read_web_body(FCGX_Stream *in, const char *length_text)
 {
     unsigned long length = strtoul(length_text, NULL, 10);
     char *body;
@@ -197,7 +197,7 @@ static struct web_request read_request(char **envp, FCGX_Stream *in)
         .fetch_site = get_param(envp, "HTTP_SEC_FETCH_SITE"),
         .action = get_param(envp, "HTTP_X_CANDHOOK_ACTION"),
         .content_type = get_param(envp, "CONTENT_TYPE"),
-        .body = read_body(in, get_param(envp, "CONTENT_LENGTH"))};
+        .body = read_web_body(in, get_param(envp, "CONTENT_LENGTH"))};
 }
 
 /* ---- CGI ---- */

@@ -120,7 +120,7 @@ char *web_request_below(const struct web_request *request, const char *name)
 }
 
 /* Adds the parameter in LENGTH bytes at TEXT, NAME=VALUE or NAME. Returns whether it could be decoded. */
-static bool add_parameter(struct json_writer *json, const char *text, size_t length)
+static bool add_web_parameter(struct json_writer *json, const char *text, size_t length)
 {
     const char *equals = memchr(text, '=', length);
     size_t name_length = equals != NULL ? (size_t)(equals - text) : length;
@@ -146,7 +146,7 @@ char *web_request_query(const struct web_request *request)
         size_t length = strcspn(++at, "&#");
 
         if (length > 0)
-            good = add_parameter(json, at, length) && good;
+            good = add_web_parameter(json, at, length) && good;
         at += length;
     }
     text = json_write_finish(json);

@@ -41,16 +41,21 @@ sub get ($self, $url, %option) {
         my $page = $self->fetch($url, %option);
         return $page if $page->{status} != 302;
         $url = $page->{headers}{location};
-        $url = ($page->{url} =~ m{^(http://[^/]+)})[0] . $url if $url =~ m{^/};
+        $url = resolve($page, $url);
     }
     die "too many redirections\n";
+}
+
+# A link of a page, whole.
+sub resolve ($page, $href) {
+    return $href =~ m{^http} ? $href : $href =~ m{^/} ? ($page->{url} =~ m{^(http://[^/]+)})[0] . $href : $page->{url} =~ s{[^/]*(?:\?.*)?$}{}r . $href;
 }
 
 # The address behind the link with an id, or, without one, behind the first link.
 sub link_of ($self, $page, $id = undef) {
     my ($href) = $page->{body} =~ (defined $id ? qr/<a id="$id" href="([^"]*)"/ : qr/<a [^>]*href="([^"]*)"/) or die "no such link: $page->{body}\n";
     $href =~ s/&#(\d+);/chr $1/ge;
-    return $href =~ m{^http} ? $href : $href =~ m{^/} ? ($page->{url} =~ m{^(http://[^/]+)})[0] . $href : $page->{url} =~ s{[^/]*(?:\?.*)?$}{}r . $href;
+    return resolve($page, $href);
 }
 
 sub click ($self, $page, $id = undef) { return $self->get($self->link_of($page, $id)) }
