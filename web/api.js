@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: ISC
+// What is asked of candhook, and the one way in which anything is changed: asked first, with the count of what is concerned.
+import { count, dialog, el, outside } from './dom.js';
+
+const PATIENCE_MS = 20000;
+
+/* Who is logged in, as api/session tells; user is null when nobody is. */
+export const session = { user: null };
+
+/* An answer that is not what was asked for, in words for people. */
+export class Refusal extends Error {
+    constructor(status, words, hint) {
+        super(words);
+        this.status = status;
+        this.hint = hint;
+    }
+}
+
+/* JSON.parse rounds long numbers. Where the browser can, they stay as they were sent. */
+function asSent(key, value, context) {
+    return typeof value === 'number' && JSON.rawJSON && context?.source ? JSON.rawJSON(context.source) : value;
+}
+
+async function call(name, options, reviver) {
+    let response;
+    let text;
+    try {
+        response = await fetch(`api/${name}`, { signal: AbortSignal.timeout(PATIENCE_MS), cache: 'no-store', ...options });
+        text = await response.text();
+    } catch (error) {
+        throw new Refusal(0, error.name === 'TimeoutError' ? 'No answer came in time.' : 'The server cannot be reached.');
+    }
+    let answer;
+    try {
+        answer = JSON.parse(text, reviver);
+    } catch {
+        throw new Refusal(response.ok ? 0 : response.status, `The server answered ${response.status}, and not in the words of candhook.`);
+    }
+    if (!response.ok)
+        throw new Refusal(response.status, answer.error ?? `The server answered ${response.status}.`, answer.hint);
+    return answer;
+}
+
+/* Empty parameters are not sent. */
+export function get(name, query = {}) {
+    const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
+    return call(given.size > 0 || String(given) ? `${name}?${given}` : name);
+}
+
+export const getBody = (id) => call(`body?${new URLSearchParams({ id })}`, {}, asSent);
+
+/* A form, or JSON. The header proves that this page asks, and no other. */
+export function post(name, fields, asJson = false) {
+    const headers = { 'Content-Type': asJson ? 'application/json' : 'application/x-www-form-urlencoded' };
+    if (session.action)
+        headers['X-Candhook-Action'] = session.action;
+    return call(name, { method: 'POST', headers, body: asJson ? JSON.stringify(fields) : String(new URLSearchParams(fields)) });
+}
+
+export async function learnSession(answer) {
+    const fresh = await answer;
+    for (const key of Object.keys(session))
+        delete session[key];
+    Object.assign(session, { user: null }, fresh);
+}
+
+/* An answer that knows says whether this database takes changes; a person who only reads changes nothing anywhere. */
+export const canAct = (data = {}) => !session.read_only && data.can_act !== false;
+
+const deliveries = (n, what = '') => count(n, `${what}delivery`, `${what}deliveries`);
+
+/* What each action is called, and what it does to n deliveries. */
+const ACTIONS = {
+    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', empty: 'No handler would run.',
+        text: (n) => `${count(n, 'handler runs', 'handlers run')} again, with all effects.` },
+    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', empty: 'Nothing failed that can be tried again.',
+        text: (n) => `${deliveries(n, 'failed ')} will be tried again.` },
+    give_up: { title: (name) => ['Give up what waits for ', name, '?'], yes: 'Give up', danger: true, empty: 'Nothing waits.',
+        text: (n) => `${deliveries(n, 'unfinished ')} will end as failed. Retry brings them back.` },
+    disable: { title: (name) => ['Pause ', name, '?'], yes: 'Pause',
+        text: (n) => `New events wait for it, and so do ${deliveries(n, 'unfinished ')}, until you let it go on. Nothing is lost.` },
+    enable: { title: (name) => ['Let ', name, ' go on?'], yes: 'Go on',
+        text: (n) => `${deliveries(n, 'unfinished ')} will be worked on, and new events as they come.` },
+};
+
+/* Asks the person, does it if wanted, and shows what has become of it. */
+async function act(visit, request) {
+    const action = ACTIONS[request.do];
+    const title = action.title(outside(request.handler));
+    const { concerned } = await post('act', { ...request, count: true }, true);
+    if (concerned === 0 && action.empty)
+        return void await dialog(title, el('p', null, action.empty), [['', 'Close']]);
+    const choices = [['', 'Cancel'], ['yes', action.yes, action.danger ? 'danger' : 'main']];
+    if (await dialog(title, el('p', null, action.text(concerned)), choices) !== 'yes')
+        return;
+    const { done } = await post('act', request, true);
+    visit.say(`${action.yes}: done, ${count(done, 'delivery', 'deliveries')} concerned.`);
+    await visit.refresh();
+}
+
+/* A button whose work may fail or take time; meanwhile it does nothing more. */
+export function workButton(visit, label, attributes, work) {
+    const button = el('button', { type: 'button', ...attributes, onclick: async () => {
+        if (button.getAttribute('aria-disabled'))
+            return;
+        button.setAttribute('aria-disabled', 'true');
+        try {
+            await work();
+        } catch (error) {
+            visit.fail(error);
+        } finally {
+            button.removeAttribute('aria-disabled');
+        }
+    } }, label);
+    return button;
+}
+
+/* request: what is sent, or a function that makes it when the button is pressed (null: nothing is to be done). */
+export function actButton(visit, label, request, attributes = {}) {
+    const make = typeof request === 'function' ? request : () => request;
+    const known = typeof request === 'function' ? {} : request;
+    const marks = { 'data-act': known.do, 'data-handler': known.handler, ...attributes };
+    marks['data-key'] ??= [known.do, known.handler, known.id, known.error].join('\u0000');
+    return workButton(visit, label, marks, async () => {
+        const made = make();
+        if (made)
+            await act(visit, made);
+    });
+}

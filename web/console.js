@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: ISC
+// The frame of the console: log-in, which screen the address names, and keeping what it shows fresh.
+import { canAct, get, learnSession, post, session, workButton } from './api.js';
+import { el, field, link, redraw, span } from './dom.js';
+import { overview } from './overview.js';
+import { audit, event, events, failures, handlers, malformed, tokens, unhandled } from './screens.js';
+
+/* A screen: title, load(visit) asks, draw(data, visit) shows. What above and below make is drawn once a visit, and so
+   outlives a refresh. */
+const SCREENS = new Map(Object.entries({ overview, events, handlers, failures, malformed, unhandled, tokens, audit, event }));
+const REFRESH_S = 10;
+
+const [heading, age, refreshButton, trouble, note, above, content, below, nav, who] =
+    ['heading', 'age', 'refresh', 'trouble', 'note', 'above', 'content', 'below', 'nav', 'who']
+        .map((id) => document.getElementById(id));
+
+/* The screen that is shown: its name, id and query from the address; null while nobody is logged in. */
+let visit = null;
+
+/* #/event/ID and #/events?module=MOIM; what names no screen is the overview. */
+function readAddress() {
+    const [path, search = ''] = location.hash.replace(/^#\/?/, '').split(/\?(.*)/s);
+    const [name, id = ''] = path.split('/');
+    let plain;
+    try {
+        plain = decodeURIComponent(id);
+    } catch {
+        plain = id;
+    }
+    return { name: SCREENS.has(name) ? name : 'overview', id: plain, query: Object.fromEntries(new URLSearchParams(search)) };
+}
+
+function drawTop() {
+    const here = visit?.name === 'event' ? 'events' : visit?.name;
+    const items = [...SCREENS].filter(([name]) => name !== 'event').map(([name, { title }]) => {
+        const item = link(title, name);
+        item.dataset.nav = name;
+        if (name === here)
+            item.setAttribute('aria-current', 'page');
+        return el('li', null, item);
+    });
+    nav.replaceChildren(el('ul', null, items));
+    who.replaceChildren(el('bdi', { id: 'user' }, session.user ?? ''), canAct() ? '' : ' (reads only)', ' ',
+        workButton({ fail }, 'Log out', { id: 'logout' }, logOut));
+    nav.hidden = who.hidden = !session.user;
+}
+
+/* Shows the screen that the address names, or the log-in in its place. */
+async function go() {
+    const before = visit;
+    document.querySelector('dialog[open]')?.close();
+    say('');
+    trouble.replaceChildren();
+    if (!session.user)
+        return showLogin();
+    const address = readAddress();
+    const screen = SCREENS.get(address.name);
+    visit = { ...address, screen, refresh, say, fail, turn: 0, loadedAt: 0, held: '' };
+    const sameScreen = before?.name === visit.name && before.id === visit.id;
+    heading.textContent = screen.title;
+    document.title = `${screen.title} – candhook`;
+    drawTop();
+    redraw(above, screen.above?.(visit) ?? []);
+    redraw(below, screen.below?.(visit) ?? []);
+    if (!sameScreen)
+        redraw(content, el('p', { class: 'dim' }, 'Loading …'));
+    if (before && !sameScreen) {
+        scrollTo(0, 0);
+        heading.focus({ preventScroll: true });
+    }
+    refreshButton.hidden = false;
+    await refresh();
+}
+
+/* Asks again and shows it. Of answers that cross, the one to the last question counts. */
+async function refresh(gently = false) {
+    const mine = visit;
+    if (!mine)
+        return;
+    const turn = ++mine.turn;
+    const stale = () => mine !== visit || turn !== mine.turn;
+    try {
+        const data = await mine.screen.load(mine);
+        if (stale() || (gently && busyWith()))
+            return;
+        mine.held = '';
+        redraw(content, mine.screen.draw(data, mine));
+        mine.loadedAt = Date.now();
+        trouble.replaceChildren();
+    } catch (error) {
+        if (!stale())
+            failToLoad(error);
+    }
+    showAge();
+}
+
+function failToLoad(error) {
+    if (visit.loadedAt === 0)
+        content.replaceChildren();
+    fail(error, visit.loadedAt ? 'Refreshing failed, and what you see may be old. ' : '');
+}
+
+/* Why the page must not change just now; '' when it may. */
+function busyWith() {
+    const input = document.activeElement;
+    if (document.querySelector('dialog[open]'))
+        return 'a question is open';
+    if (input?.matches('input:not([type=checkbox])') && input.value !== input.defaultValue)
+        return 'you are typing';
+    if (!getSelection().isCollapsed && content.contains(getSelection().anchorNode))
+        return 'text is selected';
+    return visit?.held ?? '';
+}
+
+function showAge() {
+    const busy = busyWith();
+    age.textContent = visit?.loadedAt
+        ? `as of ${span(Math.round((Date.now() - visit.loadedAt) / 1000)).replace('0 ms', '0 s')} ago${busy && `; waits: ${busy}`}`
+        : '';
+}
+
+function tick() {
+    showAge();
+    const due = visit && Date.now() - Math.max(visit.loadedAt, visit.askedAt ?? 0) >= REFRESH_S * 1000;
+    if (due && document.visibilityState === 'visible' && !busyWith()) {
+        visit.askedAt = Date.now();
+        refresh(true);
+    }
+}
+
+/* Tells what was done, aloud for those who listen. */
+function say(text) {
+    note.textContent = text;
+}
+
+function fail(error, before = '') {
+    if (error.status === 401 && session.user) {
+        session.user = null;
+        go();
+        trouble.replaceChildren(el('p', null, 'Your session has ended. Log in, and you are back where you were.'));
+        return;
+    }
+    if (error.status === undefined)
+        console.error(error);
+    trouble.replaceChildren(el('p', null, before, error.message), error.hint ? el('p', null, error.hint) : '');
+}
+
+function showLogin() {
+    visit = null;
+    document.title = 'Log in – candhook';
+    heading.textContent = 'Log in';
+    refreshButton.hidden = true;
+    age.textContent = '';
+    drawTop();
+    above.replaceChildren();
+    below.replaceChildren();
+    const name = el('input', { name: 'name', autocomplete: 'username', required: true, autocapitalize: 'none', spellcheck: 'false' });
+    const password = el('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
+    const form = el('form', { id: 'login', class: 'narrow', onsubmit: (submit) => {
+        submit.preventDefault();
+        logIn(name, password);
+    } }, field('login-name', 'Name', name), field('login-password', 'Password', password),
+    el('p', null, el('button', { id: 'login-button', class: 'main' }, 'Log in')));
+    content.replaceChildren(form);
+    name.focus();
+}
+
+async function logIn(name, password) {
+    try {
+        await learnSession(post('login', { name: name.value, password: password.value }));
+    } catch (error) {
+        fail(error);
+        password.select();
+        return;
+    }
+    await go();
+    heading.focus();
+}
+
+async function logOut() {
+    await learnSession(post('logout', {}));
+    await go();
+}
+
+async function start() {
+    document.getElementById('skip').addEventListener('click', (click) => {
+        click.preventDefault(); /* the hash names the screen, not a place in it */
+        heading.focus();
+    });
+    refreshButton.addEventListener('click', () => refresh());
+    addEventListener('hashchange', go);
+    document.addEventListener('visibilitychange', tick);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => refresh(true));
+    setInterval(tick, 1000);
+    try {
+        await learnSession(get('session'));
+    } catch (error) {
+        fail(error);
+        content.replaceChildren(el('p', null, el('button', { onclick: () => location.reload() }, 'Try again')));
+        return;
+    }
+    await go();
+}
+
+start();
