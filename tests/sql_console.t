@@ -58,6 +58,8 @@ for my $filter ({ module => 'CORE' }, { community => 'C2' }, { user => 'U1' }, {
 is_deeply ids({ community => 'G1' }), [ reverse @events ], 'the origin community is one, too';
 is_deeply ids({ handler => 'greet', result => 'ok' }), [ reverse @events[ 0 .. 2 ] ], 'by handler and result';
 is_deeply ids({ result => 'held' }), [ reverse @events[ 0 .. 2 ] ], 'what is held';
+is_deeply ids({ handler => 'gated', result => 'unfinished' }), [ reverse @events[ 0 .. 2 ] ], 'which is unfinished';
+is_deeply ids({ result => $_ }), [], "none is $_" for 'due', 'running', 'put off', 'paused';
 is_deeply ids({ handler => 'greet', result => 'unfinished' }), [], 'none of it by the other handler';
 is_deeply ids({ since => '2999-01-01' }), [], 'none since then';
 is_deeply ids({ until => '1999-01-01T00:00:00Z' }), [], 'nor until then';
@@ -146,6 +148,8 @@ my %group = map { $_->{error} => $_ } answer('failures')->{groups}->@*;
 is_deeply { map { $_ => $group{$_}{failures} } keys %group }, { 'HTTP # of order #' => 2, 'no <i>way' => 1 }, 'failures are grouped';
 is_deeply [ $group{'no <i>way'}->@{qw(handler event known)} ], [ 'gated', 'MOIM:product.created', JSON::PP::true ], 'with what they tell';
 is scalar answer(failures => { handler => 'greet' })->{groups}->@*, 0, 'of a handler';
+is scalar answer(failures => { since => '2999-01-01' })->{groups}->@*, 0, 'since a time';
+is scalar answer(failures => { since => '2020-01-01', handler => 'gated' })->{groups}->@*, 2, 'of both';
 is_deeply [ map { [ $_->@{qw(handler failed)} ] } answer('overview')->{failing}->@* ], [ [ 'gated', 3 ] ], 'the overview names who fails';
 my %act = (do => 'retry', handler => 'gated', error => 'HTTP # of order #');
 is_deeply answer(act => { %act, count => JSON::PP::true }), { concerned => 2 }, 'a retry is counted';

@@ -11,6 +11,8 @@ as $$
 declare
     page constant integer := 50;
     slice constant integer := 2000;
+    outcomes constant text[] := array['ok', 'retry', 'failed', 'unhandled'];
+    states constant text[] := array['due', 'running', 'put off', 'held', 'paused']; -- of delivery_state; unfinished: any of them
     begun constant timestamptz := clock_timestamp();
     since constant timestamptz := coalesce(candhook_internal.web_time(asked, 'since'), '-infinity');
     until constant timestamptz := coalesce(candhook_internal.web_time(asked, 'until'), 'infinity');
@@ -27,8 +29,9 @@ declare
     found uuid[] := '{}';
     is_end boolean := false;
 begin
-    if with_result <> all (array['ok', 'retry', 'failed', 'unhandled', 'unfinished', 'held']) then
-        raise exception 'result must be ok, retry, failed, unhandled, unfinished or held' using errcode = 'invalid_parameter_value';
+    if with_result <> all (outcomes || states || 'unfinished'::text) then
+        raise exception 'result must be one of: %', array_to_string(outcomes || states || 'unfinished'::text, ', ')
+            using errcode = 'invalid_parameter_value';
     end if;
     if last_id is not null and candhook.received_at(last_id) < until then
         at := candhook.received_at(last_id);
@@ -58,16 +61,18 @@ begin
                and (of_user is null or of_user in (s.user_id, s.profile_id))
                and (of_object is null or s.payload ->> 'id' = of_object)
                and (by_handler is null and with_result is null
-                    or coalesce(with_result not in ('unfinished', 'held'), true)
+                    or coalesce(with_result = any (outcomes), true)
                        and exists (select from candhook.outcome o
                                     where o.received_at = s.received_at and o.event_id = s.id
                                       and (by_handler is null or o.handler = by_handler)
                                       and (with_result is null or o.result = with_result))
-                    or coalesce(with_result in ('unfinished', 'held'), true)
+                    or coalesce(with_result <> all (outcomes), true)
                        and exists (select from candhook.delivery d
+                                     left join candhook.handler h on h.name = d.handler
                                     where d.received_at = s.received_at and d.event_id = s.id
                                       and (by_handler is null or d.handler = by_handler)
-                                      and (with_result is distinct from 'held' or d.held)))
+                                      and (coalesce(with_result, 'unfinished') = 'unfinished'
+                                           or candhook_internal.delivery_state(d, h.enabled) = with_result)))
              order by s.received_at desc, s.id desc
              limit page + 1 - cardinality(found)
         )

@@ -8,10 +8,14 @@ as $$
 -- The newest 10,000 of what the view failed shows, grouped by handler and error.
 declare
     by_handler constant text := candhook_internal.web_text(asked, 'handler');
+    since constant timestamptz := coalesce(candhook_internal.web_time(asked, 'since'), '-infinity');
 begin
     return (
         with newest as materialized (
-            select f.* from candhook.failed f where by_handler is null or f.handler = by_handler limit 10000
+            select f.*
+              from candhook.failed f
+             where (by_handler is null or f.handler = by_handler) and f.finished_at >= since
+             limit 10000
         ), grouped as (
             select n.handler, candhook_internal.error_group(n.detail) as error, count(*) as failures,
                    min(n.finished_at) as first, max(n.finished_at) as last,

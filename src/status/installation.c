@@ -28,13 +28,16 @@ static void find_reasons(struct installation *installation)
     if (!installation->has_spool)
         add_reason(installation, "%.250s", installation->spool_err.text);
     if (backlog->recording_stalled)
-        add_reason(installation, "an event has waited to be recorded for %s", inspect_age(backlog->unrecorded_s, age));
+        add_reason(installation, "an event has waited to be recorded for %s: candhook doctor looks for the reason",
+                   inspect_age(backlog->unrecorded_s, age));
     if (backlog->handling_stalled)
-        add_reason(installation, "a delivery could have run for %s", inspect_age(backlog->due_s, age));
+        add_reason(installation, "a delivery could have run for %s: candhook doctor looks for the reason",
+                   inspect_age(backlog->due_s, age));
     if (installation->has_spool && backlog->worker_missing)
-        add_reason(installation, installation->spool.stopped
-                                     ? "no worker runs, since a person ran candhook stop: run candhook work"
-                                     : "no worker runs, and work waits");
+        add_reason(installation,
+                   installation->spool.stopped
+                       ? "no worker runs, since a person ran candhook stop: run candhook work"
+                       : "no worker runs, and work waits: the next event starts one, and so does candhook work");
 }
 
 void installation_read(struct installation *installation, const struct conf *conf, const char *conninfo,

@@ -8,6 +8,10 @@
 #     $chromium->click('allow');                          # the element with this id, and waits for the next page
 #     $chromium->text; $chromium->url;                    # what people see, and the address
 #     $chromium->evaluate('document.referrer');           # a value
+#     $chromium->wait_for('#events tr');                  # until there is such an element; tap and type wait for theirs
+#     $chromium->tap('#login-button'); $chromium->type('#login-name', 'anna');
+#     $chromium->look(dark => 1, width => 360);           # how it looks from now on; picture($file) takes a PNG
+#     $chromium->watch; $chromium->requests; $chromium->complaints;   # what it asked for since, and what it complained about
 package Chromium;
 use v5.36;
 
@@ -99,6 +103,65 @@ sub click ($self, $id) {
 # The first link of a page of ours.
 sub follow ($self) {
     return $self->loads(sub { $self->evaluate(q{document.querySelector('main a').click()}) });
+}
+
+# Waits until the expression is true, or there is an element of a selector.
+sub wait_until ($self, $expression) {
+    my $end = Rig::Process::now() + 60;
+    until ($self->evaluate("!!($expression)")) {
+        die "it never came: $expression\n" . $self->text . "\n" if Rig::Process::now() > $end;
+        select undef, undef, undef, 0.01;
+    }
+    return $self;
+}
+sub find ($selector) { return 'document.querySelector(' . $json->encode($selector) . ')' }
+sub wait_for ($self, $selector) { return $self->wait_until(find($selector)) }
+
+# A click that loads no other page.
+sub tap ($self, $selector) {
+    $self->wait_for($selector)->evaluate(find($selector) . '.click()');
+    return $self;
+}
+
+# Text, as from a keyboard, in place of what an input has.
+sub type ($self, $selector, $text) {
+    $self->wait_for($selector)->evaluate('{ const input = ' . find($selector) . '; input.focus(); input.select(); }');
+    $self->call('Input.insertText', { text => $text });
+    return $self;
+}
+
+sub press ($self, $key) {
+    $self->call('Input.dispatchKeyEvent', { type => $_, key => $key, code => $key, windowsVirtualKeyCode => { Tab => 9, Enter => 13, Escape => 27 }->{$key}, $key eq 'Enter' && $_ eq 'keyDown' ? (text => "\r") : () }) for qw(keyDown keyUp);
+    return $self;
+}
+
+sub look ($self, %option) {
+    $self->call('Emulation.setEmulatedMedia', { features => [ { name => 'prefers-color-scheme', value => $option{dark} ? 'dark' : 'light' } ] });
+    $self->call('Emulation.setDeviceMetricsOverride', { width => $option{width} // 1280, height => $option{height} // 900, deviceScaleFactor => $option{scale} // 1, mobile => JSON::PP::false });
+    return $self;
+}
+
+sub picture ($self, $file) {
+    require MIME::Base64;
+    open my $to, '>:raw', $file or die "$file: $!\n";
+    print {$to} MIME::Base64::decode_base64($self->call('Page.captureScreenshot', { format => 'png' })->{data});
+    close $to or die "$file: $!\n";
+    return $self;
+}
+
+sub watch ($self) {
+    $self->call("$_.enable") for qw(Network Log Runtime);
+    return $self;
+}
+sub events_of ($self, $method) {
+    $self->evaluate('1'); # so that what came before has been read
+    return map { $_->{params} } grep { $_->{method} eq $method } @{ $self->{events} };
+}
+sub requests ($self) {
+    return map { $_->{request}{url} } $self->events_of('Network.requestWillBeSent');
+}
+sub complaints ($self) {
+    return ((map { $_->{entry}{text} } $self->events_of('Log.entryAdded')), map { $_->{exceptionDetails}{text} } $self->events_of('Runtime.exceptionThrown'));
 }
 
 sub text ($self) { return $self->evaluate('document.body.innerText') }
