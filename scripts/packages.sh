@@ -21,6 +21,7 @@ libcrypt-dev
 libseccomp-dev
 libxxhash-dev
 nettle-dev
+libjs-chart.js
 '
 packages_run='
 nginx

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * What a browser sends: queries, cookies, seals. Nothing of it may be believed that is not as we made it.
+ * What a browser sends: queries, forms, cookies, seals. Nothing of it may be believed that is not as we made it.
  */
 #include <config.h>
 
@@ -61,6 +61,76 @@ static void check_path(const char *uri, bool wanted)
     const struct web_request request = {.method = "GET", .uri = uri, .cookies = "", .authorization = ""};
 
     ok(web_request_is_for(&request, "install") == wanted, "%s is %sfor install", uri, wanted ? "" : "not ");
+}
+
+static void check_below(const char *uri, const char *wanted)
+{
+    const struct web_request request = {.method = "GET", .uri = uri};
+    char *path = web_request_below(&request, "console"), *name = memory_format("below the console: %s", uri);
+
+    is_text(path, wanted, name);
+    free(path);
+    free(name);
+}
+
+static void check_query(const char *uri, const char *wanted)
+{
+    const struct web_request request = {.method = "GET", .uri = uri};
+    char *json = web_request_query(&request), *name = memory_format("the query of %s", uri);
+
+    is_text(json, wanted, name);
+    free(json);
+    free(name);
+}
+
+static void check_field(const char *type, const char *body, const char *wanted)
+{
+    struct web_request request = {.method = "POST", .uri = "/", .content_type = type};
+    char *value, *name = memory_format("a field of %s: %s", type, body != NULL ? body : "nothing");
+
+    request.body = body != NULL ? memory_copy_text(body) : NULL;
+    value = web_request_field(&request, "name");
+    is_text(value, wanted, name);
+    free(value);
+    free(request.body);
+    free(name);
+}
+
+static void check_console_requests(void)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+
+    check_below("/candhook-app/console/", "");
+    check_below("/candhook-app/console/api/events?x=/console/y", "api/events");
+    check_below("/console/candhook-app/console/a/b#/console/", "a/b");
+    check_below("/candhook-app/console", NULL);
+    check_below("/candhook-app/xconsole/", NULL);
+    check_below("/candhook-app/consolex/", NULL);
+    check_below("/candhook-app/?/console/", NULL);
+    check_below("", NULL);
+    check_query("/x", "{}");
+    check_query("/x?", "{}");
+    check_query("/x?&&", "{}");
+    check_query("/x?a=b+c%2f&d&e=#f=g", "{\"a\":\"b c/\",\"d\":\"\",\"e\":\"\"}");
+    check_query("/x?%61%22=%c3%a9", "{\"a\\\"\":\"\xc3\xa9\"}");
+    check_query("/x?a=%", NULL);
+    check_query("/x?a=%4", NULL);
+    check_query("/x?a=%00", NULL);
+    check_query("/x?a=%7f", NULL);
+    check_query("/x?a=%ff", NULL);
+    check_query("/x?a=%c3", NULL);
+    check_query("/x?%0a=b", NULL);
+    check_field(form, "name=anna", "anna");
+    check_field("Application/X-WWW-Form-URLencoded; charset=utf-8", "x=y&name=%c3%a9+x", "\xc3\xa9 x");
+    check_field(form, "xname=y&name=&z", NULL);
+    check_field(form, "name", NULL);
+    check_field(form, "name=%0a", NULL);
+    check_field(form, "name=a\nb", NULL);
+    check_field(form, "name=%ff", NULL);
+    check_field(form, "", NULL);
+    check_field(form, NULL, NULL);
+    check_field("text/plain", "name=anna", NULL);
+    check_field("", "name=anna", NULL);
 }
 
 static void check_cookie(const char *cookies, const char *wanted)
@@ -166,6 +236,7 @@ int main(void)
     check_cookie("cc=1;c=2", "2");
     check_cookie("c", NULL);
     check_cookie("; ;;c=", "");
+    check_console_requests();
     check_seals();
     check_key();
     check_answer();
