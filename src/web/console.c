@@ -196,7 +196,7 @@ static void answer_token_stored(struct console_call *call, const char *community
 static void keep_token(struct console_call *call, const char *community, const char *token)
 {
     const struct store_new_token given = {.community = community, .token = token, .how = "console"};
-    struct store *store = store_new(conf_web_database(call->conf));
+    struct store *store = store_new(conf_read_database(call->conf)); /* on a replica it is refused, as all actions */
     struct err err;
     enum result result = begin_store(store, READ_MS, &err);
 
