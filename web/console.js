@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: ISC
 // The frame of the console: log-in, which screen the address names, and keeping what it shows fresh.
-import { canAct, get, learnSession, post, session, workButton } from './api.js';
+import { get, learnSession, post, session, workButton } from './api.js';
 import { el, field, link, redraw, span } from './dom.js';
 import { overview } from './overview.js';
 import { audit, event, events, failures, handlers, malformed, tokens, unhandled } from './screens.js';
 
-/* A screen: title, load(visit) asks, draw(data, visit) shows. What above and below make is drawn once a visit, and so
-   outlives a refresh. */
+/* A screen: title, load(visit) asks, draw(data, visit) shows. What above and below make is drawn once a visit, below after
+   the first answer, and so outlives a refresh. */
 const SCREENS = new Map(Object.entries({ overview, events, handlers, failures, malformed, unhandled, tokens, audit, event }));
 const REFRESH_S = 10;
 
@@ -40,7 +40,7 @@ function drawTop() {
         return el('li', null, item);
     });
     nav.replaceChildren(el('ul', null, items));
-    who.replaceChildren(el('bdi', { id: 'user' }, session.user ?? ''), canAct() ? '' : ' (reads only)', ' ',
+    who.replaceChildren(el('bdi', { id: 'user' }, session.user ?? ''), session.read_only ? ' (reads only)' : '', ' ',
         workButton({ fail }, 'Log out', { id: 'logout' }, logOut));
     nav.hidden = who.hidden = !session.user;
 }
@@ -61,7 +61,7 @@ async function go() {
     document.title = `${screen.title} – candhook`;
     drawTop();
     redraw(above, screen.above?.(visit) ?? []);
-    redraw(below, screen.below?.(visit) ?? []);
+    below.replaceChildren();
     if (!sameScreen)
         redraw(content, el('p', { class: 'dim' }, 'Loading …'));
     if (before && !sameScreen) {
@@ -85,6 +85,8 @@ async function refresh(gently = false) {
             return;
         mine.held = '';
         redraw(content, mine.screen.draw(data, mine));
+        if (mine.loadedAt === 0)
+            redraw(below, mine.screen.below?.(mine) ?? []);
         mine.loadedAt = Date.now();
         trouble.replaceChildren();
     } catch (error) {
@@ -114,9 +116,8 @@ function busyWith() {
 
 function showAge() {
     const busy = busyWith();
-    age.textContent = visit?.loadedAt
-        ? `as of ${span(Math.round((Date.now() - visit.loadedAt) / 1000)).replace('0 ms', '0 s')} ago${busy && `; waits: ${busy}`}`
-        : '';
+    const seconds = Math.round((Date.now() - visit?.loadedAt) / 1000);
+    age.textContent = visit?.loadedAt ? `as of ${seconds === 0 ? 'now' : `${span(seconds)} ago`}${busy && `; waits: ${busy}`}` : '';
 }
 
 function tick() {

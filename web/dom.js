@@ -70,7 +70,8 @@ export const count = (value, one, many = one + 's') => `${number(value)} ${value
 export function span(seconds) {
     if (seconds === null || seconds === undefined)
         return '–';
-    const [unit, size] = [['days', 86400], ['h', 3600], ['min', 60], ['s', 1]].find(([, s]) => seconds >= 2 * s) ?? ['ms', 0.001];
+    const [unit, size] = [['days', 86400], ['h', 3600], ['min', 60]].find(([, s]) => seconds >= 2 * s)
+        ?? (seconds >= 1 ? ['s', 1] : ['ms', 0.001]);
     const amount = seconds / size;
     return `${amount < 10 && unit !== 'ms' ? +amount.toFixed(1) : Math.round(amount)} ${unit}`;
 }
@@ -105,6 +106,10 @@ export function field(key, label, input) {
     return el('p', { class: 'field' }, el('label', { for: key }, label), input);
 }
 
+/* Details that stay open when the page refreshes. */
+export const fold = (key, label, ...content) => el('details', { 'data-key': key },
+    el('summary', { 'data-key': `${key} summary` }, label), content);
+
 /* A question or a text in front of the page. Resolves to the value of the chosen button, '' when it was closed. */
 export function dialog(title, content, choices) {
     return new Promise((resolve) => {
@@ -122,10 +127,13 @@ export function dialog(title, content, choices) {
     });
 }
 
+/* What tells an element from others, before and after a refresh. */
+const markOf = (node) => node?.dataset.key || node?.id || node?.getAttribute('href');
+
 /* Puts new content in place of the old, and keeps what the person had: the focus, open details, ticks, scrolled boxes. */
 export function redraw(place, nodes) {
     const old = new Map([...place.querySelectorAll('[data-key]')].map((node) => [node.dataset.key, node]));
-    const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key ?? document.activeElement.id : '';
+    const focused = place.contains(document.activeElement) && markOf(document.activeElement);
     const scrolled = new Map([...old].map(([key, node]) => [key, [node.scrollLeft, node.scrollTop]]));
     place.replaceChildren(...[nodes].flat(2).filter(Boolean));
     for (const node of place.querySelectorAll('[data-key]')) {
@@ -139,6 +147,5 @@ export function redraw(place, nodes) {
         [node.scrollLeft, node.scrollTop] = scrolled.get(node.dataset.key);
     }
     if (focused)
-        [...place.querySelectorAll('[data-key], [id]')].find((node) => (node.dataset.key ?? node.id) === focused)
-            ?.focus({ preventScroll: true });
+        [...place.querySelectorAll('[data-key], [id], [href]')].find((node) => markOf(node) === focused)?.focus({ preventScroll: true });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The first screen: is all well, how much comes and goes, what waits, what fails.
 import { get } from './api.js';
-import { clock, code, count, el, facts, link, number, outside, size, span, state, table, time } from './dom.js';
+import { clock, code, count, el, facts, fold, link, number, outside, size, span, state, table, time } from './dom.js';
 
 /* The outcomes in the order in which the plot piles them up, with their colours in console.css. */
 const SERIES = [['ok', '--plot-ok'], ['retry', '--plot-retry'], ['failed', '--plot-failed'], ['unhandled', '--plot-unhandled']];
@@ -88,8 +88,7 @@ function plot(steps, hours) {
     const canvas = el('canvas', { role: 'img', 'aria-label': `${count(events, 'event')}; the figures stand in the table below` });
     drawChart(canvas, steps);
     return [legend, el('div', { class: 'plot' }, canvas),
-        el('details', { 'data-key': 'figures' }, el('summary', { 'data-key': 'figures-summary' }, 'The figures as a table'),
-            figuresTable(steps))];
+        fold('figures', 'The figures as a table', figuresTable(steps))];
 }
 
 /* Steps in which nothing happened would only make it long. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The screens other than the overview. console.js tells what a screen is.
 import { actButton, canAct, get, getBody, post, session, workButton } from './api.js';
-import { code, count, dialog, el, facts, field, link, localTime, number, outside, route, size, span, state, table, tableRow, time } from './dom.js';
+import { code, count, dialog, el, facts, field, fold, link, localTime, number, outside, route, size, span, state, table, tableRow, time } from './dom.js';
 
 const empty = (...words) => el('p', { class: 'empty' }, words);
 
@@ -118,7 +118,7 @@ export const event = {
     load: ({ id }) => get('event', { id }),
     draw: (data, visit) => (data.malformed
         ? el('p', null, 'This was no event, but a ', link('malformed body', 'malformed'), '. Its text can be shown below.')
-        : [identity(data), life(data, visit), canAct(data) && replay(data, visit)]),
+        : [identity(data), life(data, visit), canAct() && replay(data, visit)]),
 
     /* Below what is refreshed, so that a body once shown stays, and is asked for once. */
     below(visit) {
@@ -162,7 +162,7 @@ function lifeStep(step, data, visit) {
         el('p', null, state(step.result ?? step.what), ' ', step.handler && el('b', null, outside(step.handler)),
             step.what === 'unhandled' && 'no handler matched ', about.map((fact) => [' · ', fact])),
         step.detail && el('pre', { class: 'detail' }, step.detail),
-        step.what === 'waiting' && canAct(data) && el('p', null, actButton(visit, 'Give up',
+        step.what === 'waiting' && canAct() && el('p', null, actButton(visit, 'Give up',
             { do: 'give_up', handler: step.handler, id: data.id }, { class: 'danger small' })),
     ];
 }
@@ -194,7 +194,7 @@ function replay(data, visit) {
 const hourAndDay = (name) => (row) => [el('span', { class: 'hour' }, number(row[`${name}_1h`])), ' ',
     el('span', { class: 'day' }, number(row[`${name}_24h`]))];
 
-const handlerColumns = (data, visit) => [
+const handlerColumns = (visit) => [
     ['Handler', (row) => [el('b', null, outside(row.name)), el('div', { class: 'dim' }, outside(row.module), ' ', outside(row.type), ', ', row.kind,
         ' ', outside(row.target)), handlerSettings(row)], 'head'],
     ['State', (row) => state(row.enabled ? 'on' : 'paused')],
@@ -207,7 +207,7 @@ const handlerColumns = (data, visit) => [
         && el('div', { class: 'dim' }, `oldest ${span(row.oldest_unfinished_s)}`)], 'number'],
     ['Held', (row) => (row.held > 0 ? link(number(row.held), 'tokens') : number(row.held)), 'number'],
     ['Actions', (row) => el('div', { class: 'buttons' }, link('events', 'events', { handler: row.name }), ' ',
-        link('failures', 'failures', { handler: row.name }), canAct(data) && handlerActions(row, visit))],
+        link('failures', 'failures', { handler: row.name }), canAct() && handlerActions(row, visit))],
 ];
 
 const handlerSettings = (row) => el('div', { class: 'dim' }, [row.needs_token && 'needs a token', `timeout ${row.timeout}`,
@@ -226,21 +226,20 @@ export const handlers = {
     draw: (data, visit) => (data.handlers.length === 0
         ? empty('There is no handler. candhook.add_handler makes one, in psql; ', link('these types', 'unhandled'), ' wait for one.')
         : [el('p', { class: 'dim' }, 'Of ok, retry and failed: the last hour above, the last day below.'),
-            table('Handlers', handlerColumns(data, visit), data.handlers, 'handlers')]),
+            table('Handlers', handlerColumns(visit), data.handlers, 'handlers')]),
 };
 
 /* Failures. */
 
-const failureColumns = (data, visit) => [
+const failureColumns = (visit) => [
     ['Handler', (row) => outside(row.handler), 'head'],
     ['Error', (row) => [el('pre', { class: 'detail' }, row.error), row.example?.detail && row.example.detail !== row.error
-        && el('details', { 'data-key': `example-${row.handler}-${row.error}` }, el('summary', null, 'The last one in full'),
-            el('pre', { class: 'detail' }, row.example.detail))]],
+        && fold(`example ${row.handler} ${row.error}`, 'The last one in full', el('pre', { class: 'detail' }, row.example.detail))]],
     ['Failed', (row) => number(row.failures), 'number'],
     ['First', (row) => time(row.first)],
     ['Last', (row) => [time(row.last), el('div', { class: 'dim' }, outside(row.event))]],
     ['Actions', (row) => el('div', { class: 'buttons' }, row.example && link('example', 'event', {}, row.example.id), ' ',
-        row.known ? canAct(data) && actButton(visit, 'Retry', { do: 'retry', handler: row.handler, error: row.error }, { class: 'small' })
+        row.known ? canAct() && actButton(visit, 'Retry', { do: 'retry', handler: row.handler, error: row.error }, { class: 'small' })
             : el('span', { class: 'dim' }, 'the handler is gone'))],
 ];
 
@@ -250,7 +249,7 @@ export const failures = {
     load: ({ query }) => get('failures', query),
     draw: (data, visit) => [
         data.partial && el('p', { class: 'warn' }, 'Only the newest 10,000 failures were looked at.'),
-        data.groups.length > 0 ? table('Failures, in groups of the same error', failureColumns(data, visit), data.groups)
+        data.groups.length > 0 ? table('Failures, in groups of the same error', failureColumns(visit), data.groups)
             : empty(state('ok', 'Nothing failed for good.')),
     ],
 };
