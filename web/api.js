@@ -34,7 +34,7 @@ async function call(name, options, reviver) {
     try {
         answer = JSON.parse(text, reviver);
     } catch {
-        throw new Refusal(response.ok ? 0 : response.status, `The server answered ${response.status}, and not in the words of candhook.`);
+        throw new Refusal(response.status, `The server answered ${response.status}, and not in the words of candhook.`);
     }
     if (!response.ok)
         throw new Refusal(response.status, answer.error ?? `The server answered ${response.status}.`, answer.hint);
@@ -72,14 +72,17 @@ const deliveries = (n, what = '') => count(n, `${what}delivery`, `${what}deliver
 
 /* What each action is called, and what it does to n deliveries. */
 const ACTIONS = {
-    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', done: 'Runs again', empty: 'No handler would run.',
+    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', done: 'Runs again',
+        empty: 'No handler would run.',
         text: (n) => `${count(n, 'handler runs', 'handlers run')} again, with all effects.` },
-    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', done: 'Tried again', empty: 'Nothing failed that can be tried again.',
+    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', done: 'Tried again',
+        empty: 'Nothing failed that can be tried again.',
         text: (n) => `${deliveries(n, 'failed ')} will be tried again.` },
-    give_up: { title: (name) => ['Give up what waits for ', name, '?'], yes: 'Give up', done: 'Given up', danger: true, empty: 'Nothing waits.',
+    give_up: { title: (name) => ['Give up what waits for ', name, '?'], yes: 'Give up', done: 'Given up', danger: true,
+        empty: 'Nothing waits.',
         text: (n) => `${deliveries(n, 'unfinished ')} will end as failed. Retry brings them back.` },
     disable: { title: (name) => ['Pause ', name, '?'], yes: 'Pause', done: 'Paused',
-        text: (n) => `New events wait for it, and so do ${deliveries(n, 'unfinished ')}, until you let it go on. Nothing is lost.` },
+        text: (n) => `New events wait for it until you let it go on, as do ${deliveries(n, 'unfinished ')}. Nothing is lost.` },
     enable: { title: (name) => ['Let ', name, ' go on?'], yes: 'Go on', done: 'Goes on',
         text: (n) => `${deliveries(n, 'unfinished ')} will be worked on, and new events as they come.` },
 };

@@ -50,7 +50,6 @@ async function go() {
     const before = visit;
     document.querySelector('dialog[open]')?.close();
     say('');
-    trouble.replaceChildren();
     if (!session.user)
         return showLogin();
     const address = readAddress();
@@ -88,7 +87,9 @@ async function refresh(gently = false) {
         if (mine.loadedAt === 0)
             redraw(below, mine.screen.below?.(mine) ?? []);
         mine.loadedAt = Date.now();
-        trouble.replaceChildren();
+        if (mine.troubled)
+            trouble.replaceChildren();
+        mine.troubled = false;
     } catch (error) {
         if (!stale())
             failToLoad(error);
@@ -97,6 +98,7 @@ async function refresh(gently = false) {
 }
 
 function failToLoad(error) {
+    visit.troubled = true;
     if (visit.loadedAt === 0)
         content.replaceChildren();
     fail(error, visit.loadedAt ? 'Refreshing failed, and what you see may be old. ' : '');
@@ -117,7 +119,8 @@ function busyWith() {
 function showAge() {
     const busy = busyWith();
     const seconds = Math.round((Date.now() - visit?.loadedAt) / 1000);
-    age.textContent = visit?.loadedAt ? `as of ${seconds === 0 ? 'now' : `${span(seconds)} ago`}${busy && `; waits: ${busy}`}` : '';
+    const when = seconds === 0 ? 'now' : `${span(seconds)} ago`;
+    age.textContent = visit?.loadedAt ? `as of ${when}${busy && `; waits: ${busy}`}` : '';
 }
 
 function tick() {
@@ -132,6 +135,7 @@ function tick() {
 /* Tells what was done, aloud for those who listen. */
 function say(text) {
     note.textContent = text;
+    trouble.replaceChildren();
 }
 
 function fail(error, before = '') {
@@ -141,6 +145,7 @@ function fail(error, before = '') {
         trouble.replaceChildren(el('p', null, 'Your session has ended. Log in, and you are back where you were.'));
         return;
     }
+    note.textContent = '';
     if (error.status === undefined)
         console.error(error);
     trouble.replaceChildren(el('p', null, before, error.message), error.hint ? el('p', null, error.hint) : '');
@@ -155,7 +160,7 @@ function showLogin() {
     drawTop();
     above.replaceChildren();
     below.replaceChildren();
-    const name = el('input', { name: 'name', autocomplete: 'username', required: true, autocapitalize: 'none', spellcheck: 'false' });
+    const name = el('input', { name: 'name', autocomplete: 'username', autocapitalize: 'none', required: true });
     const password = el('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
     const form = el('form', { id: 'login', class: 'narrow', onsubmit: (submit) => {
         submit.preventDefault();

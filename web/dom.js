@@ -59,7 +59,8 @@ export function time(iso) {
     const date = new Date(iso);
     if (Number.isNaN(date.getTime()))
         return outside(iso);
-    return el('time', { datetime: iso, title: `${iso.replace('T', ' ').replace('Z', '')} UTC` }, localTime(date).replace('T', ' '));
+    const utc = `${iso.replace('T', ' ').replace('Z', '')} UTC`;
+    return el('time', { datetime: iso, title: utc }, localTime(date).replace('T', ' '));
 }
 
 export const number = (value) => (value === null || value === undefined ? '–' : Number(value).toLocaleString('en'));
@@ -81,21 +82,35 @@ export function size(bytes) {
     return `${+(bytes / one).toFixed(1)} ${unit}`;
 }
 
-/* Tables. A column is [head, cell of a row, kind]; kind: 'number', or 'head' for the cell that names the row.
-   The roles are spoken out because a narrow page turns rows into cards, and browsers then forget that it is a table. */
-export function tableRow(columns, row) {
-    return el('tr', { role: 'row' }, columns.map(([head, cell, kind]) => el(kind === 'head' ? 'th' : 'td', {
-        role: kind === 'head' ? 'rowheader' : 'cell', scope: kind === 'head' && 'row', class: kind, 'data-label': head,
-    }, cell(row))));
+/* Tables. A column is [head, cell of a row, kind]; kind: 'number', or 'head' for the cell that names the row. The roles are
+   spoken out because a narrow page turns rows into cards, and browsers then forget that it is a table. */
+const numeric = (kind) => kind === 'number' && 'number';
+
+function tableCell([head, cell, kind], row) {
+    const marks = { class: numeric(kind), 'data-label': head };
+    return kind === 'head'
+        ? el('th', { role: 'rowheader', scope: 'row', ...marks }, cell(row))
+        : el('td', { role: 'cell', ...marks }, cell(row));
 }
 
+export const tableRow = (columns, row) => el('tr', { role: 'row' }, columns.map((column) => tableCell(column, row)));
+
 export function table(caption, columns, rows, style = '') {
-    const heads = columns.map(([head, , kind]) => el('th', { role: 'columnheader', scope: 'col', class: kind }, head));
+    const heads = columns.map(([head, , kind]) => el('th', { role: 'columnheader', scope: 'col', class: numeric(kind) }, head));
     return el('div', { class: `box ${style}`, role: 'region', tabindex: '0', 'aria-label': caption, 'data-key': caption },
         el('table', { role: 'table', 'aria-label': caption },
             el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, heads)),
             el('tbody', { role: 'rowgroup' }, rows.map((row) => tableRow(columns, row)))));
 }
+
+export const section = (title, ...content) => el('section', null, el('h2', null, title), content);
+
+export const dim = (...words) => el('p', { class: 'dim' }, words);
+
+export const warning = (...words) => el('p', { class: 'warn' }, words);
+
+/* Stands where there is nothing to show, and says what to do. */
+export const empty = (...words) => el('p', { class: 'empty' }, words);
 
 /* Names and values. */
 export const facts = (...pairs) => el('dl', { class: 'facts' },
@@ -146,6 +161,8 @@ export function redraw(place, nodes) {
             node.checked = before.checked;
         [node.scrollLeft, node.scrollTop] = scrolled.get(node.dataset.key);
     }
-    if (focused)
-        [...place.querySelectorAll('[data-key], [id], [href]')].find((node) => markOf(node) === focused)?.focus({ preventScroll: true });
+    if (!focused)
+        return;
+    const again = [...place.querySelectorAll('[data-key], [id], [href]')].find((node) => markOf(node) === focused);
+    (again ?? document.getElementById('heading')).focus({ preventScroll: true });
 }
