@@ -34,17 +34,19 @@ async function call(name, options, reviver) {
     try {
         answer = JSON.parse(text, reviver);
     } catch {
-        throw new Refusal(response.ok ? 0 : response.status, `The server answered ${response.status}, and not in the words of candhook.`);
+        throw new Refusal(response.status, `The server answered ${response.status}, and not in the words of candhook.`);
     }
     if (!response.ok)
         throw new Refusal(response.status, answer.error ?? `The server answered ${response.status}.`, answer.hint);
     return answer;
 }
 
-/* Empty parameters are not sent. */
-export function get(name, query = {}) {
-    const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
-    return call(given.size > 0 || String(given) ? `${name}?${given}` : name);
+/* Empty parameters are not sent. Some answers tell whether this database takes changes: a replica does not. */
+export async function get(name, query = {}) {
+    const given = String(new URLSearchParams(Object.entries(query).filter(([, value]) => value)));
+    const answer = await call(given ? `${name}?${given}` : name);
+    session.can_act = answer.can_act ?? session.can_act;
+    return answer;
 }
 
 export const getBody = (id) => call(`body?${new URLSearchParams({ id })}`, {}, asSent);
@@ -64,22 +66,24 @@ export async function learnSession(answer) {
     Object.assign(session, { user: null }, fresh);
 }
 
-/* An answer that knows says whether this database takes changes; a person who only reads changes nothing anywhere. */
-export const canAct = (data = {}) => !session.read_only && data.can_act !== false;
+export const canAct = () => !session.read_only && session.can_act !== false;
 
 const deliveries = (n, what = '') => count(n, `${what}delivery`, `${what}deliveries`);
 
 /* What each action is called, and what it does to n deliveries. */
 const ACTIONS = {
-    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', empty: 'No handler would run.',
+    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', done: 'Runs again',
+        empty: 'No handler would run.',
         text: (n) => `${count(n, 'handler runs', 'handlers run')} again, with all effects.` },
-    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', empty: 'Nothing failed that can be tried again.',
+    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', done: 'Tried again',
+        empty: 'Nothing failed that can be tried again.',
         text: (n) => `${deliveries(n, 'failed ')} will be tried again.` },
-    give_up: { title: (name) => ['Give up what waits for ', name, '?'], yes: 'Give up', danger: true, empty: 'Nothing waits.',
+    give_up: { title: (name) => ['Give up what waits for ', name, '?'], yes: 'Give up', done: 'Given up', danger: true,
+        empty: 'Nothing waits.',
         text: (n) => `${deliveries(n, 'unfinished ')} will end as failed. Retry brings them back.` },
-    disable: { title: (name) => ['Pause ', name, '?'], yes: 'Pause',
-        text: (n) => `New events wait for it, and so do ${deliveries(n, 'unfinished ')}, until you let it go on. Nothing is lost.` },
-    enable: { title: (name) => ['Let ', name, ' go on?'], yes: 'Go on',
+    disable: { title: (name) => ['Pause ', name, '?'], yes: 'Pause', done: 'Paused',
+        text: (n) => `New events wait for it until you let it go on, as do ${deliveries(n, 'unfinished ')}. Nothing is lost.` },
+    enable: { title: (name) => ['Let ', name, ' go on?'], yes: 'Go on', done: 'Goes on',
         text: (n) => `${deliveries(n, 'unfinished ')} will be worked on, and new events as they come.` },
 };
 
@@ -94,7 +98,7 @@ async function act(visit, request) {
     if (await dialog(title, el('p', null, action.text(concerned)), choices) !== 'yes')
         return;
     const { done } = await post('act', request, true);
-    visit.say(`${action.yes}: done, ${count(done, 'delivery', 'deliveries')} concerned.`);
+    visit.say(`${action.done}: ${deliveries(done)}.`);
     await visit.refresh();
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: ISC
 // The frame of the console: log-in, which screen the address names, and keeping what it shows fresh.
-import { canAct, get, learnSession, post, session, workButton } from './api.js';
+import { get, learnSession, post, session, workButton } from './api.js';
 import { el, field, link, redraw, span } from './dom.js';
 import { overview } from './overview.js';
 import { audit, event, events, failures, handlers, malformed, tokens, unhandled } from './screens.js';
 
-/* A screen: title, load(visit) asks, draw(data, visit) shows. What above and below make is drawn once a visit, and so
-   outlives a refresh. */
+/* A screen: title, load(visit) asks, draw(data, visit) shows. What above and below make is drawn once a visit, below after
+   the first answer, and so outlives a refresh. */
 const SCREENS = new Map(Object.entries({ overview, events, handlers, failures, malformed, unhandled, tokens, audit, event }));
 const REFRESH_S = 10;
 
@@ -40,7 +40,7 @@ function drawTop() {
         return el('li', null, item);
     });
     nav.replaceChildren(el('ul', null, items));
-    who.replaceChildren(el('bdi', { id: 'user' }, session.user ?? ''), canAct() ? '' : ' (reads only)', ' ',
+    who.replaceChildren(el('bdi', { id: 'user' }, session.user ?? ''), session.read_only ? ' (reads only)' : '', ' ',
         workButton({ fail }, 'Log out', { id: 'logout' }, logOut));
     nav.hidden = who.hidden = !session.user;
 }
@@ -50,7 +50,6 @@ async function go() {
     const before = visit;
     document.querySelector('dialog[open]')?.close();
     say('');
-    trouble.replaceChildren();
     if (!session.user)
         return showLogin();
     const address = readAddress();
@@ -61,7 +60,7 @@ async function go() {
     document.title = `${screen.title} – candhook`;
     drawTop();
     redraw(above, screen.above?.(visit) ?? []);
-    redraw(below, screen.below?.(visit) ?? []);
+    below.replaceChildren();
     if (!sameScreen)
         redraw(content, el('p', { class: 'dim' }, 'Loading …'));
     if (before && !sameScreen) {
@@ -85,8 +84,12 @@ async function refresh(gently = false) {
             return;
         mine.held = '';
         redraw(content, mine.screen.draw(data, mine));
+        if (mine.loadedAt === 0)
+            redraw(below, mine.screen.below?.(mine) ?? []);
         mine.loadedAt = Date.now();
-        trouble.replaceChildren();
+        if (mine.troubled)
+            trouble.replaceChildren();
+        mine.troubled = false;
     } catch (error) {
         if (!stale())
             failToLoad(error);
@@ -95,6 +98,7 @@ async function refresh(gently = false) {
 }
 
 function failToLoad(error) {
+    visit.troubled = true;
     if (visit.loadedAt === 0)
         content.replaceChildren();
     fail(error, visit.loadedAt ? 'Refreshing failed, and what you see may be old. ' : '');
@@ -114,9 +118,9 @@ function busyWith() {
 
 function showAge() {
     const busy = busyWith();
-    age.textContent = visit?.loadedAt
-        ? `as of ${span(Math.round((Date.now() - visit.loadedAt) / 1000)).replace('0 ms', '0 s')} ago${busy && `; waits: ${busy}`}`
-        : '';
+    const seconds = Math.round((Date.now() - visit?.loadedAt) / 1000);
+    const when = seconds === 0 ? 'now' : `${span(seconds)} ago`;
+    age.textContent = visit?.loadedAt ? `as of ${when}${busy && `; waits: ${busy}`}` : '';
 }
 
 function tick() {
@@ -131,6 +135,7 @@ function tick() {
 /* Tells what was done, aloud for those who listen. */
 function say(text) {
     note.textContent = text;
+    trouble.replaceChildren();
 }
 
 function fail(error, before = '') {
@@ -140,6 +145,7 @@ function fail(error, before = '') {
         trouble.replaceChildren(el('p', null, 'Your session has ended. Log in, and you are back where you were.'));
         return;
     }
+    note.textContent = '';
     if (error.status === undefined)
         console.error(error);
     trouble.replaceChildren(el('p', null, before, error.message), error.hint ? el('p', null, error.hint) : '');
@@ -154,7 +160,7 @@ function showLogin() {
     drawTop();
     above.replaceChildren();
     below.replaceChildren();
-    const name = el('input', { name: 'name', autocomplete: 'username', required: true, autocapitalize: 'none', spellcheck: 'false' });
+    const name = el('input', { name: 'name', autocomplete: 'username', autocapitalize: 'none', required: true });
     const password = el('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
     const form = el('form', { id: 'login', class: 'narrow', onsubmit: (submit) => {
         submit.preventDefault();

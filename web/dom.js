@@ -59,7 +59,8 @@ export function time(iso) {
     const date = new Date(iso);
     if (Number.isNaN(date.getTime()))
         return outside(iso);
-    return el('time', { datetime: iso, title: `${iso.replace('T', ' ').replace('Z', '')} UTC` }, localTime(date).replace('T', ' '));
+    const utc = `${iso.replace('T', ' ').replace('Z', '')} UTC`;
+    return el('time', { datetime: iso, title: utc }, localTime(date).replace('T', ' '));
 }
 
 export const number = (value) => (value === null || value === undefined ? '–' : Number(value).toLocaleString('en'));
@@ -70,7 +71,8 @@ export const count = (value, one, many = one + 's') => `${number(value)} ${value
 export function span(seconds) {
     if (seconds === null || seconds === undefined)
         return '–';
-    const [unit, size] = [['days', 86400], ['h', 3600], ['min', 60], ['s', 1]].find(([, s]) => seconds >= 2 * s) ?? ['ms', 0.001];
+    const [unit, size] = [['days', 86400], ['h', 3600], ['min', 60]].find(([, s]) => seconds >= 2 * s)
+        ?? (seconds >= 1 ? ['s', 1] : ['ms', 0.001]);
     const amount = seconds / size;
     return `${amount < 10 && unit !== 'ms' ? +amount.toFixed(1) : Math.round(amount)} ${unit}`;
 }
@@ -80,21 +82,35 @@ export function size(bytes) {
     return `${+(bytes / one).toFixed(1)} ${unit}`;
 }
 
-/* Tables. A column is [head, cell of a row, kind]; kind: 'number', or 'head' for the cell that names the row.
-   The roles are spoken out because a narrow page turns rows into cards, and browsers then forget that it is a table. */
-export function tableRow(columns, row) {
-    return el('tr', { role: 'row' }, columns.map(([head, cell, kind]) => el(kind === 'head' ? 'th' : 'td', {
-        role: kind === 'head' ? 'rowheader' : 'cell', scope: kind === 'head' && 'row', class: kind, 'data-label': head,
-    }, cell(row))));
+/* Tables. A column is [head, cell of a row, kind]; kind: 'number', or 'head' for the cell that names the row. The roles are
+   spoken out because a narrow page turns rows into cards, and browsers then forget that it is a table. */
+const numeric = (kind) => kind === 'number' && 'number';
+
+function tableCell([head, cell, kind], row) {
+    const marks = { class: numeric(kind), 'data-label': head };
+    return kind === 'head'
+        ? el('th', { role: 'rowheader', scope: 'row', ...marks }, cell(row))
+        : el('td', { role: 'cell', ...marks }, cell(row));
 }
 
+export const tableRow = (columns, row) => el('tr', { role: 'row' }, columns.map((column) => tableCell(column, row)));
+
 export function table(caption, columns, rows, style = '') {
-    const heads = columns.map(([head, , kind]) => el('th', { role: 'columnheader', scope: 'col', class: kind }, head));
+    const heads = columns.map(([head, , kind]) => el('th', { role: 'columnheader', scope: 'col', class: numeric(kind) }, head));
     return el('div', { class: `box ${style}`, role: 'region', tabindex: '0', 'aria-label': caption, 'data-key': caption },
         el('table', { role: 'table', 'aria-label': caption },
             el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, heads)),
             el('tbody', { role: 'rowgroup' }, rows.map((row) => tableRow(columns, row)))));
 }
+
+export const section = (title, ...content) => el('section', null, el('h2', null, title), content);
+
+export const dim = (...words) => el('p', { class: 'dim' }, words);
+
+export const warning = (...words) => el('p', { class: 'warn' }, words);
+
+/* Stands where there is nothing to show, and says what to do. */
+export const empty = (...words) => el('p', { class: 'empty' }, words);
 
 /* Names and values. */
 export const facts = (...pairs) => el('dl', { class: 'facts' },
@@ -104,6 +120,10 @@ export function field(key, label, input) {
     input.id = key;
     return el('p', { class: 'field' }, el('label', { for: key }, label), input);
 }
+
+/* Details that stay open when the page refreshes. */
+export const fold = (key, label, ...content) => el('details', { 'data-key': key },
+    el('summary', { 'data-key': `${key} summary` }, label), content);
 
 /* A question or a text in front of the page. Resolves to the value of the chosen button, '' when it was closed. */
 export function dialog(title, content, choices) {
@@ -122,10 +142,13 @@ export function dialog(title, content, choices) {
     });
 }
 
+/* What tells an element from others, before and after a refresh. */
+const markOf = (node) => node?.dataset.key || node?.id || node?.getAttribute('href');
+
 /* Puts new content in place of the old, and keeps what the person had: the focus, open details, ticks, scrolled boxes. */
 export function redraw(place, nodes) {
     const old = new Map([...place.querySelectorAll('[data-key]')].map((node) => [node.dataset.key, node]));
-    const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key ?? document.activeElement.id : '';
+    const focused = place.contains(document.activeElement) && markOf(document.activeElement);
     const scrolled = new Map([...old].map(([key, node]) => [key, [node.scrollLeft, node.scrollTop]]));
     place.replaceChildren(...[nodes].flat(2).filter(Boolean));
     for (const node of place.querySelectorAll('[data-key]')) {
@@ -138,7 +161,8 @@ export function redraw(place, nodes) {
             node.checked = before.checked;
         [node.scrollLeft, node.scrollTop] = scrolled.get(node.dataset.key);
     }
-    if (focused)
-        [...place.querySelectorAll('[data-key], [id]')].find((node) => (node.dataset.key ?? node.id) === focused)
-            ?.focus({ preventScroll: true });
+    if (!focused)
+        return;
+    const again = [...place.querySelectorAll('[data-key], [id], [href]')].find((node) => markOf(node) === focused);
+    (again ?? document.getElementById('heading')).focus({ preventScroll: true });
 }

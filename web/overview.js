@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: ISC
 // The first screen: is all well, how much comes and goes, what waits, what fails.
 import { get } from './api.js';
-import { clock, code, count, el, facts, link, number, outside, size, span, state, table, time } from './dom.js';
+import {
+    clock, code, count, el, empty, facts, fold, link, number, outside, section, size, span, state, table, time, warning,
+} from './dom.js';
 
 /* The outcomes in the order in which the plot piles them up, with their colours in console.css. */
 const SERIES = [['ok', '--plot-ok'], ['retry', '--plot-retry'], ['failed', '--plot-failed'], ['unhandled', '--plot-unhandled']];
@@ -28,34 +30,38 @@ export const overview = {
         return { status, figures, hours };
     },
 
-    draw({ status, figures, hours }) {
+    draw({ status, figures, hours }, visit) {
+        if (visit.judged && visit.judged !== status.status)
+            visit.say(titleOf(status)); /* aloud, for those who do not see it change */
+        visit.judged = status.status;
         return [judgement(status), figures.error ? noFigures(figures.error) : drawFigures(figures, hours), machine(status)];
     },
 };
+
+const titleOf = ({ status }) => TITLES.get(status) ?? status;
 
 function judgement(status) {
     const reasons = (status.reasons ?? []).map((reason) => el('li', null, outside(reason)));
     const tone = status.status === 'healthy' ? 'good' : 'bad';
     return el('section', { id: 'judgement', class: `judgement ${tone}`, 'data-status': status.status },
-        el('h2', null, state(status.status, TITLES.get(status.status) ?? status.status)),
+        el('h2', null, state(status.status, titleOf(status))),
         reasons.length > 0 && el('ul', null, reasons),
         status.database?.error && el('p', null, outside(status.database.error)));
 }
 
 function noFigures(error) {
-    return el('section', null, el('h2', null, 'Events and outcomes'),
-        el('p', null, 'There are no figures now: ', error.message, ' ', error.hint ?? ''));
+    return section('Events and outcomes', el('p', null, 'There are no figures now: ', error.message, ' ', error.hint ?? ''));
 }
 
 function drawFigures(figures, hours) {
     return [
+        figures.replica_lag_s !== null && el('p', { id: 'replica', class: 'warn' },
+            `This is a replica: it is ${span(figures.replica_lag_s)} behind, and nothing can be changed here.`),
         waiting(figures.deliveries ?? {}),
         el('section', { class: 'traffic' },
             el('div', { class: 'head' }, el('h2', null, 'Events and outcomes'), hoursToggle(hours)),
-            figures.partial && el('p', { class: 'warn' }, 'There were more than can be counted here: the figures are of the newest.'),
-            plot(figures.steps, hours), latency(figures),
-            figures.replica_lag_s !== null && el('p', { class: 'warn' },
-                `This is a replica: it is ${span(figures.replica_lag_s)} behind, and nothing can be changed here.`)),
+            figures.partial && warning('There were more than can be counted here: the figures are of the newest.'),
+            plot(figures.steps, hours), latency(figures)),
         failing(figures, hours),
     ];
 }
@@ -67,7 +73,7 @@ function hoursToggle(hours) {
 }
 
 function waiting(deliveries) {
-    return el('section', null, el('h2', null, 'Deliveries that are not settled'),
+    return section('Deliveries that are not settled',
         el('ul', { class: 'tiles' }, DELIVERIES.map(([name, why, where]) => el('li', { 'data-waiting': name },
             el('b', null, number(deliveries[name] ?? 0)), ' ', link(name, ...where), el('span', { class: 'dim' }, why)))));
 }
@@ -76,28 +82,26 @@ const total = (steps, name) => steps.reduce((sum, step) => sum + step[name], 0);
 
 function plot(steps, hours) {
     const events = total(steps, 'events');
-    const legend = el('ul', { class: 'legend' },
-        el('li', null, el('span', { class: 'swatch events' }), 'events ', el('b', null, number(events))),
-        SERIES.map(([name]) => el('li', null, el('span', { class: `swatch ${name}` }), `${name} `, el('b', null, number(total(steps, name))))),
+    const entry = (name) => el('li', null, el('span', { class: `swatch ${name}` }), `${name} `,
+        el('b', null, number(total(steps, name))));
+    const legend = el('ul', { class: 'legend' }, entry('events'), SERIES.map(([name]) => entry(name)),
         el('li', { class: 'dim' }, hours === '24' ? 'a bar is 10 minutes' : 'a bar is a minute'));
     if (events === 0 && SERIES.every(([name]) => total(steps, name) === 0))
-        return el('p', { class: 'empty' }, `Nothing came in the last ${hours === '24' ? 'day' : 'hour'}. `,
-            'To try the whole way once: candhook doctor --probe');
+        return empty(`Nothing came in the last ${hours === '24' ? 'day' : 'hour'}. To try the whole way: candhook doctor --probe`);
     if (!window.Chart)
         return [legend, figuresTable(steps)];
     const canvas = el('canvas', { role: 'img', 'aria-label': `${count(events, 'event')}; the figures stand in the table below` });
     drawChart(canvas, steps);
     return [legend, el('div', { class: 'plot' }, canvas),
-        el('details', { 'data-key': 'figures' }, el('summary', { 'data-key': 'figures-summary' }, 'The figures as a table'),
-            figuresTable(steps))];
+        fold('figures', 'The figures as a table', figuresTable(steps))];
 }
 
 /* Steps in which nothing happened would only make it long. */
 function figuresTable(steps) {
     const busy = steps.filter((step) => ['events', ...SERIES.map(([name]) => name)].some((name) => step[name] > 0));
     const column = (name) => [name, (step) => number(step[name]), 'number'];
-    return table('Events and outcomes by time; steps without any are left out',
-        [['from', (step) => time(step.at), 'head'], column('events'), ...SERIES.map(([name]) => column(name))], busy, 'low plain');
+    const columns = [['from', (step) => time(step.at), 'head'], column('events'), ...SERIES.map(([name]) => column(name))];
+    return table('Events and outcomes by time; steps without any are left out', columns, busy, 'low plain');
 }
 
 let chart = null;
@@ -108,19 +112,25 @@ function drawChart(canvas, steps) {
     const grid = { color: colour('--line'), borderColor: colour('--line') };
     const ticks = { color: colour('--dim'), maxRotation: 0, autoSkipPadding: 16, precision: 0 };
     /* Null draws nothing; a value draws at least a line, so that one failure among thousands can be seen. */
-    const bars = SERIES.map(([name, variable]) => ({ label: name, data: steps.map((step) => step[name] || null), stack: 'outcomes',
-        minBarLength: 3, backgroundColor: name === 'unhandled' ? 'transparent' : colour(variable), borderColor: colour(variable),
-        borderWidth: name === 'unhandled' ? 1 : 0, barPercentage: 1, categoryPercentage: 0.85 }));
+    const bars = SERIES.map(([name, variable]) => ({
+        label: name, data: steps.map((step) => step[name] || null), stack: 'outcomes',
+        minBarLength: 3, barPercentage: 1, categoryPercentage: 0.85, borderColor: colour(variable),
+        backgroundColor: name === 'unhandled' ? 'transparent' : colour(variable), borderWidth: name === 'unhandled' ? 1 : 0,
+    }));
     const line = { type: 'line', label: 'events', data: steps.map((step) => step.events), borderColor: colour('--plot-events'),
         backgroundColor: colour('--plot-events'), borderWidth: 1.5, pointRadius: 0, order: -1 };
     chart?.destroy();
     chart = new window.Chart(canvas, {
         type: 'bar',
         data: { labels: steps.map((step) => clock(step.at)), datasets: [line, ...bars] },
-        options: { animation: false, responsive: true, maintainAspectRatio: false, interaction: { mode: 'index', intersect: false },
-            plugins: { legend: { display: false } }, font: { family: 'system-ui' },
-            scales: { x: { stacked: true, grid: { ...grid, drawOnChartArea: false }, ticks },
-                y: { stacked: true, beginAtZero: true, grid, ticks } } },
+        options: {
+            animation: false, maintainAspectRatio: false, font: { family: 'system-ui' },
+            interaction: { mode: 'index', intersect: false }, plugins: { legend: { display: false } },
+            scales: {
+                x: { stacked: true, grid: { ...grid, drawOnChartArea: false }, ticks },
+                y: { stacked: true, beginAtZero: true, grid, ticks },
+            },
+        },
     });
 }
 
@@ -138,14 +148,14 @@ function failing({ failing: list, malformed }, hours) {
         ['Failed for good', (row) => number(row.failed), 'number'],
         ['Last', (row) => time(row.last)],
     ];
-    return el('section', null, el('h2', null, 'What failed'),
-        list.length > 0 ? table('Failing handlers', columns, list) : el('p', { class: 'empty' }, state('ok', 'No handler failed for good.')),
+    return section('What failed',
+        list.length > 0 ? table('Failing handlers', columns, list) : empty(state('ok', 'No handler failed for good.')),
         malformed > 0 && el('p', null, link(count(malformed, 'malformed body', 'malformed bodies'), 'malformed'), ' came too.'));
 }
 
 /* What runs on this machine. Each part is missing when it could not be looked at. */
 function machine(status) {
-    return el('section', null, el('h2', null, 'This machine'), facts(
+    return section('This machine', facts(
         ['Spool', spool(status.spool)],
         ['Worker', worker(status.worker)],
         status.responders !== undefined && ['Responders', number(status.responders)],

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: ISC
 // The screens other than the overview. console.js tells what a screen is.
 import { actButton, canAct, get, getBody, post, session, workButton } from './api.js';
-import { code, count, dialog, el, facts, field, link, localTime, number, outside, route, size, span, state, table, tableRow, time } from './dom.js';
-
-const empty = (...words) => el('p', { class: 'empty' }, words);
+import {
+    code, count, dialog, dim, el, empty, facts, field, fold, link, localTime, number, outside, route, section, size, span, state,
+    table, tableRow, time, warning,
+} from './dom.js';
 
 /* An input that holds what the address says, so that what differs is what the person has typed. */
-const input = (name, value = '', attributes = {}) => el('input', { name, value, autocomplete: 'off', spellcheck: 'false', ...attributes });
+const input = (name, value = '', attributes = {}) =>
+    el('input', { name, value, autocomplete: 'off', spellcheck: 'false', ...attributes });
 
 /* Times are typed local and stand in the address in UTC. What no browser understands, PostgreSQL may: it stays a text. */
 function timeInput(name, value = '') {
@@ -39,6 +41,8 @@ function filterForm(screen, query, fields) {
     return el('details', { class: 'filters', open }, el('summary', null, 'Filter'), form);
 }
 
+const OLDER = { 'data-act': 'older', 'data-key': 'older' };
+
 /* A table that older rows can be added to. The page then stops refreshing: fresh rows would push the old ones away.
    spec: name (of the API), field (of the answer), caption, columns, query, none (words for an empty table), style. */
 function growingTable(visit, data, spec) {
@@ -47,11 +51,11 @@ function growingTable(visit, data, spec) {
     const foot = el('p', { class: 'older' });
     const drawFoot = ({ next, looked_back_to: back }) => foot.replaceChildren(...[
         back && el('span', null, 'No more found among the events back to ', time(back), '. '),
-        next && workButton(visit, back ? 'Look further' : 'Older', { 'data-act': 'older', 'data-key': 'older' }, () => older(next)),
+        next && workButton(visit, back ? 'Look further' : 'Older', OLDER, () => older(next)),
         !next && grid.querySelector('tbody tr') && el('span', { class: 'dim' }, 'This is all there is.'),
     ].filter(Boolean));
     const older = async (before) => {
-        visit.held = 'older ones are shown';
+        visit.held = 'older ones were asked for';
         const answer = await get(spec.name, { ...spec.query, before });
         grid.querySelector('tbody').append(...answer[spec.field].map((row) => tableRow(spec.columns, row)));
         grid.hidden = !grid.querySelector('tbody tr');
@@ -65,6 +69,8 @@ function growingTable(visit, data, spec) {
     drawFoot(data);
     return [grid, none, foot];
 }
+
+const detail = (text) => el('pre', { class: 'detail' }, text);
 
 /* Where the clipboard is closed to the page, the text is selected for the person to copy. */
 const copyButton = (visit, node) => workButton(visit, 'Copy', { 'data-act': 'copy', class: 'small' }, async () => {
@@ -84,9 +90,11 @@ const RESULTS = ['ok', 'retry', 'failed', 'unhandled', 'held', 'running', 'waiti
 const resultInput = (name, value) => el('select', { name },
     ['', ...RESULTS].map((result) => el('option', { value: result, selected: result === value }, result || 'any')));
 
-const FILTERS = [['since', 'Since', timeInput], ['until', 'Until', timeInput], ['module', 'Module'], ['type', 'Type, or product.*'],
+const FILTERS = [
+    ['since', 'Since', timeInput], ['until', 'Until', timeInput], ['module', 'Module'], ['type', 'Type, or product.*'],
     ['community', 'Community'], ['user', 'User or profile'], ['object', 'Object id'], ['handler', 'Handler'],
-    ['result', 'Result', resultInput], ['id', 'Event id']];
+    ['result', 'Result', resultInput], ['id', 'Event id'],
+];
 
 const resultOf = ({ handler, result, attempt }) => el('li', null, state(result), ' ', handler && outside(handler),
     attempt > 1 && ` (attempt ${attempt})`);
@@ -98,7 +106,7 @@ const EVENT_COLUMNS = [
         && row.origin_community !== row.community && [' from ', outside(row.origin_community)]]],
     ['User', (row) => outside(row.user ?? row.profile)],
     ['Object', (row) => outside(row.object)],
-    ['Results', (row) => (row.results.length > 0 ? el('ul', { class: 'bare' }, row.results.map(resultOf)) : '–')],
+    ['Results', (row) => (row.results.length > 0 ? el('ul', null, row.results.map(resultOf)) : '–')],
 ];
 
 export const events = {
@@ -118,14 +126,14 @@ export const event = {
     load: ({ id }) => get('event', { id }),
     draw: (data, visit) => (data.malformed
         ? el('p', null, 'This was no event, but a ', link('malformed body', 'malformed'), '. Its text can be shown below.')
-        : [identity(data), life(data, visit), canAct(data) && replay(data, visit)]),
+        : [identity(data), life(data, visit), canAct() && replay(data, visit)]),
 
     /* Below what is refreshed, so that a body once shown stays, and is asked for once. */
     below(visit) {
         const place = el('div', null, workButton(visit, 'Show the body', { id: 'show-body' }, async () => {
             place.replaceChildren(bodyText(await getBody(visit.id)));
-        }), el('p', { class: 'dim' }, 'This is recorded in the audit.'));
-        return el('section', null, el('h2', null, 'Body'), place);
+        }), dim('This is recorded in the audit.'));
+        return section('Body', place);
     },
 };
 
@@ -133,7 +141,7 @@ const bodyText = (answer) => el('pre', { id: 'body', role: 'region', tabindex: '
     'text' in answer ? answer.text : JSON.stringify(answer.body, null, 4));
 
 function identity(data) {
-    const known = (name, value, filter) => value && [name, filter ? link(outside(value), 'events', { [filter]: value }) : code(value)];
+    const known = (name, value, filter) => value && [name, link(outside(value), 'events', { [filter]: value })];
     return facts(
         ['Event', code(data.id)],
         ['Received', time(data.received_at)],
@@ -150,41 +158,43 @@ function identity(data) {
 function life(data, visit) {
     const start = new Date(data.received_at);
     const since = (at) => at && new Date(at) > start && el('span', { class: 'dim' }, ` +${span((new Date(at) - start) / 1000)}`);
-    return el('section', null, el('h2', null, 'Life'), el('ol', { class: 'life' }, data.life.map((step) => el('li', { 'data-what': step.what },
-        el('p', { class: 'when' }, step.at ? [step.what === 'waiting' && 'due ', time(step.at), since(step.at)] : 'not yet due'),
+    const when = ({ at, what }) => (at ? [what === 'waiting' && 'due ', time(at), since(at)] : 'not yet due');
+    return section('Life', el('ol', { class: 'life' }, data.life.map((step) => el('li', { 'data-what': step.what },
+        el('p', { class: 'when' }, when(step)),
         el('div', null, step.what === 'received' ? state('received') : lifeStep(step, data, visit))))));
 }
 
 function lifeStep(step, data, visit) {
-    const about = [step.attempt && `attempt ${step.attempt}`, typeof step.took_ms === 'number' && `took ${span(step.took_ms / 1000)}`,
+    const took = step.took_ms ?? null;
+    const about = [step.attempt && `attempt ${step.attempt}`, took !== null && `took ${span(took / 1000)}`,
         step.worker && ['by ', outside(step.worker)]].filter(Boolean);
     return [
         el('p', null, state(step.result ?? step.what), ' ', step.handler && el('b', null, outside(step.handler)),
             step.what === 'unhandled' && 'no handler matched ', about.map((fact) => [' · ', fact])),
-        step.detail && el('pre', { class: 'detail' }, step.detail),
-        step.what === 'waiting' && canAct(data) && el('p', null, actButton(visit, 'Give up',
+        step.detail && detail(step.detail),
+        step.what === 'waiting' && canAct() && el('p', null, actButton(visit, 'Give up',
             { do: 'give_up', handler: step.handler, id: data.id }, { class: 'danger small' })),
     ];
 }
 
 function replay(data, visit) {
     const known = [...data.handlers].sort((a, b) => b.matches - a.matches);
-    const ticks = known.map(({ name }) => el('input', { type: 'checkbox', value: name, 'data-key': `tick-${name}`, name: 'replay' }));
-    const chosen = () => ticks.filter((tick) => tick.checked).map((tick) => tick.value);
+    const ticks = known.map(({ name }) =>
+        el('input', { type: 'checkbox', name: 'replay', value: name, 'data-key': `tick ${name}` }));
     const box = ({ enabled, matches }, tick) => el('li', null, el('label', null, tick, ' ', outside(tick.value),
         !enabled && [' ', state('paused')], !matches && el('span', { class: 'dim' }, ' (made for other events)')));
     const someChosen = () => {
-        const names = chosen();
+        const names = ticks.filter((tick) => tick.checked).map((tick) => tick.value);
         if (names.length > 0)
             return { do: 'replay', id: data.id, handlers: names };
         visit.say('Tick the handlers first.');
         return null;
     };
-    return el('section', null, el('h2', null, 'Run handlers again'),
-        known.length === 0 && empty('There is no handler. candhook.add_handler makes one, in psql.'),
-        el('fieldset', { hidden: known.length === 0 }, el('legend', null, 'Handlers'),
-            el('ul', { class: 'bare' }, known.map((handler, i) => box(handler, ticks[i])))),
-        known.length > 0 && el('p', { class: 'buttons' },
+    if (known.length === 0)
+        return section('Run handlers again', empty('There is no handler. candhook.add_handler makes one, in psql.'));
+    return section('Run handlers again',
+        el('fieldset', null, el('legend', null, 'Handlers'), el('ul', null, known.map((handler, i) => box(handler, ticks[i])))),
+        el('p', { class: 'buttons' },
             actButton(visit, 'Replay to all that match', { do: 'replay', id: data.id }, { id: 'replay-all' }), ' ',
             actButton(visit, 'Replay to the ticked ones', someChosen, { id: 'replay-chosen', 'data-act': 'replay' })));
 }
@@ -194,9 +204,8 @@ function replay(data, visit) {
 const hourAndDay = (name) => (row) => [el('span', { class: 'hour' }, number(row[`${name}_1h`])), ' ',
     el('span', { class: 'day' }, number(row[`${name}_24h`]))];
 
-const handlerColumns = (data, visit) => [
-    ['Handler', (row) => [el('b', null, outside(row.name)), el('div', { class: 'dim' }, outside(row.module), ' ', outside(row.type), ', ', row.kind,
-        ' ', outside(row.target)), handlerSettings(row)], 'head'],
+const handlerColumns = (visit) => [
+    ['Handler', (row) => [el('b', null, outside(row.name)), handlerSettings(row)], 'head'],
     ['State', (row) => state(row.enabled ? 'on' : 'paused')],
     ['Last ok', (row) => time(row.last_ok)],
     ['Last failed', (row) => time(row.last_failed)],
@@ -207,15 +216,19 @@ const handlerColumns = (data, visit) => [
         && el('div', { class: 'dim' }, `oldest ${span(row.oldest_unfinished_s)}`)], 'number'],
     ['Held', (row) => (row.held > 0 ? link(number(row.held), 'tokens') : number(row.held)), 'number'],
     ['Actions', (row) => el('div', { class: 'buttons' }, link('events', 'events', { handler: row.name }), ' ',
-        link('failures', 'failures', { handler: row.name }), canAct(data) && handlerActions(row, visit))],
+        link('failures', 'failures', { handler: row.name }), canAct() && handlerActions(row, visit))],
 ];
 
-const handlerSettings = (row) => el('div', { class: 'dim' }, [row.needs_token && 'needs a token', `timeout ${row.timeout}`,
-    `${row.max_attempts} attempts`, row.concurrency && `${row.concurrency} at a time`, row.ordered_by && `ordered by ${row.ordered_by}`]
-    .filter(Boolean).join(', '));
+const handlerSettings = (row) => [
+    dim(outside(row.module), ' ', outside(row.type), ', ', row.kind, ' ', outside(row.target)),
+    dim([row.needs_token && 'needs a token', `timeout ${row.timeout}`, `${row.max_attempts} attempts`,
+        row.concurrency && `${row.concurrency} at a time`, row.ordered_by && `ordered by ${row.ordered_by}`]
+        .filter(Boolean).join(', ')),
+];
 
 const handlerActions = ({ name, enabled, unfinished }, visit) => [
-    ' ', actButton(visit, enabled ? 'Pause' : 'Go on', { do: enabled ? 'disable' : 'enable', handler: name }, { class: 'small' }),
+    ' ', actButton(visit, enabled ? 'Pause' : 'Go on', { do: enabled ? 'disable' : 'enable', handler: name },
+        { class: 'small', 'data-key': `switch ${name}` }),
     ' ', actButton(visit, 'Retry failed', { do: 'retry', handler: name }, { class: 'small' }),
     unfinished > 0 && [' ', actButton(visit, 'Give up', { do: 'give_up', handler: name }, { class: 'small danger' })],
 ];
@@ -224,47 +237,51 @@ export const handlers = {
     title: 'Handlers',
     load: () => get('handlers'),
     draw: (data, visit) => (data.handlers.length === 0
-        ? empty('There is no handler. candhook.add_handler makes one, in psql; ', link('these types', 'unhandled'), ' wait for one.')
-        : [el('p', { class: 'dim' }, 'Of ok, retry and failed: the last hour above, the last day below.'),
-            table('Handlers', handlerColumns(data, visit), data.handlers, 'handlers')]),
+        ? empty('There is no handler. candhook.add_handler makes one, in psql. ', link('Types that need one', 'unhandled'))
+        : [dim('Of ok, retry and failed, the bold number is of the last hour, the other of the last day.'),
+            table('Handlers', handlerColumns(visit), data.handlers, 'handlers')]),
 };
 
 /* Failures. */
 
-const failureColumns = (data, visit) => [
+const failureColumns = (visit) => [
     ['Handler', (row) => outside(row.handler), 'head'],
-    ['Error', (row) => [el('pre', { class: 'detail' }, row.error), row.example?.detail && row.example.detail !== row.error
-        && el('details', { 'data-key': `example-${row.handler}-${row.error}` }, el('summary', null, 'The last one in full'),
-            el('pre', { class: 'detail' }, row.example.detail))]],
+    ['Error', (row) => [detail(row.error), row.example?.detail && row.example.detail !== row.error
+        && fold(`example ${row.handler} ${row.error}`, 'The last one in full', detail(row.example.detail))]],
     ['Failed', (row) => number(row.failures), 'number'],
     ['First', (row) => time(row.first)],
     ['Last', (row) => [time(row.last), el('div', { class: 'dim' }, outside(row.event))]],
     ['Actions', (row) => el('div', { class: 'buttons' }, row.example && link('example', 'event', {}, row.example.id), ' ',
-        row.known ? canAct(data) && actButton(visit, 'Retry', { do: 'retry', handler: row.handler, error: row.error }, { class: 'small' })
-            : el('span', { class: 'dim' }, 'the handler is gone'))],
+        row.known ? canAct() && retryGroup(row, visit) : dim('the handler is gone'))],
 ];
+
+const retryGroup = ({ handler, error }, visit) =>
+    actButton(visit, 'Retry', { do: 'retry', handler, error }, { class: 'small' });
 
 export const failures = {
     title: 'Failures',
     above: ({ query }) => filterForm('failures', query, [['handler', 'Handler'], ['since', 'Since', timeInput]]),
     load: ({ query }) => get('failures', query),
     draw: (data, visit) => [
-        data.partial && el('p', { class: 'warn' }, 'Only the newest 10,000 failures were looked at.'),
-        data.groups.length > 0 ? table('Failures, in groups of the same error', failureColumns(data, visit), data.groups)
+        data.partial && warning('Only the newest 10,000 failures were looked at.'),
+        data.groups.length > 0 ? table('Failures, in groups of the same error', failureColumns(visit), data.groups)
             : empty(state('ok', 'Nothing failed for good.')),
     ],
 };
 
 /* Malformed bodies. */
 
-const showMalformed = (visit, id) => workButton(visit, 'Show the body', { class: 'small', 'data-act': 'body', 'data-id': id, 'data-key': id },
-    async () => dialog('Malformed body', bodyText(await getBody(id)), [['', 'Close']]));
+function showMalformed(visit, id) {
+    const marks = { class: 'small', 'data-act': 'body', 'data-id': id, 'data-key': id };
+    return workButton(visit, 'Show the body', marks,
+        async () => dialog('Malformed body', bodyText(await getBody(id)), [['', 'Close']]));
+}
 
 export const malformed = {
     title: 'Malformed',
     load: () => get('malformed'),
     draw: (data, visit) => [
-        el('p', { class: 'dim' }, 'Bodies that were no event, kept byte for byte. Who shows one is recorded in the audit.'),
+        dim('Bodies that were no event, kept byte for byte. Who shows one is recorded in the audit.'),
         growingTable(visit, data, { name: 'malformed', field: 'malformed', caption: 'Malformed bodies, newest first', columns: [
             ['Received', (row) => time(row.received_at), 'head'],
             ['Reason', (row) => outside(row.reason)],
@@ -281,21 +298,22 @@ const statementCell = (visit) => (row) => {
     return el('div', { class: 'statement' }, text, ' ', copyButton(visit, text));
 };
 
+const unhandledColumns = (visit) => [
+    ['Module and type', ({ module, type }) => [outside(module), ' ', link(outside(type), 'events', { module, type })], 'head'],
+    ['Events', (row) => number(row.events), 'number'],
+    ['First', (row) => time(row.first)],
+    ['Last', (row) => time(row.last)],
+    ['Statement', statementCell(visit)],
+];
+
 export const unhandled = {
     title: 'Unhandled',
     load: () => get('unhandled'),
     draw: (data, visit) => [
-        data.partial && el('p', { class: 'warn' }, 'There were more than can be counted here: the counts are of the newest.'),
+        data.partial && warning('There were more than can be counted here: the counts are of the newest.'),
         data.types.length === 0 ? empty(state('ok', 'Every event that came had a handler.')) : [
-            el('p', { class: 'dim' }, 'What arrives and has no handler. The statement, run in psql, makes one: put in its name and target.'),
-            table('Types without a handler', [
-                ['Module and type', (row) => [outside(row.module), ' ', link(outside(row.type), 'events', { module: row.module, type: row.type })],
-                    'head'],
-                ['Events', (row) => number(row.events), 'number'],
-                ['First', (row) => time(row.first)],
-                ['Last', (row) => time(row.last)],
-                ['Statement', statementCell(visit)],
-            ], data.types)],
+            dim('What arrives and has no handler. The statement, run in psql, makes one: put in its name and target.'),
+            table('Types without a handler', unhandledColumns(visit), data.types)],
     ],
 };
 
@@ -316,24 +334,24 @@ const TOKEN_COLUMNS = [
     ['Ends', (row) => (row.expires_at ? time(row.expires_at) : 'never')],
     ['Scopes', (row) => (row.scopes ? outside(row.scopes.join(' ')) : 'not told')],
     ['Held for it', (row) => number(row.waiting), 'number'],
-    ['Link for its admin', (row) => installLink(row.community)],
+    ['For its admin', (row) => installLink(row.community)],
 ];
 
 const MISSING_COLUMNS = [
     ['Community', (row) => (row.community ? outside(row.community) : 'not named in the event'), 'head'],
     ['State', () => state('missing')],
     ['Held for it', (row) => number(row.waiting), 'number'],
-    ['Link for its admin', (row) => installLink(row.community)],
+    ['For its admin', (row) => installLink(row.community)],
 ];
 
 export const tokens = {
     title: 'Tokens',
     load: () => get('tokens'),
     draw: ({ tokens: stored, missing }) => [
-        missing.length > 0 && el('section', null, el('h2', null, 'Missing'),
+        missing.length > 0 && section('Missing',
             el('p', null, 'Deliveries are held until these communities install the App, or you store their token.'),
             table('Communities without a token', MISSING_COLUMNS, missing)),
-        el('section', null, el('h2', null, 'Stored'), stored.length > 0 ? table('Tokens', TOKEN_COLUMNS, stored)
+        section('Stored', stored.length > 0 ? table('Tokens', TOKEN_COLUMNS, stored)
             : empty('No token is stored. A community that installs the App brings one.')),
     ],
     below: (visit) => canAct() && tokenForm(visit),
@@ -356,21 +374,24 @@ function tokenForm(visit) {
             visit.fail(error);
         }
     };
-    return el('section', null, el('h2', null, 'Store a token'), el('form', { id: 'token-form', class: 'narrow', onsubmit: store },
+    return section('Store a token', el('form', { id: 'token-form', class: 'narrow', onsubmit: store },
         field('token-community', 'Community id', community), field('token-token', 'Bot token', token),
         el('p', null, el('button', { id: 'token-store', class: 'main' }, 'Store'))));
 }
 
 /* Audit. */
 
+const AUDIT_COLUMNS = [
+    ['When', (row) => time(row.at), 'head'],
+    ['Who', (row) => outside(row.who)],
+    ['What', (row) => outside(row.what)],
+    ['Detail', (row) => outside(row.detail)],
+    ['Concerned', (row) => number(row.concerned), 'number'],
+];
+
 export const audit = {
     title: 'Audit',
     load: () => get('audit'),
-    draw: (data, visit) => growingTable(visit, data, { name: 'audit', field: 'audit', caption: 'Who did what here, newest first', columns: [
-        ['When', (row) => time(row.at), 'head'],
-        ['Who', (row) => outside(row.who)],
-        ['What', (row) => outside(row.what)],
-        ['Detail', (row) => outside(row.detail)],
-        ['Concerned', (row) => number(row.concerned), 'number'],
-    ], none: 'Nobody has done anything here yet.' }),
+    draw: (data, visit) => growingTable(visit, data, { name: 'audit', field: 'audit', caption: 'Who did what here, newest first',
+        columns: AUDIT_COLUMNS, none: 'Nobody has done anything here yet.' }),
 };
