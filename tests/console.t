@@ -208,7 +208,7 @@ is_deeply [ $page->{json}->@{qw(can_act replica_lag_s)} ], [ JSON::PP::false, 0 
 $page = act($anna, %pause);
 is $page->{status}, 403, 'no action there';
 like $page->{json}{error}, qr/this database is a replica/, 'which is said';
-like post($anna, 'token', 'community=G3&token=canary-three', $form, $here, $anna->{action})->{json}{error}, qr/read-only/, 'no token either';
+like post($anna, 'token', 'community=G3&token=canary-three', $form, $here, $anna->{action})->{json}{error}, qr/read-only|recovery/, 'no token either';
 $rig->sql('create table app.marker (a integer); insert into app.marker values (1)');
 $rig->wait_until(sub { $rig->sql(q{select to_regclass('app.marker') is not null}, port => 5433) eq 't' }, 'the replica has it');
 $rig->sql('select pg_wal_replay_pause()', port => 5433);

@@ -84,6 +84,7 @@ async function refresh(gently = false) {
             return;
         mine.held = '';
         redraw(content, mine.screen.draw(data, mine));
+        content.dataset.shown = location.hash;
         if (mine.loadedAt === 0)
             redraw(below, mine.screen.below?.(mine) ?? []);
         mine.loadedAt = Date.now();
@@ -101,6 +102,7 @@ function failToLoad(error) {
     visit.troubled = true;
     if (visit.loadedAt === 0)
         content.replaceChildren();
+    content.dataset.shown = location.hash;
     fail(error, visit.loadedAt ? 'Refreshing failed, and what you see may be old. ' : '');
 }
 

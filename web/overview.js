@@ -9,9 +9,9 @@ import {
 const SERIES = [['ok', '--plot-ok'], ['retry', '--plot-retry'], ['failed', '--plot-failed'], ['unhandled', '--plot-unhandled']];
 
 const DELIVERIES = [
-    ['due', 'a runner takes them next', ['events', { result: 'waiting' }]],
+    ['due', 'a runner takes them next', ['events', { result: 'due' }]],
     ['running', 'their handlers work now', ['events', { result: 'running' }]],
-    ['put off', 'they failed and are retried later', ['events', { result: 'waiting' }]],
+    ['put off', 'they failed and are retried later', ['events', { result: 'put off' }]],
     ['held', 'they need a token', ['tokens']],
     ['paused', 'their handler is paused', ['handlers']],
 ];

@@ -85,7 +85,7 @@ const copyButton = (visit, node) => workButton(visit, 'Copy', { 'data-act': 'cop
 
 /* Events. */
 
-const RESULTS = ['ok', 'retry', 'failed', 'unhandled', 'held', 'running', 'waiting', 'paused'];
+const RESULTS = ['ok', 'retry', 'failed', 'unhandled', 'unfinished', 'due', 'running', 'put off', 'held', 'paused'];
 
 const resultInput = (name, value) => el('select', { name },
     ['', ...RESULTS].map((result) => el('option', { value: result, selected: result === value }, result || 'any')));

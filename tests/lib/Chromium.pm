@@ -63,6 +63,7 @@ sub receive ($self, $seconds = 60) {
     $self->{buffer} =~ s/^(.*?)\0//s;
     my $message = $json->decode($1);
     push @{ $self->{events} }, $message if $message->{method};
+    push @{ $self->{watched} }, $message if $self->{watched} && ($message->{method} // '') =~ /^(?:Network\.requestWillBeSent|Log\.entryAdded|Runtime\.exceptionThrown)$/;
     return $message;
 }
 
@@ -150,18 +151,14 @@ sub picture ($self, $file) {
 }
 
 sub watch ($self) {
+    $self->{watched} = [];
     $self->call("$_.enable") for qw(Network Log Runtime);
     return $self;
 }
-sub events_of ($self, $method) {
-    $self->evaluate('1'); # so that what came before has been read
-    return map { $_->{params} } grep { $_->{method} eq $method } @{ $self->{events} };
-}
-sub requests ($self) {
-    return map { $_->{request}{url} } $self->events_of('Network.requestWillBeSent');
-}
+sub watched ($self, $method) { return map { $_->{params} } grep { $_->{method} eq $method } @{ $self->{watched} } }
+sub requests ($self) { return map { $_->{request}{url} } $self->watched('Network.requestWillBeSent') }
 sub complaints ($self) {
-    return ((map { $_->{entry}{text} } $self->events_of('Log.entryAdded')), map { $_->{exceptionDetails}{text} } $self->events_of('Runtime.exceptionThrown'));
+    return ((map { $_->{entry}{text} } $self->watched('Log.entryAdded')), map { $_->{exceptionDetails}{text} } $self->watched('Runtime.exceptionThrown'));
 }
 
 sub text ($self) { return $self->evaluate('document.body.innerText') }
