@@ -110,7 +110,7 @@ function failToLoad(error) {
 function busyWith() {
     const input = document.activeElement;
     if (document.querySelector('dialog[open]'))
-        return 'a question is open';
+        return 'a dialog is open';
     if (input?.matches('input:not([type=checkbox])') && input.value !== input.defaultValue)
         return 'you are typing';
     if (!getSelection().isCollapsed && content.contains(getSelection().anchorNode))

@@ -44,10 +44,10 @@ function filterForm(screen, query, fields) {
 const OLDER = { 'data-act': 'older', 'data-key': 'older' };
 
 /* A table that older rows can be added to. The page then stops refreshing: fresh rows would push the old ones away.
-   spec: name (of the API), field (of the answer), caption, columns, query, none (words for an empty table), style. */
+   spec: name (of the API), field (of the answer), caption, columns, query, none (words for an empty table). */
 function growingTable(visit, data, spec) {
     const rows = data[spec.field];
-    const grid = table(spec.caption, spec.columns, rows, spec.style);
+    const grid = table(spec.caption, spec.columns, rows);
     const foot = el('p', { class: 'older' });
     const drawFoot = ({ next, looked_back_to: back }) => foot.replaceChildren(...[
         back && el('span', null, 'No more found among the events back to ', time(back), '. '),
@@ -137,8 +137,10 @@ export const event = {
     },
 };
 
-const bodyText = (answer) => el('pre', { id: 'body', role: 'region', tabindex: '0', 'aria-label': 'The body' },
-    'text' in answer ? answer.text : JSON.stringify(answer.body, null, 4));
+/* A body as text, a malformed one with what is wrong with it. */
+const bodyText = (answer) => el('div', null, answer.reason && el('p', null, outside(answer.reason)),
+    el('pre', { id: 'body', role: 'region', tabindex: '0', 'aria-label': 'The body' },
+        'text' in answer ? answer.text : JSON.stringify(answer.body, null, 4)));
 
 function identity(data) {
     const known = (name, value, filter) => value && [name, link(outside(value), 'events', { [filter]: value })];
