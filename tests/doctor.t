@@ -224,6 +224,26 @@ app(web_database => $rig->conninfo(user => 'my_web'));
 wrong 'a web_database without the role', qr/installation\s+.*look at web_database in \S+; its user needs the role candhook_web/;
 $rig->sql('grant candhook_web to my_web');
 well;
+
+# ---- the console ----
+my %console = (web_database => $rig->conninfo(user => 'my_web'));
+doctor();
+like $out, qr/^ok     console\s+closed: candhook web-user add NAME opens it$/m, 'a console without users';
+$rig->candhook_ok('web-user', 'add', 'anna', { stdin => "correct-horse\n" });
+wrong 'a console that may not read', qr/console\s+its user of the database may not read: grant candhook_reader, candhook_admin to it/;
+$rig->sql('grant candhook_reader to my_web');
+noted 'a console that may not act', qr/console\s+1 user may log in, and none may act: the user of its database lacks the role candhook_admin/;
+$rig->sql('grant candhook_admin to my_web');
+doctor();
+like $out, qr/^ok     console\s+1 user may log in: candhook web-user list$/m, 'one that is open';
+app(%console, read_database => $rig->conninfo(user => 'nobody_at_all'));
+wrong 'a database that cannot be read', qr/console\s+.*look at web_database and read_database/;
+app(%console);
+chmod 0644, "$dir/web.users";
+wrong 'a file of users that others can read', qr/console\s+\S+web\.users has mode 0644/;
+chmod 0600, "$dir/web.users";
+$rig->candhook_ok('web-user', 'remove', 'anna');
+well;
 $rig->write_file('client.secret', "\n", 0600);
 app(client_secret => "$dir/client.secret");
 wrong 'an empty client secret', qr/installation\s+\S+client\.secret is empty/;

@@ -55,6 +55,9 @@ void doctor_check_work(struct doctor *doctor);
 /* Checks whether communities can install the App in the browser. */
 void doctor_check_install(struct doctor *doctor);
 
+/* Checks whether the console is open, and works. */
+void doctor_check_console(struct doctor *doctor);
+
 /* Notes what is to be done about bot tokens. To be called after the checks above. */
 void doctor_check_tokens(struct doctor *doctor);
 

@@ -95,6 +95,7 @@ static void run_checks(struct doctor *doctor, const struct doctor_options *optio
     doctor_check_database(doctor);
     doctor_check_work(doctor);
     doctor_check_install(doctor);
+    doctor_check_console(doctor);
     doctor_check_tokens(doctor);
     if (options->url != NULL || options->probe)
         probe_url(doctor, options);
