@@ -72,10 +72,10 @@ const deliveries = (n, what = '') => count(n, `${what}delivery`, `${what}deliver
 
 /* What each action is called, and what it does to n deliveries. */
 const ACTIONS = {
-    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', done: 'Runs again',
+    replay: { title: () => 'Run handlers again for this event?', yes: 'Replay', done: 'Waits to run again',
         empty: 'No handler would run.',
         text: (n) => `${count(n, 'handler runs', 'handlers run')} again, with all effects.` },
-    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', done: 'Tried again',
+    retry: { title: (name) => ['Retry what failed of ', name, '?'], yes: 'Retry', done: 'Waits to be tried again',
         empty: 'Nothing failed that can be tried again.',
         text: (n) => `${deliveries(n, 'failed ')} will be tried again.` },
     give_up: { title: (name) => ['Give up what waits for ', name, '?'], yes: 'Give up', done: 'Given up', danger: true,

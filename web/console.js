@@ -150,7 +150,9 @@ function fail(error, before = '') {
     note.textContent = '';
     if (error.status === undefined)
         console.error(error);
-    trouble.replaceChildren(el('p', null, before, error.message), error.hint ? el('p', null, error.hint) : '');
+    const words = [before + error.message, error.hint ?? ''];
+    if (trouble.textContent !== words.join('')) /* or it would be read aloud at each refresh that fails */
+        trouble.replaceChildren(...words.filter(Boolean).map((text) => el('p', null, text)));
 }
 
 function showLogin() {

@@ -87,7 +87,7 @@ function plot(steps, hours) {
     const legend = el('ul', { class: 'legend' }, entry('events'), SERIES.map(([name]) => entry(name)),
         el('li', { class: 'dim' }, hours === '24' ? 'a bar is 10 minutes' : 'a bar is a minute'));
     if (events === 0 && SERIES.every(([name]) => total(steps, name) === 0))
-        return empty(`Nothing came in the last ${hours === '24' ? 'day' : 'hour'}. To try the whole way: candhook doctor --probe`);
+        return empty(`Nothing came in the last ${hours === '24' ? 'day' : 'hour'}. `, 'To try it: candhook doctor --probe');
     if (!window.Chart)
         return [legend, figuresTable(steps)];
     const canvas = el('canvas', { role: 'img', 'aria-label': `${count(events, 'event')}; the figures stand in the table below` });
