@@ -6,6 +6,7 @@ use v5.36;
 use Test::More;
 use JSON::PP ();
 use Browser;
+use FastCGI;
 use Rig;
 
 my $rig = Rig->new;
@@ -161,6 +162,17 @@ for my $forged ('', 'x', "$value.", substr($value, 0, -1), $value =~ s/anna/rita
 }
 $forger->{cookies} = { 'candhook-install-1' => $value };
 is ask($forger, 'api/session')->{json}{user}, undef, 'under another name';
+# Over https only the host's own cookie counts, which no other host of the domain can have put there. nginx has no https here, so
+# the program is asked as a front with https would.
+sub user_over_https ($cookies) {
+    my $fcgi = FastCGI->new($rig->{web_socket});
+    $fcgi->request(params => { REQUEST_METHOD => 'GET', REQUEST_URI => '/candhook-app/console/api/session', REQUEST_SCHEME => 'https', HTTP_COOKIE => $cookies });
+    return $json->decode($fcgi->answer->{body})->{user};
+}
+is user_over_https("__Host-candhook-console=$value"), 'anna', 'over https the host\'s own cookie';
+is user_over_https("candhook-console=$value"), undef, 'and no other';
+$forger->{cookies} = { 'candhook-console' => "planted.$value" };
+isnt log_in($forger, 'rita', 'only-looking')->{headers}{'set-cookie'} =~ /=([^;]+)/ && $1, "planted.$value", 'who logs in gets a cookie of their own';
 my ($web_key) = $rig->read_file('web.key') =~ /^(\S+)/;
 isnt index($value, $web_key), 0, 'the key is not in it';
 is post($anna, 'logout', '', $form, $here, $anna->{action})->{json}{user}, undef, 'logged out';
@@ -220,7 +232,11 @@ $rig->pg_stop;
 is ask($anna, 'api/events')->{status}, 503, 'without database';
 is ask($anna, 'api/status')->{json}{status}, 'database unreachable', 'which the status says';
 is post($anna, 'token', 'community=G4&token=canary-four', $form, $here, $anna->{action})->{status}, 503, 'no token is lost silently';
+$rig->pg_start;
 unlink "$dir/web.key";
+$rig->stop((grep { $_->{name} eq 'web' } $rig->{processes}->@*)[0]{pid});
+$rig->web;
+is ask($anna, 'api/session')->{json}{user}, undef, 'another key ends all sessions';
 
 # ---- canaries ----
 my $seen = join '', map { $_->{seen}->@* } @browsers;

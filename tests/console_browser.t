@@ -76,6 +76,8 @@ sub is_accessible ($where) {
         my ($name, %look) = @$look;
         $chromium->look(%look);
         $chromium->wait_until("matchMedia('(prefers-color-scheme: " . ($look{dark} ? 'dark' : 'light') . ")').matches && innerWidth === $look{width}");
+        # The plot follows the window's size a moment later.
+        eval { $chromium->wait_until(q{document.documentElement.scrollWidth <= innerWidth}, 5) };
         is $js->($examine), '', "$where, $name: everybody can read and use it";
         next if !$axe;
         $js->($axe) if !$js->('!!window.axe');

@@ -16,12 +16,7 @@ export class Refusal extends Error {
     }
 }
 
-/* JSON.parse rounds long numbers. Where the browser can, they stay as they were sent. */
-function asSent(key, value, context) {
-    return typeof value === 'number' && JSON.rawJSON && context?.source ? JSON.rawJSON(context.source) : value;
-}
-
-async function call(name, options, reviver) {
+async function call(name, options) {
     let response;
     let text;
     try {
@@ -32,7 +27,7 @@ async function call(name, options, reviver) {
     }
     let answer;
     try {
-        answer = JSON.parse(text, reviver);
+        answer = JSON.parse(text);
     } catch {
         throw new Refusal(response.status, `The server answered ${response.status}, and not in the words of candhook.`);
     }
@@ -49,7 +44,7 @@ export async function get(name, query = {}) {
     return answer;
 }
 
-export const getBody = (id) => call(`body?${new URLSearchParams({ id })}`, {}, asSent);
+export const getBody = (id) => get('body', { id });
 
 /* A form, or JSON. The header proves that this page asks, and no other. */
 export function post(name, fields, asJson = false) {

@@ -140,7 +140,7 @@ export const event = {
 /* A body as text, a malformed one with what is wrong with it. */
 const bodyText = (answer) => el('div', null, answer.reason && el('p', null, outside(answer.reason)),
     el('pre', { id: 'body', role: 'region', tabindex: '0', 'aria-label': 'The body' },
-        'text' in answer ? answer.text : JSON.stringify(answer.body, null, 4)));
+        answer.text));
 
 function identity(data) {
     const known = (name, value, filter) => value && [name, link(outside(value), 'events', { [filter]: value })];
@@ -265,7 +265,7 @@ export const failures = {
     above: ({ query }) => filterForm('failures', query, [['handler', 'Handler'], ['since', 'Since', timeInput]]),
     load: ({ query }) => get('failures', query),
     draw: (data, visit) => [
-        data.partial && warning('Only the newest 10,000 failures were looked at.'),
+        data.partial && warning('There were more than can be shown here: these are of the newest 10,000 failures.'),
         data.groups.length > 0 ? table('Failures, in groups of the same error', failureColumns(visit), data.groups)
             : empty(state('ok', 'Nothing failed for good.')),
     ],

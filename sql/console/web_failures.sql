@@ -5,7 +5,7 @@ set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set jit = off
 as $$
--- The newest 10,000 of what the view failed shows, grouped by handler and error.
+-- The newest 10,000 of what the view failed shows, grouped by handler and error; the 200 groups that failed last.
 declare
     by_handler constant text := candhook_internal.web_text(asked, 'handler');
     since constant timestamptz := coalesce(candhook_internal.web_time(asked, 'since'), '-infinity');
@@ -25,8 +25,11 @@ begin
               from newest n
              group by 1, 2
         )
-        select jsonb_build_object('at', clock_timestamp(), 'partial', (select count(*) from newest) = 10000,
-                                  'groups', coalesce((select jsonb_agg(to_jsonb(g) order by g.last desc) from grouped g), '[]')));
+        select jsonb_build_object(
+                   'at', clock_timestamp(),
+                   'partial', (select count(*) from newest) = 10000 or (select count(*) from grouped) > 200,
+                   'groups', coalesce((select jsonb_agg(to_jsonb(g) order by g.last desc)
+                                         from (select * from grouped order by last desc limit 200) g), '[]')));
 end
 $$;
 comment on function candhook_internal.web_failures(jsonb) is 'failures grouped by handler and error, for the console';

@@ -27,7 +27,7 @@ static const char csp[] = "Content-Security-Policy: default-src 'none'; base-uri
                           "frame-ancestors 'none'; ";
 static const char csp_of_page[] = "style-src 'unsafe-inline'\r\n";
 static const char csp_of_console[] =
-    "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'\r\n";
+    "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; require-trusted-types-for 'script'\r\n";
 
 static void write_escaped(FILE *to, const char *text)
 {

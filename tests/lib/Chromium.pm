@@ -107,8 +107,8 @@ sub follow ($self) {
 }
 
 # Waits until the expression is true, or there is an element of a selector.
-sub wait_until ($self, $expression) {
-    my $end = Rig::Process::now() + 60;
+sub wait_until ($self, $expression, $seconds = 60) {
+    my $end = Rig::Process::now() + $seconds;
     until ($self->evaluate("!!($expression)")) {
         die "it never came: $expression\n" . $self->text . "\n" if Rig::Process::now() > $end;
         select undef, undef, undef, 0.01;
