@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=bash disable=SC2154
 #
-# What bench/run, bench/scale and bench/soak share: the build. Sourced with bash; the caller has set `top` (the checkout).
+# What bench/run, bench/scale, bench/soak and bench/console share: the build. Sourced with bash; the caller has set `top` (the checkout).
 
 build=$top/build/bench
 log=$build/log
