@@ -8,7 +8,8 @@ import { audit, event, events, failures, handlers, malformed, tokens, unhandled 
 /* A screen: title, load(visit) asks, draw(data, visit) shows. What above and below make is drawn once a visit, below after
    the first answer, and so outlives a refresh. */
 const SCREENS = new Map(Object.entries({ overview, events, handlers, failures, malformed, unhandled, tokens, audit, event }));
-const REFRESH_S = 10;
+const REFRESH_MS = 10000;
+const REST = 20; /* a question that takes long is asked less often: the server rests so many times as long */
 
 const [heading, age, refreshButton, trouble, note, above, content, below, nav, who] =
     ['heading', 'age', 'refresh', 'trouble', 'note', 'above', 'content', 'below', 'nav', 'who']
@@ -78,6 +79,7 @@ async function refresh(gently = false) {
         return;
     const turn = ++mine.turn;
     const stale = () => mine !== visit || turn !== mine.turn;
+    const begun = Date.now();
     try {
         const data = await mine.screen.load(mine);
         if (stale() || (gently && busyWith()))
@@ -88,6 +90,7 @@ async function refresh(gently = false) {
         if (mine.loadedAt === 0)
             redraw(below, mine.screen.below?.(mine) ?? []);
         mine.loadedAt = Date.now();
+        mine.every = Math.max(REFRESH_MS, REST * (mine.loadedAt - begun));
         if (mine.troubled)
             trouble.replaceChildren();
         mine.troubled = false;
@@ -127,7 +130,7 @@ function showAge() {
 
 function tick() {
     showAge();
-    const due = visit && Date.now() - Math.max(visit.loadedAt, visit.askedAt ?? 0) >= REFRESH_S * 1000;
+    const due = visit && Date.now() - Math.max(visit.loadedAt, visit.askedAt ?? 0) >= (visit.every ?? REFRESH_MS);
     if (due && document.visibilityState === 'visible' && !busyWith()) {
         visit.askedAt = Date.now();
         refresh(true);
