@@ -57,7 +57,7 @@ function drawFigures(figures, hours) {
     return [
         figures.replica_lag_s !== null && el('p', { id: 'replica', class: 'warn' },
             `This is a replica: it is ${span(figures.replica_lag_s)} behind, and nothing can be changed here.`),
-        waiting(figures.deliveries ?? {}),
+        waiting(figures),
         el('section', { class: 'traffic' },
             el('div', { class: 'head' }, el('h2', null, 'Events and outcomes'), hoursToggle(hours)),
             figures.partial && warning('There were more than can be counted here: the figures are of the newest.'),
@@ -72,10 +72,11 @@ function hoursToggle(hours) {
     return el('p', { class: 'toggle' }, choice('1', 'Last hour'), choice('24', 'Last day'));
 }
 
-function waiting(deliveries) {
+function waiting({ deliveries, deliveries_partial: partial }) {
     return section('Deliveries that are not settled',
         el('ul', { class: 'tiles' }, DELIVERIES.map(([name, why, where]) => el('li', { 'data-waiting': name },
-            el('b', null, number(deliveries[name] ?? 0)), ' ', link(name, ...where), el('span', { class: 'dim' }, why)))));
+            el('b', null, number(deliveries[name] ?? 0)), ' ', link(name, ...where), el('span', { class: 'dim' }, why)))),
+        partial && warning('More wait than are counted here: these are the first 100,000.'));
 }
 
 const total = (steps, name) => steps.reduce((sum, step) => sum + step[name], 0);

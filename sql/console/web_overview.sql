@@ -27,6 +27,7 @@ begin
                                  from (select w.* from candhook.delivery w limit 100000) d
                                  left join candhook.handler h on h.name = d.handler
                                 group by 1) s),
+        'deliveries_partial', (select count(*) = 100000 from (select from candhook.delivery limit 100000) d),
         'failing', (select coalesce(jsonb_agg(to_jsonb(f) order by f.failed desc, f.handler), '[]')
                       from (select n.handler, count(*) as failed, max(n.finished_at) as last
                               from (select o.handler, o.finished_at
