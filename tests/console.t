@@ -208,6 +208,20 @@ $page = ask($anna, 'api/events');
 is "$page->{status} $page->{json}{hint}", '403 The owner of the schema types: grant candhook_reader, candhook_admin to my_web;', 'a right that lacks';
 $rig->sql('grant candhook_reader, candhook_admin to my_web');
 
+# ---- a pool of connections: what holds for a person's question does not outlive it ----
+SKIP: {
+    my $pool = $rig->pgbouncer(pool_mode => 'transaction', default_pool_size => 1, user => 'my_web') // skip 'pgbouncer is not installed', 4;
+    my $pooled = $rig->conninfo(user => 'my_web', host => "$dir/b", port => 6432);
+    $rig->conf(%settings, web_database => $pooled);
+    $rig->stop($web);
+    $web = $rig->web;
+    is ask($anna, 'api/events')->{status}, 200, 'a pooled connection';
+    is act($anna, do => 'enable', handler => 'fine')->{status}, 200, 'an action, too';
+    is $rig->sql('show statement_timeout', host => "$dir/b", port => 6432, user => 'my_web'), 0, 'the next user of the connection has all the time';
+    is $rig->sql('select current_user', host => "$dir/b", port => 6432, user => 'my_web'), 'my_web', 'and no other role';
+    $rig->stop($pool, 'INT');
+}
+
 # ---- a replica ----
 $rig->standby_make;
 $rig->standby_start;

@@ -84,27 +84,8 @@ $rig->candhook_ok('stop');
 
 # ---- behind pgbouncer ----
 SKIP: {
-    my $bouncer = $rig->have('pgbouncer') ? 'pgbouncer' : -x '/usr/sbin/pgbouncer' ? '/usr/sbin/pgbouncer' : undef;
-    skip 'pgbouncer is not installed', 1 if !defined $bouncer;
-    $rig->make_folder('b');
-    $rig->write_file('b/users', qq{"postgres" ""\n});
-    $rig->write_file('b/ini', <<"END");
-[databases]
-candhook = host=$dir port=5432 dbname=candhook user=postgres
-[pgbouncer]
-listen_addr =
-listen_port = 6432
-unix_socket_dir = $dir/b
-auth_type = trust
-auth_file = $dir/b/users
-pool_mode = transaction
-default_pool_size = 4
-max_client_conn = 50
-ignore_startup_parameters = extra_float_digits
-END
-    my $pid = $rig->spawn('pgbouncer', $bouncer, '-q', "$dir/b/ini");
+    my $pid = $rig->pgbouncer(pool_mode => 'transaction', default_pool_size => 4) // skip 'pgbouncer is not installed', 1;
     my $pooled = "host=$dir/b port=6432 dbname=candhook user=postgres";
-    $rig->wait_until(sub { -S "$dir/b/.s.PGSQL.6432" }, 'pgbouncer listens');
     $rig->conf(runners => 2, database => $pooled);
     $rig->spawn('worker', $rig->program('candhook'), 'work');
     $rig->wait_until(sub { $rig->worker_pid }, 'the worker runs');

@@ -36,16 +36,6 @@ void store_disconnect(struct store *store)
     database_disconnect(store->database);
 }
 
-enum result store_limit_waits(struct store *store, int milliseconds, struct err *err)
-{
-    struct sql_params params = {0};
-    char text[16];
-
-    snprintf(text, sizeof text, "%d", milliseconds);
-    sql_params_text(&params, OID_TEXT, text);
-    return database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, false)", &params, err);
-}
-
 void store_abandon(struct store *store)
 {
     database_abandon(store->database);
@@ -74,7 +64,21 @@ enum result store_command(struct store *store, const char *sql, struct err *err)
     return database_run(store->database, sql, &none, err);
 }
 
-enum result store_end_transaction(struct store *store, enum result result, struct err *err)
+enum result store_begin(struct store *store, int milliseconds, struct err *err)
+{
+    struct sql_params params = {0};
+    enum result result = store_command(store, "begin", err);
+    char text[16];
+
+    if (result != RESULT_OK)
+        return result;
+    snprintf(text, sizeof text, "%d", milliseconds);
+    sql_params_text(&params, OID_TEXT, text);
+    result = database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, true)", &params, err);
+    return result == RESULT_OK ? RESULT_OK : store_end(store, result, err);
+}
+
+enum result store_end(struct store *store, enum result result, struct err *err)
 {
     struct sql_params none = {0};
     struct rows *rows;

@@ -32,8 +32,13 @@ MUST_CHECK enum result store_connect(struct store *store, bool check_version, st
 /* Ends the connection. */
 void store_disconnect(struct store *store);
 
-/* Limits each statement of this connection, its waits for locks included, to MILLISECONDS. */
-MUST_CHECK enum result store_limit_waits(struct store *store, int milliseconds, struct err *err);
+/*
+ * Begins a transaction for a person who waits: each of its statements, with its waits for locks, may take MILLISECONDS.
+ * Nothing of it outlives the transaction, since a pool may give the connection to somebody else. store_end commits, so
+ * that it is durable, or rolls back when RESULT is not RESULT_OK; it returns RESULT, or how the commit failed.
+ */
+MUST_CHECK enum result store_begin(struct store *store, int milliseconds, struct err *err);
+MUST_CHECK enum result store_end(struct store *store, enum result result, struct err *err);
 
 /* For a child made by fork: closes its copy of the parent's connection and sends nothing to the server. */
 void store_abandon(struct store *store);
@@ -394,7 +399,8 @@ struct store_reply {
     char *json; /* an object, allocated */
 };
 
-/* Asks. An error that is told to the user is RESULT_OK with another status than 200. */
+/* Both are called in a transaction of store_begin. Asks; an error that is told to the user is RESULT_OK with another
+ * status than 200. */
 MUST_CHECK enum result store_web(struct store *store, const struct store_question *question, struct store_reply *reply,
                                  struct err *err);
 

@@ -140,7 +140,7 @@ enum result store_run_sql(struct store *store, const struct store_lease *lease, 
     if (result != RESULT_OK)
         return result;
     result = run_sql_in_transaction(store, lease, event_id, &rows, err);
-    result = store_end_transaction(store, result, err);
+    result = store_end(store, result, err);
     if (result == RESULT_OK)
         pass_outcomes(rows, listener);
     rows_free(rows);

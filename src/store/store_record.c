@@ -181,7 +181,7 @@ enum result store_record_end(struct store *store, struct store_notes *notes, str
 
     store->record_failed = result != RESULT_OK;
     snprintf(store->handler, sizeof store->handler, "%s", database_announced(store->database));
-    result = store_end_transaction(store, result, err);
+    result = store_end(store, result, err);
     if (result != RESULT_OK) {
         rows_free(rows);
         return result;

@@ -44,12 +44,7 @@ static enum result note_token(struct store *store, const char *community, const 
 
 enum result store_web_token(struct store *store, const struct store_new_token *given, const char *who, struct err *err)
 {
-    enum result result = store_command(store, "begin", err);
+    enum result result = store_set_bot_token(store, given, err);
 
-    if (result != RESULT_OK)
-        return result;
-    result = store_set_bot_token(store, given, err);
-    if (result == RESULT_OK)
-        result = note_token(store, given->community, who, err);
-    return store_end_transaction(store, result, err);
+    return result == RESULT_OK ? note_token(store, given->community, who, err) : result;
 }

@@ -132,7 +132,7 @@ static enum result begin_store(struct store *store, int milliseconds, struct err
 {
     enum result result = store_connect(store, true, err);
 
-    return result == RESULT_OK ? store_limit_waits(store, milliseconds, err) : result;
+    return result == RESULT_OK ? store_begin(store, milliseconds, err) : result;
 }
 
 /* Asks the database with a JSON object. */
@@ -141,16 +141,18 @@ static void ask_database(struct console_call *call, const char *asked, int milli
     const struct web_user *user = &call->session.user;
     struct store_question question = {call->name, asked, user->name, !user->read_only};
     struct store *store = store_new(conf_read_database(call->conf));
-    struct store_reply reply;
+    struct store_reply reply = {.json = NULL};
     struct err err;
     enum result result = begin_store(store, milliseconds, &err);
 
     if (result == RESULT_OK)
-        result = store_web(store, &question, &reply, &err);
+        result = store_end(store, store_web(store, &question, &reply, &err), &err);
     if (result == RESULT_OK)
         web_answer_json(call->answer, reply.status, reply.json);
     else
         tell_failure(call, &err);
+    if (result != RESULT_OK)
+        free(reply.json); /* of a commit that failed */
     store_free(store);
 }
 
@@ -201,7 +203,7 @@ static void keep_token(struct console_call *call, const char *community, const c
     enum result result = begin_store(store, READ_MS, &err);
 
     if (result == RESULT_OK)
-        result = store_web_token(store, &given, call->session.user.name, &err);
+        result = store_end(store, store_web_token(store, &given, call->session.user.name, &err), &err);
     if (result == RESULT_OK)
         answer_token_stored(call, community);
     else if (result == RESULT_FAIL)

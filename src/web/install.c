@@ -108,12 +108,12 @@ static bool is_set_up(const struct install *install, struct web_answer *answer)
     return false;
 }
 
-/* Connects, so that no statement waits for longer than a person does. */
-static enum result connect_with_limit(struct install *install, struct err *err)
+/* Connects, and begins a transaction in which no statement waits for longer than a person does. */
+static enum result begin_in_time(struct install *install, struct err *err)
 {
     enum result result = store_connect(install->store, true, err);
 
-    return result == RESULT_OK ? store_limit_waits(install->store, STATEMENT_MS, err) : result;
+    return result == RESULT_OK ? store_begin(install->store, STATEMENT_MS, err) : result;
 }
 
 /* Gives the scopes that the enabled handlers need, and those of the setting extra_scopes. */
@@ -121,10 +121,10 @@ static enum result find_scopes(struct install *install, struct scopes *scopes, s
 {
     const struct conf *conf = install->conf;
     struct scopes_needed needed = {.rule = {conf->webhook_scope, conf->webhook_areas}};
-    enum result result = connect_with_limit(install, err);
+    enum result result = begin_in_time(install, err);
 
     if (result == RESULT_OK)
-        result = store_wanted(install->store, scopes_add_needed, &needed, err);
+        result = store_end(install->store, store_wanted(install->store, scopes_add_needed, &needed, err), err);
     *scopes = needed.scopes;
     scopes_add_words(scopes, conf->extra_scopes);
     return result;
@@ -282,6 +282,18 @@ static void answer_outcome(const struct callback *callback, struct web_answer *a
                        "The platform did not give the App its token. Tell whoever runs this App: the log says why.");
 }
 
+/* Returns how many events wait for the token of a community; 0 also when that cannot be known. */
+static int64_t count_held(struct install *install, const char *community)
+{
+    int64_t held = 0;
+    struct err ignored;
+    enum result result = begin_in_time(install, &ignored);
+
+    if (result == RESULT_OK)
+        result = store_end(install->store, store_held(install->store, community, &held, &ignored), &ignored);
+    return result == RESULT_OK ? held : 0;
+}
+
 /*
  * Stores the token. A database that does not take it, for whatever reason, is asked again for a while: the token cannot
  * be had a second time, and a failover or an upgrade may be under way.
@@ -300,11 +312,10 @@ static enum result store_tokens(struct install *install, const struct oauth_toke
     enum result result;
 
     while (true) {
-        result = connect_with_limit(install, err);
-        if (result == RESULT_OK && store_held(install->store, tokens->community, held, err) != RESULT_OK)
-            *held = 0; /* the page does without */
+        *held = count_held(install, tokens->community);
+        result = begin_in_time(install, err);
         if (result == RESULT_OK)
-            result = store_set_bot_token(install->store, &token, err);
+            result = store_end(install->store, store_set_bot_token(install->store, &token, err), err);
         if (result == RESULT_OK || clock_monotonic_ms() >= until)
             return result;
         store_disconnect(install->store); /* of several hosts, another one may take it */

@@ -154,6 +154,21 @@ sub pg_kill9 ($self) {
     $self->wait_gone($_) for $pid, @children;
 }
 
+# Starts pgbouncer before the primary; its socket is in the folder b, port 6432. Options are settings of pgbouncer. Returns its
+# pid, undef where it is not installed.
+sub pgbouncer ($self, %setting) {
+    my $dir = $self->{dir};
+    my $program = $self->have('pgbouncer') ? 'pgbouncer' : -x '/usr/sbin/pgbouncer' ? '/usr/sbin/pgbouncer' : return undef;
+    %setting = (listen_addr => '', listen_port => 6432, unix_socket_dir => "$dir/b", auth_type => 'any', max_client_conn => 50,
+        ignore_startup_parameters => 'extra_float_digits', %setting);
+    my $user = delete $setting{user} // 'postgres';
+    $self->make_folder('b');
+    $self->write_file('b/ini', join "\n", '[databases]', "candhook = host=$dir port=5432 dbname=candhook user=$user", '[pgbouncer]', (map { "$_ = $setting{$_}" } sort keys %setting), '');
+    my $pid = $self->spawn('pgbouncer', $program, '-q', "$dir/b/ini");
+    $self->wait_until(sub { -S "$dir/b/.s.PGSQL.6432" }, 'pgbouncer listens');
+    return $pid;
+}
+
 sub conninfo ($self, %member) {
     my %part = (host => $self->{dir}, dbname => 'candhook', user => 'postgres', %member);
     $part{port} //= $port_of{ $self->primary } if $self->primary ne 'pg';
