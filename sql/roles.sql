@@ -71,7 +71,7 @@ declare
                              'candhook_internal.web_replica_lag(), candhook_internal.web_events(jsonb, interval), '
                              'candhook_internal.web_event(jsonb), candhook_internal.web_event_line(candhook.event), '
                              'candhook_internal.web_results(uuid), candhook_internal.web_body(jsonb, text), '
-                             'candhook_internal.web_handlers(), candhook_internal.web_failures(jsonb), '
+                             'candhook_internal.web_handlers(interval), candhook_internal.web_failures(jsonb), '
                              'candhook_internal.web_malformed(jsonb), candhook_internal.web_unhandled(), '
                              'candhook_internal.web_tokens(), candhook_internal.web_audit(jsonb), '
                              'candhook_internal.web_text(jsonb, text), candhook_internal.web_id(jsonb, text), '

@@ -348,6 +348,7 @@ create table if not exists candhook.audit (
     what text not null,
     detail text,
     concerned bigint,
+    db_user text not null default session_user,
     constraint audit_pkey primary key (id)
 );
 
@@ -356,10 +357,11 @@ comment on table candhook.audit is
 comment on sequence candhook.audit_id_seq is 'makes audit.id';
 comment on column candhook.audit.id is 'in the order of doing';
 comment on column candhook.audit.at is 'when';
-comment on column candhook.audit.who is 'the user of the console: candhook web-user list';
+comment on column candhook.audit.who is 'the user of the console, as candhook-web.fcgi says: candhook web-user list';
 comment on column candhook.audit.what is 'look at body, replay, retry, give_up, enable, disable, store token';
 comment on column candhook.audit.detail is 'the event, the handler, the error or the community that it was about';
 comment on column candhook.audit.concerned is 'how many deliveries, or bodies; null: not counted';
+comment on column candhook.audit.db_user is 'the user of the database that did it: that of candhook-web.fcgi';
 
 create table if not exists candhook_internal.spool_position (
     segment uuid not null,

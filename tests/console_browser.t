@@ -114,6 +114,8 @@ for my $front (reverse sort keys %fronts) {
     pass "$front: a wrong password is told";
     log_in('anna')->wait_for('#judgement');
     is $js->(q{document.querySelector('#user').textContent}), 'anna', "$front: logged in";
+    $chromium->wait_until(q{document.querySelector('#note').textContent === '1 log-in failed since the last one that succeeded.'});
+    pass "$front: and she is told that one has failed";
     like $js->('document.cookie'), qr/^$/, "$front: no script sees the cookie";
     like content(), qr/Work does not go on.*no worker runs/s, "$front: the overview, where deliveries have waited for long";
     go('#/events?type=product.created', '#content tbody tr');
@@ -244,7 +246,8 @@ $chromium->press('Tab');
 is $js->('document.activeElement.id'), 'skip', 'the first stop leads to the content';
 $chromium->press('Tab')->press('Tab')->press('Enter')->wait_until(q{location.hash.startsWith('#/events')});
 pass 'the next ones to the screens';
-isnt $js->(q{getComputedStyle(document.querySelector('nav a')).outlineStyle}), undef, 'the focus is seen';
+$chromium->press('Tab');
+isnt $js->(q{getComputedStyle(document.activeElement).outlineStyle}), 'none', 'the focus is seen';
 
 # ---- a session that ends, a server that is away, a user who may only look ----
 go('#/handlers', '#content tbody tr');

@@ -170,10 +170,13 @@ is_deeply answer(act => { do => 'replay', id => $events[3], handlers => ['greet'
 is $rig->sql(q{select string_agg(what || ' ' || concerned, ', ' order by id) from candhook.audit where what <> 'look at body'}),
   'retry 2, retry 1, give_up 1, disable 2, enable 2, give_up 2, replay 1', 'each action is noted, no count is';
 is $rig->sql(q{select detail from candhook.audit where what = 'retry' order by id limit 1}), 'handler gated; error HTTP # of order #', 'with what it was about';
+is $rig->sql('select distinct db_user from candhook.audit'), 'console', 'with the user of the database, whom nobody can choose';
 is scalar answer('audit')->{audit}->@*, 9, 'the audit';
 is scalar answer(audit => { before => '3' })->{audit}->@*, 2, 'older ones of it';
+is scalar answer(audit => { before => '9' x 19 })->{audit}->@*, 9, 'before a number that no row has';
 is status(audit => { before => 'x' }), 400, 'before is a number there';
-for my $wrong ([ 400, do => 'drop' ], [ 400 ], [ 404, do => 'retry', handler => 'nobody' ], [ 404, do => 'give_up' ], [ 400, do => 'replay' ], [ 404, do => 'replay', id => '00000000-0000-7000-8000-000000000000' ], [ 404, do => 'replay', id => $events[0], handlers => ['nobody'] ]) {
+for my $wrong ([ 400, do => 'disable', handler => 'greet', count => 1 ], [ 400, do => 'disable', handler => 'greet', count => 'true' ], [ 400, do => 'give_up', handler => 'greet', ID => $events[0] ],
+    [ 400, do => 'replay', id => $events[0], handlers => 'old' ], [ 400, do => 'replay', id => $events[0], handlers => [ 'greet', 1 ] ], [ 400, do => 'drop' ], [ 400 ], [ 404, do => 'retry', handler => 'nobody' ], [ 404, do => 'give_up' ], [ 400, do => 'replay' ], [ 404, do => 'replay', id => '00000000-0000-7000-8000-000000000000' ], [ 404, do => 'replay', id => $events[0], handlers => ['nobody'] ]) {
     my ($status, @asked) = @$wrong;
     is status(act => {@asked}), $status, "refused: @asked";
 }
@@ -181,6 +184,8 @@ for my $wrong ([ 400, do => 'drop' ], [ 400 ], [ 404, do => 'retry', handler => 
 # ---- the other pages ----
 my ($handler) = grep { $_->{name} eq 'greet' } answer('handlers')->{handlers}->@*;
 is_deeply [ $handler->@{qw(type kind target ok_24h failed_24h unfinished enabled)} ], [ 'product.created', 'sql', 't.note(candhook.event,text)', 3, 0, 1, JSON::PP::true ], 'a handler and its health';
+is $handler->{last_ok} ? 'some' : 'none', 'some', 'its last success';
+ok $json->decode($rig->sql(q{select candhook_internal.web_handlers('0')}))->{partial}, 'without patience its counts are partial, which is said';
 my ($type) = answer('unhandled')->{types}->@*;
 is_deeply [ $type->@{qw(module type events statement)} ], [ 'CORE', 'member.joined', 1, q{select candhook.add_handler('member.joined', 'CORE', 'member.joined', 'sql', 'YOUR_FUNCTION');} ], 'a type without handler, and what to type';
 is_deeply [ map { [ $_->@{qw(id reason bytes)} ] } answer('malformed')->{malformed}->@* ], [ [ $malformed, 'line 1: it is no JSON', 11 ] ], 'malformed bodies';
@@ -196,14 +201,15 @@ is $refused->{hint}, 'The owner of the schema types: grant candhook_reader, cand
 is status('body', { id => $events[0] }, user => 'stranger'), 403, 'no body either';
 $rig->sql('revoke candhook_admin from console');
 is status('events'), 200, 'without candhook_admin it reads';
+is answer('overview')->{can_act}, JSON::PP::false, 'knows that it cannot act';
 is status(act => { do => 'disable', handler => 'greet' }), 403, 'and changes nothing';
 $rig->sql('grant candhook_admin to console');
 like $rig->sql_error(q{set role candhook_reader; select candhook_internal.web_act('{}', 'x')}, user => 'console'), qr/permission denied/, 'the reading role cannot act';
 like $rig->sql_error(q{set role candhook_reader; insert into candhook.audit (who, what) values ('x', 'y')}, user => 'console'), qr/permission denied/, 'nor write into the audit';
 
 # ---- what takes too long, or cannot be written ----
-$rig->sql(q{create or replace function candhook_internal.web_handlers() returns jsonb language sql as 'select to_jsonb(x::text) from pg_sleep(20) x'});
-my ($code, $out) = $rig->run_sql(q{set statement_timeout = '200 ms'; select status || answer from candhook_internal.web('handlers', '{}', 'anna', true)});
+$rig->sql(q{create or replace function candhook_internal.web_unhandled() returns jsonb language sql as 'select to_jsonb(x::text) from pg_sleep(20) x'});
+my ($code, $out) = $rig->run_sql(q{set statement_timeout = '200 ms'; select status || answer from candhook_internal.web('unhandled', '{}', 'anna', true)});
 like $out, qr/^503.*gave up/m, 'what takes too long says so';
 ($code, $out) = $rig->run_sql(qq{begin read only; select status || answer from candhook_internal.web('body', '{"id":"$events[0]"}', 'anna', true)});
 like $out, qr/^403.*replica/m, 'a body is not shown where the look cannot be noted';

@@ -3,6 +3,7 @@
 import { count, dialog, el, outside } from './dom.js';
 
 const PATIENCE_MS = 20000;
+const ACT_PATIENCE_MS = 45000; /* the server gives an action 30 s */
 
 /* Who is logged in, as api/session tells; user is null when nobody is. */
 export const session = { user: null };
@@ -16,14 +17,16 @@ export class Refusal extends Error {
     }
 }
 
-async function call(name, options) {
+async function call(name, options = {}) {
     let response;
     let text;
     try {
-        response = await fetch(`api/${name}`, { signal: AbortSignal.timeout(PATIENCE_MS), cache: 'no-store', ...options });
+        const signal = AbortSignal.timeout(options.method ? ACT_PATIENCE_MS : PATIENCE_MS);
+        response = await fetch(`api/${name}`, { signal, cache: 'no-store', ...options });
         text = await response.text();
     } catch (error) {
-        throw new Refusal(0, error.name === 'TimeoutError' ? 'No answer came in time.' : 'The server cannot be reached.');
+        throw new Refusal(0, error.name === 'TimeoutError' ? 'No answer came in time.' : 'The server cannot be reached.',
+            options.method && 'It may have been done all the same: the audit tells.');
     }
     let answer;
     try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // The frame of the console: log-in, which screen the address names, and keeping what it shows fresh.
 import { get, learnSession, post, session, workButton } from './api.js';
-import { el, field, link, redraw, span } from './dom.js';
+import { count, el, field, link, redraw, span } from './dom.js';
 import { overview } from './overview.js';
 import { audit, event, events, failures, handlers, malformed, tokens, unhandled } from './screens.js';
 
@@ -9,6 +9,7 @@ import { audit, event, events, failures, handlers, malformed, tokens, unhandled 
    the first answer, and so outlives a refresh. */
 const SCREENS = new Map(Object.entries({ overview, events, handlers, failures, malformed, unhandled, tokens, audit, event }));
 const REFRESH_MS = 10000;
+const LOGIN_MS = 1100;
 const REST = 20; /* a question that takes long is asked less often: the server rests so many times as long */
 
 const [heading, age, refreshButton, trouble, note, above, content, below, nav, who] =
@@ -178,16 +179,31 @@ function showLogin() {
     name.focus();
 }
 
+/* Nobody is looked at within a second of a try that failed: then again, a few times. */
+async function askLogin(fields, left = 3) {
+    try {
+        return await post('login', fields);
+    } catch (error) {
+        if (error.status !== 429 || left === 0)
+            throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOGIN_MS));
+    return askLogin(fields, left - 1);
+}
+
 async function logIn(name, password) {
     try {
-        await learnSession(post('login', { name: name.value, password: password.value }));
+        await learnSession(askLogin({ name: name.value, password: password.value }));
     } catch (error) {
         fail(error);
         password.select();
         return;
     }
+    const { failures } = session;
     await go();
     heading.focus();
+    if (failures > 0)
+        say(`${count(failures, 'log-in')} failed since the last one that succeeded.`);
 }
 
 async function logOut() {

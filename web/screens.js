@@ -240,7 +240,9 @@ export const handlers = {
     load: () => get('handlers'),
     draw: (data, visit) => (data.handlers.length === 0
         ? empty('There is no handler. candhook.add_handler makes one, in psql. ', link('Types that need one', 'unhandled'))
-        : [dim('Of ok, retry and failed, the bold number is of the last hour, the other of the last day.'),
+        : [dim('Of ok, retry and failed, the bold number is of the last hour, the other of the last day. So is the last ok.'),
+            data.partial && warning('There were more outcomes than can be counted here: the numbers are of the newest.'),
+            data.deliveries_partial && warning('More wait than are counted here: these are the first 100,000.'),
             table('Handlers', handlerColumns(visit), data.handlers, 'handlers')]),
 };
 

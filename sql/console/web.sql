@@ -8,7 +8,8 @@ as $$
 declare
     given jsonb;
     role_name constant text := case when path = 'act' then 'candhook_admin' else 'candhook_reader' end;
-    can_act constant boolean := may_act and not pg_is_in_recovery();
+    can_act constant boolean := may_act and not pg_is_in_recovery()
+                                and (to_regrole('candhook_admin') is null or pg_has_role(to_regrole('candhook_admin'), 'member'));
     words text;
     remedy text;
 begin
@@ -23,6 +24,8 @@ begin
     if path = 'act' and not may_act then
         raise insufficient_privilege using message = 'you may look, and change nothing',
             hint = 'candhook web-user add NAME --replace gives a user the right to act.';
+    elsif path = 'act' and pg_is_in_recovery() then
+        raise read_only_sql_transaction;
     elsif path = 'act' then
         answer := candhook_internal.web_act(given, who);
     elsif path = 'body' then
@@ -55,7 +58,8 @@ exception
             words := 'this database is a replica: nothing can be changed here, and no look at a body noted';
         elsif sqlstate = '57014' then
             words := 'the database was given too little time for this, and gave up';
-            remedy := 'Narrow what is asked for, or try again later.';
+            remedy := case when path = 'act' then 'Nothing was done. In psql the same has all the time that it needs.'
+                           else 'Narrow what is asked for, or try again later.' end;
         elsif words like 'permission denied%' then
             remedy := format('The owner of the schema types: grant candhook_reader, candhook_admin to %I;', session_user);
         end if;

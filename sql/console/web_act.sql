@@ -12,6 +12,15 @@ declare
     handlers text[];
     concerned bigint;
 begin
+    if exists (select from jsonb_object_keys(asked) k where k <> all (array['do', 'handler', 'error', 'id', 'handlers', 'count'])) then
+        raise exception 'only do, handler, error, id, handlers and count have a meaning' using errcode = 'invalid_parameter_value';
+    end if;
+    if jsonb_typeof(asked -> 'count') <> 'boolean' then
+        raise exception 'count must be true or false' using errcode = 'invalid_parameter_value';
+    end if;
+    if jsonb_typeof(asked -> 'handlers') <> 'array' or jsonb_path_exists(asked, '$.handlers[*] ? (@.type() != "string")') then
+        raise exception 'handlers must be a list of names' using errcode = 'invalid_parameter_value';
+    end if;
     if what is null or what <> all (array['replay', 'retry', 'give_up', 'enable', 'disable']) then
         raise exception 'do must be replay, retry, give_up, enable or disable' using errcode = 'invalid_parameter_value';
     end if;
@@ -21,7 +30,7 @@ begin
     if what <> 'replay' then
         perform candhook_internal.handler_known(handler);
     end if;
-    if jsonb_typeof(asked -> 'handlers') = 'array' then
+    if asked ? 'handlers' then
         handlers := array(select jsonb_array_elements_text(asked -> 'handlers'));
     end if;
 

@@ -13,7 +13,7 @@ begin
     end if;
     return (
         with page as (
-            select a.* from candhook.audit a where a.id < before::numeric order by a.id desc limit 100
+            select a.* from candhook.audit a where a.id < least(before::numeric, 9223372036854775807)::bigint order by a.id desc limit 100
         )
         select jsonb_build_object('at', clock_timestamp(), 'audit', coalesce(jsonb_agg(to_jsonb(p) order by p.id desc), '[]'),
                                   'next', case when count(*) = 100 then min(p.id)::text end)

@@ -105,8 +105,8 @@ static void log_in(struct console_call *call)
                          "Whoever runs the App makes one: candhook web-user add NAME.");
         break;
     case SESSION_BUSY:
-        web_answer_error(call->answer, 429, "others try to log in, too, and one try is looked at each second",
-                         "Try again in some seconds.");
+        web_answer_error(call->answer, 429, "somebody has just tried in vain, and one try is looked at each second",
+                         "Try again in a second.");
         break;
     default:
         log_error("console=closed reason=%s", err.text);
@@ -274,7 +274,9 @@ static void answer_call(struct console_call *call)
 
     while (path->name != NULL && strcmp(path->name, call->name) != 0)
         path++;
-    if (path->is_post != is_post) {
+    if (!session_may_ask(call->request)) {
+        web_answer_error(call->answer, 403, "this was not asked by a page of this site", NULL);
+    } else if (path->is_post != is_post) {
         web_answer_error(call->answer, 405, path->is_post ? "this is done by POST" : "this is only to be read", NULL);
         call->answer->allow = path->is_post ? "POST" : "GET, HEAD";
     } else if (!path->is_for_all && *call->session.user.name == '\0') {

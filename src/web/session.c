@@ -19,7 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,8 +29,8 @@
 #define COOKIE_NAME "candhook-console"
 #define COOKIE_HOST_NAME "__Host-" COOKIE_NAME /* no other host of the domain can set it; over https only */
 #define PURPOSE "console"
-#define REFUSED_MS 1000 /* how long a try that fails takes at least */
-#define TRY_WAIT_MS 3000
+#define REFUSED_MS 1000 /* after a try that failed none is looked at for so long */
+#define TRY_WAIT_MS 300
 #define TRY_RETRY_MS 20
 
 /* ---- cookies ---- */
@@ -101,6 +101,12 @@ void session_free(struct session *session)
     *session = (struct session){.cookie = NULL};
 }
 
+bool session_may_ask(const struct web_request *request)
+{
+    return *request->fetch_site == '\0' || strcmp(request->fetch_site, "same-origin") == 0 ||
+           strcmp(request->fetch_site, "none") == 0; /* a person has typed the address */
+}
+
 bool session_is_from_here(const struct web_request *request)
 {
     const char *host = strstr(request->origin, "://");
@@ -110,25 +116,62 @@ bool session_is_from_here(const struct web_request *request)
     return host != NULL && *request->host != '\0' && strcmp(host + 3, request->host) == 0;
 }
 
-/* ---- tries: one at a time, counted in a file beside the key ---- */
+/* ---- tries: one at a time, and none for a second after one that failed; a file beside the key remembers ---- */
 
-/* Returns the file of the number of failures, locked; -1 with a description. */
-static int open_tries(const char *key_path, struct err *err)
+/* What is remembered: `FAILURES SINCE`, the number of failures since the last success, and when the last one was. */
+struct tries {
+    int fd;
+    unsigned failures;
+    int64_t failed_ms; /* since 1970; 0: never */
+};
+
+static enum result open_tries(const char *key_path, struct tries *tries, struct err *err)
 {
     char *path = memory_format("%s.tries", key_path);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-    if (fd < 0)
+    *tries = (struct tries){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (tries->fd < 0)
         err_set_errno(err, "cannot open %s", path);
     free(path);
-    return fd;
+    return tries->fd >= 0 ? RESULT_OK : RESULT_FAIL;
 }
 
-static bool lock_tries(int fd)
+static void read_tries(struct tries *tries)
+{
+    char text[64] = "", *end;
+
+    if (pread(tries->fd, text, sizeof text - 1, 0) <= 0)
+        return;
+    tries->failures = (unsigned)strtoul(text, &end, 10);
+    tries->failed_ms = strtoll(end, NULL, 10);
+}
+
+/* A count that cannot be kept, on a full disk, hinders no log-in. */
+static void write_tries(const struct tries *tries)
+{
+    char *text = memory_format("%u %" PRId64 "\n", tries->failures, tries->failed_ms);
+    ssize_t length = (ssize_t)strlen(text);
+
+    if (ftruncate(tries->fd, 0) != 0 || pwrite(tries->fd, text, (size_t)length, 0) != length)
+        log_warning("console=tries reason=%s effect=\"failed log-ins are not counted\"", strerror(errno));
+    free(text);
+}
+
+/* Whether one has failed within the last second. Nobody waits here: a process that waits is one that serves nobody. */
+static bool is_too_early(struct tries *tries)
+{
+    int64_t now = clock_real_ms();
+
+    read_tries(tries);
+    return tries->failed_ms <= now && now - tries->failed_ms < REFUSED_MS;
+}
+
+/* Waits for those before us for as long as they may need to look at a password. */
+static bool lock_tries(const struct tries *tries)
 {
     int64_t deadline = clock_monotonic_ms() + TRY_WAIT_MS;
 
-    while (!lock_take(fd)) {
+    while (!lock_take(tries->fd)) {
         if (clock_monotonic_ms() >= deadline)
             return false;
         signals_poll(NULL, 0, TRY_RETRY_MS);
@@ -136,52 +179,36 @@ static bool lock_tries(int fd)
     return true;
 }
 
-static unsigned read_failures(int fd)
-{
-    char text[16] = "";
-    ssize_t length = pread(fd, text, sizeof text - 1, 0);
-
-    return length > 0 ? (unsigned)strtoul(text, NULL, 10) : 0;
-}
-
-/* A count that cannot be kept, on a full disk, hinders no log-in. */
-static void write_failures(int fd, unsigned failures)
-{
-    char text[16];
-    int length = snprintf(text, sizeof text, "%u\n", failures);
-
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)length, 0) != length)
-        log_warning("console=tries reason=%s effect=\"failed log-ins are not counted\"", strerror(errno));
-}
-
-static void wait_until(int64_t monotonic_ms)
-{
-    int64_t now;
-
-    while ((now = clock_monotonic_ms()) < monotonic_ms && !signals_stop_asked())
-        signals_poll(NULL, 0, (int)(monotonic_ms - now));
-}
-
 /* ---- log-in ---- */
 
-/* Looks at NAME and PASSWORD, while nobody else does. */
-static enum session_login try_password(const struct conf *conf, int tries, const char *name, const char *password,
-                                       struct web_user *user, struct err *err)
+/* Notes a failure. The log has no name that is no user's: it may be a password in the wrong field. */
+static void note_failure(const struct conf *conf, struct tries *tries, const char *name)
 {
-    int64_t begun = clock_monotonic_ms();
-    unsigned failures = read_failures(tries);
+    struct web_user known;
+    struct err ignored;
 
+    if (web_users_find(conf->web_users, name, &known, &ignored) != RESULT_OK)
+        known.name[0] = '\0';
+    tries->failures++;
+    tries->failed_ms = clock_real_ms();
+    write_tries(tries);
+    log_warning("console=refused user=%s failures=%d", *known.name != '\0' ? known.name : "unknown",
+                (int)tries->failures);
+}
+
+/* Looks at NAME and PASSWORD, while nobody else does. */
+static enum session_login try_password(const struct conf *conf, struct tries *tries, const char *name,
+                                       const char *password, struct web_user *user, struct err *err)
+{
     if (web_users_check(conf->web_users, name, password, user, err) != RESULT_OK)
         return SESSION_BROKEN;
-    if (*user->name != '\0') {
-        if (failures > 0)
-            write_failures(tries, 0);
-        return SESSION_OPENED;
+    if (*user->name == '\0') {
+        note_failure(conf, tries, name);
+        return SESSION_REFUSED;
     }
-    write_failures(tries, failures + 1);
-    log_warning("console=refused user=%s failures=%d", name, (int)failures + 1);
-    wait_until(begun + REFUSED_MS);
-    return SESSION_REFUSED;
+    if (tries->failures > 0)
+        write_tries(&(struct tries){.fd = tries->fd});
+    return SESSION_OPENED;
 }
 
 static void open_session(const char *key, const struct web_request *request, struct session *session)
@@ -200,22 +227,22 @@ enum session_login session_log_in(const struct conf *conf, const char *key, cons
                                   struct session *session, unsigned *failures, struct err *err)
 {
     char *name = web_request_field(request, "name"), *password = web_request_field(request, "password");
-    enum session_login login = SESSION_BROKEN;
-    int tries = open_tries(conf->web_key, err);
+    enum session_login login;
+    struct tries tries;
 
     *session = (struct session){.cookie = NULL};
-    *failures = 0;
-    if (tries >= 0 && !lock_tries(tries)) {
+    if (open_tries(conf->web_key, &tries, err) != RESULT_OK)
+        login = SESSION_BROKEN;
+    else if (is_too_early(&tries) || !lock_tries(&tries) || is_too_early(&tries))
         login = SESSION_BUSY;
-    } else if (tries >= 0) {
-        *failures = read_failures(tries);
+    else
         login =
-            try_password(conf, tries, name != NULL ? name : "", password != NULL ? password : "", &session->user, err);
-    }
+            try_password(conf, &tries, name != NULL ? name : "", password != NULL ? password : "", &session->user, err);
+    *failures = tries.failures;
     if (login == SESSION_OPENED)
         open_session(key, request, session);
-    if (tries >= 0)
-        close(tries);
+    if (tries.fd >= 0)
+        close(tries.fd);
     memory_free_secret(password);
     free(name);
     return login;

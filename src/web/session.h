@@ -41,6 +41,9 @@ char *session_log_out(const struct web_request *request);
 /* Returns whether a page of ours sent the request, as far as the browser tells. */
 bool session_is_from_here(const struct web_request *request);
 
+/* Returns whether it may be asked for something to read: not by a page of another site, as far as the browser tells. */
+bool session_may_ask(const struct web_request *request);
+
 void session_free(struct session *session);
 
 #endif

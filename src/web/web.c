@@ -80,7 +80,7 @@ static const struct argp web_argp = {
 /* Answers for the console, if the path is one of it. */
 static bool answer_console(const struct web *web, const struct web_request *request, struct web_answer *answer)
 {
-    char *path = web_request_below(request, "console");
+    char *path = web_request_below(request, web->conf->redirect_uri, "console");
 
     if (path != NULL)
         console_answer(web->conf, web->key, path, request, answer);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define USUAL_MOUNT "/candhook-app"
 #define FORM "application/x-www-form-urlencoded"
 
 bool web_request_is_for(const struct web_request *request, const char *name)
@@ -108,15 +109,28 @@ char *web_request_parameter(const struct web_request *request, const char *name,
     return NULL;
 }
 
-char *web_request_below(const struct web_request *request, const char *name)
+/* Returns the slash behind the mount with which PATH begins; NULL when it begins with none. */
+static const char *find_mount_end(const char *path, const char *beside)
 {
-    size_t path = strcspn(request->uri, "?#"), length = strlen(name), found = 0;
+    const char *host = strstr(beside, "://"), *mount = host != NULL ? strchr(host + 3, '/') : NULL;
+    size_t length = mount != NULL ? (size_t)(strrchr(mount, '/') - mount) : 0;
+    const char *usual = strstr(path, USUAL_MOUNT "/");
 
-    for (size_t at = 0; at < path; at++)
-        if (request->uri[at] == '/' && strncmp(request->uri + at + 1, name, length) == 0 &&
-            request->uri[at + 1 + length] == '/')
-            found = at + length + 2;
-    return found > 0 ? memory_copy_bytes(request->uri + found, path - found) : NULL;
+    if (mount != NULL && strncmp(path, mount, length + 1) == 0)
+        return path + length;
+    return usual != NULL ? usual + sizeof USUAL_MOUNT - 1 : NULL;
+}
+
+char *web_request_below(const struct web_request *request, const char *beside, const char *name)
+{
+    char *path = memory_copy_bytes(request->uri, strcspn(request->uri, "?#")), *below = NULL;
+    const char *end = find_mount_end(path, beside);
+    size_t length = strlen(name);
+
+    if (end != NULL && strncmp(end + 1, name, length) == 0 && end[length + 1] == '/')
+        below = memory_copy_text(end + length + 2);
+    free(path);
+    return below;
 }
 
 /* Adds the parameter in LENGTH bytes at TEXT, NAME=VALUE or NAME. Returns whether it could be decoded. */

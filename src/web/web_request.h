@@ -33,11 +33,12 @@ bool web_request_asks(const struct web_request *request, const char *name);
 char *web_request_parameter(const struct web_request *request, const char *name, unsigned long max);
 
 /*
- * Returns what stands behind the segment NAME of the path, up to the query, allocated: for NAME "console" and the path
- * /candhook-app/console/api/events it is api/events. NULL when there is no such segment, or no slash behind it. Of
- * several, the last counts.
+ * Returns what stands behind MOUNT/NAME/ in the path, up to the query, allocated: for the name "console" and the path
+ * /candhook-app/console/api/events it is api/events. NULL when the path does not begin so. MOUNT is the path of BESIDE,
+ * the URL of another page of ours, without its last segment; a front may have put another path in its place, so
+ * everything up to the first segment candhook-app is a mount, too.
  */
-char *web_request_below(const struct web_request *request, const char *name);
+char *web_request_below(const struct web_request *request, const char *beside, const char *name);
 
 /*
  * Returns the query as a JSON object of texts, allocated. NULL when a name or a value is no UTF-8 or has control

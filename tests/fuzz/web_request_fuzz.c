@@ -42,7 +42,7 @@ static void must_be_text(char *text)
 
 static void check_console(const struct web_request *request)
 {
-    char *path = web_request_below(request, "console"), *query = web_request_query(request);
+    char *path = web_request_below(request, "https://a/b/callback", "console"), *query = web_request_query(request);
 
     must(path == NULL || (strpbrk(path, "?#") == NULL && strstr(request->uri, path) != NULL));
     must(query == NULL || (query[0] == '{' && query[strlen(query) - 1] == '}'));

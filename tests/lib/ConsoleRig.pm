@@ -50,7 +50,7 @@ sub wait_for_front ($rig) {
 
 sub console ($rig, $where = '') { return "http://127.0.0.1:$rig->{port}/candhook-app/console/$where" }
 
-# Events, one a step, the last a moment ago; by default of the last two days. Of 100 events 3 failed for good, 1 waits for a
+# Events at even steps until a moment ago, by default of the last two days. Of 100 events 3 failed for good, 1 waits for a
 # token, 1 is due, 2 had no handler; 1 had a retry. Besides two malformed bodies, and tokens in each state.
 sub generate ($rig, $count, $days = 2) {
     $rig->sql(<<~"SQL");
@@ -58,6 +58,7 @@ sub generate ($rig, $count, $days = 2) {
         values ('greet', 'MOIM', 'product.*', 'sql', 'app.greet', false, 'none', true), ('mirror', 'MOIM', 'product.*', 'http', 'https://mirror.example/hook', false, 'none', true),
                ('mail', 'CORE', 'member.*', 'exec', 'mail', true, 'community', true), ('old', 'CORE', '*', 'c', 'old.so', false, 'none', false)
             on conflict do nothing;
+        update candhook.handler set created_at = now() - interval '60 days';
         create temporary table made as
         select n, at, (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid as id
           from (select n, date_trunc('milliseconds', now() - ($count - n) * (interval '$days days' / $count)) as at from generate_series(1, $count) n) s;

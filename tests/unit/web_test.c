@@ -63,10 +63,11 @@ static void check_path(const char *uri, bool wanted)
     ok(web_request_is_for(&request, "install") == wanted, "%s is %sfor install", uri, wanted ? "" : "not ");
 }
 
-static void check_below(const char *uri, const char *wanted)
+static void check_below(const char *beside, const char *uri, const char *wanted)
 {
     const struct web_request request = {.method = "GET", .uri = uri};
-    char *path = web_request_below(&request, "console"), *name = memory_format("below the console: %s", uri);
+    char *path = web_request_below(&request, beside, "console");
+    char *name = memory_format("below the console beside %s: %s", beside, uri);
 
     is_text(path, wanted, name);
     free(path);
@@ -100,14 +101,24 @@ static void check_console_requests(void)
 {
     static const char form[] = "application/x-www-form-urlencoded";
 
-    check_below("/candhook-app/console/", "");
-    check_below("/candhook-app/console/api/events?x=/console/y", "api/events");
-    check_below("/console/candhook-app/console/a/b#/console/", "a/b");
-    check_below("/candhook-app/console", NULL);
-    check_below("/candhook-app/xconsole/", NULL);
-    check_below("/candhook-app/consolex/", NULL);
-    check_below("/candhook-app/?/console/", NULL);
-    check_below("", NULL);
+    check_below("", "/candhook-app/console/", "");
+    check_below("", "/candhook-app/console/api/events?x=/console/y", "api/events");
+    check_below("", "/home/candhook-app/console/a/b#/console/", "a/b");
+    check_below("", "/candhook-app/console", NULL);
+    check_below("", "/candhook-app/xconsole/", NULL);
+    check_below("", "/candhook-app/consolex/", NULL);
+    check_below("", "/candhook-app/x/console/", NULL);
+    check_below("", "/candhook-app/candhook-app/console/", NULL);
+    check_below("", "/candhook-app/?/console/", NULL);
+    check_below("", "/app/console/", NULL);
+    check_below("", "", NULL);
+    check_below("https://a.example/app/callback", "/app/console/x", "x");
+    check_below("https://a.example/app/callback", "/app/x/console/x", NULL);
+    check_below("https://a.example/app/callback", "/candhook-app/console/x", "x");
+    check_below("https://a.example/app/callback", "/other/console/x", NULL);
+    check_below("https://a.example/callback", "/console/x", "x");
+    check_below("https://a.example/callback", "/x/console/x", NULL);
+    check_below("https://a.example", "/console/x", NULL);
     check_query("/x", "{}");
     check_query("/x?", "{}");
     check_query("/x?&&", "{}");
