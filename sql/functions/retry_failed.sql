@@ -7,7 +7,8 @@ as $$
 #variable_conflict use_column
 -- Retries the deliveries that the view failed shows, with max_attempts anew: all, those of one handler, or those that
 -- failed at `since` or later, those whose details are grouped under `error` (candhook_internal.error_group). Failed deliveries of
--- a removed handler stay. Returns the number of deliveries. The comment in deliver_again tells why the lock is needed and why no attempt's number comes twice.
+-- a removed handler stay. Returns the number of deliveries. The comment in deliver_again tells why the lock is needed and why no
+-- attempt's number comes twice.
 declare
     again bigint;
 begin
@@ -47,5 +48,6 @@ end
 $$;
 comment on function candhook.retry_failed(text, timestamptz, text) is
     'Retries what the view candhook.failed shows, with max_attempts anew: all, of one handler, what has failed '
-    'since a time, or one group of the console''s page of failures. Returns how many deliveries. Type: select candhook.retry_failed(); or: select '
+    'since a time, or one group of the console''s page of failures. Returns how many deliveries. '
+    'Type: select candhook.retry_failed(); or: select '
     'candhook.retry_failed(''greet'', now() - interval ''1 hour'');';
