@@ -194,6 +194,7 @@ static enum result take_result(struct database *database, PGresult *got, struct 
     ExecStatusType status = PQresultStatus(got);
     enum result result;
 
+    *rows = NULL;
     if (database->connection == NULL)
         return fail_not_connected(err); /* there is no result either: libpq takes NULL for a lost one */
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
@@ -387,7 +388,6 @@ enum result database_receive_durable(struct database *database, struct rows **ro
     if (result != RESULT_OK || database->commit_doubt.text[0] == '\0')
         return result;
     err_set(err, "the commit may not be durable: %s", database->commit_doubt.text);
-    rows_free(*rows);
     return RESULT_RETRY;
 }
 
@@ -396,6 +396,7 @@ enum result database_call(struct database *database, const char *sql, struct sql
 {
     enum result result = database_send(database, sql, params, err);
 
+    *rows = NULL;
     return result == RESULT_OK ? database_receive(database, rows, err) : result;
 }
 
@@ -404,8 +405,7 @@ enum result database_run(struct database *database, const char *sql, struct sql_
     struct rows *rows;
     enum result result = database_call(database, sql, params, &rows, err);
 
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 
@@ -414,11 +414,10 @@ enum result database_receive_number(struct database *database, int64_t *number, 
     struct rows *rows;
     enum result result = database_receive(database, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
-    *number = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    if (rows_count(rows) > 0)
+        *number = strtoll(rows_text(rows, 0, 0), NULL, 10);
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 enum result database_number(struct database *database, const char *sql, struct sql_params *params, int64_t *number,
@@ -444,8 +443,7 @@ enum result database_script(struct database *database, const char *sql, void (*n
 
     PQsetNoticeReceiver(database->connection, pass_notice, &notice);
     result = take_result(database, PQexec(database->connection, sql), &rows, err);
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     database_disconnect(database); /* an error left the transaction open */
     return result;
 }
@@ -463,8 +461,7 @@ enum result database_copy(struct database *database, const char *sql, const char
     PQputCopyData(database->connection, bytes, (int)size);
     PQputCopyEnd(database->connection, NULL);
     result = take_result(database, await_result(database, STOP_CANCELS), &rows, err);
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 

@@ -36,14 +36,20 @@ void store_disconnect(struct store *store)
     database_disconnect(store->database);
 }
 
-enum result store_limit_waits(struct store *store, int milliseconds, struct err *err)
+enum result store_limit_statements(struct store *store, int milliseconds, bool in_transaction, struct err *err)
 {
     struct sql_params params = {0};
     char text[16];
 
     snprintf(text, sizeof text, "%d", milliseconds);
     sql_params_text(&params, OID_TEXT, text);
-    return database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, false)", &params, err);
+    sql_params_bool(&params, in_transaction);
+    return database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, $2)", &params, err);
+}
+
+enum result store_limit_waits(struct store *store, int milliseconds, struct err *err)
+{
+    return store_limit_statements(store, milliseconds, false, err);
 }
 
 void store_abandon(struct store *store)
@@ -77,7 +83,7 @@ enum result store_command(struct store *store, const char *sql, struct err *err)
 enum result store_end_transaction(struct store *store, enum result result, struct err *err)
 {
     struct sql_params none = {0};
-    struct rows *rows;
+    struct rows *rows = NULL;
     struct err ignored;
 
     if (result != RESULT_OK) {
@@ -88,8 +94,7 @@ enum result store_end_transaction(struct store *store, enum result result, struc
     result = database_send(store->database, "commit", &none, err);
     if (result == RESULT_OK)
         result = database_receive_durable(store->database, &rows, err);
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 
@@ -144,12 +149,10 @@ enum result store_maintain(struct store *store, void (*done)(const char *text), 
     struct rows *rows;
     enum result result = database_call(store->database, "select candhook_internal.maintain()", &params, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
     for (size_t row = 0; row < rows_count(rows); row++)
         done(rows_text(rows, row, 0));
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 /* ---- without waiting ---- */
@@ -175,8 +178,7 @@ static enum result connect_further(struct store *store, bool *connected, struct 
 
     if (store->connecting == STORE_LISTENS) {
         result = database_receive(store->database, &rows, err);
-        if (result == RESULT_OK)
-            rows_free(rows);
+        rows_free(rows);
         *connected = result == RESULT_OK;
         return result;
     }

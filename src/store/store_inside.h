@@ -23,6 +23,10 @@ struct store {
 /* Runs SQL without parameters. */
 MUST_CHECK enum result store_command(struct store *store, const char *sql, struct err *err);
 
+/* Limits each statement to MILLISECONDS: those of the connection, or only IN_TRANSACTION those of the open one. */
+MUST_CHECK enum result store_limit_statements(struct store *store, int milliseconds, bool in_transaction,
+                                              struct err *err);
+
 /* Ends the open transaction: commits, so that it is durable, or rolls back when RESULT is not RESULT_OK. Returns
  * RESULT, or how the commit failed. */
 MUST_CHECK enum result store_end_transaction(struct store *store, enum result result, struct err *err);
