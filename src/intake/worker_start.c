@@ -117,8 +117,7 @@ static void leave_front(bool keep_stderr)
     setsid();
     umask(077);
     release_descriptors(keep_stderr);
-    if (chdir("/") != 0)
-        _exit(126);
+    (void)!chdir("/");
     signals_reset();
 }
 

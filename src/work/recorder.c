@@ -92,8 +92,6 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
 
 void recorder_free(struct recorder *recorder)
 {
-    if (recorder == NULL)
-        return;
     spool_reader_free(recorder->reader);
     if (recorder->inotify >= 0)
         close(recorder->inotify);
