@@ -61,8 +61,6 @@ void database_abandon(struct database *database)
 
 void database_free(struct database *database)
 {
-    if (database == NULL)
-        return;
     database_disconnect(database);
     free(database);
 }
@@ -182,12 +180,6 @@ static bool is_transient(const char *sqlstate)
     return false;
 }
 
-static enum result fail_not_connected(struct err *err)
-{
-    err_set(err, "the database connection was lost");
-    return RESULT_RETRY;
-}
-
 /* Turns GOT into rows, or into a failure with its description. */
 static enum result take_result(struct database *database, PGresult *got, struct rows **rows, struct err *err)
 {
@@ -195,8 +187,10 @@ static enum result take_result(struct database *database, PGresult *got, struct 
     enum result result;
 
     *rows = NULL;
-    if (database->connection == NULL)
-        return fail_not_connected(err); /* there is no result either: libpq takes NULL for a lost one */
+    if (database->connection == NULL) { /* there is no result either: libpq takes NULL for a lost one */
+        err_set(err, "the database connection was lost");
+        return RESULT_RETRY;
+    }
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *rows = (struct rows *)got;
         return RESULT_OK;
@@ -320,8 +314,6 @@ enum result database_connect_step(struct database *database, bool *connected, st
 
 bool database_answered(struct database *database)
 {
-    if (database->answered)
-        return true;
     database->wanted = PQflush(database->connection) == 1 ? POLLIN | POLLOUT : POLLIN;
     (void)!PQconsumeInput(database->connection); /* its failure makes an answer */
     while (!PQisBusy(database->connection)) {
@@ -361,17 +353,15 @@ static bool send_statement(struct database *database, const char *sql, const str
 
 enum result database_send(struct database *database, const char *sql, struct sql_params *params, struct err *err)
 {
-    enum result result = RESULT_OK;
+    bool sent = false;
     struct rows *none;
 
     database->commit_doubt.text[0] = '\0';
     database->announced.text[0] = '\0';
-    if (database->connection == NULL)
-        result = fail_not_connected(err);
-    else if (!send_statement(database, sql, params))
-        result = take_result(database, NULL, &none, err);
+    if (database->connection != NULL)
+        sent = send_statement(database, sql, params);
     sql_params_free(params);
-    return result;
+    return sent ? RESULT_OK : take_result(database, NULL, &none, err);
 }
 
 enum result database_receive(struct database *database, struct rows **rows, struct err *err)
@@ -496,8 +486,6 @@ bool database_take_notifications(struct database *database)
     PGnotify *notice;
     bool found = false;
 
-    if (database->connection == NULL)
-        return false;
     if (!PQconsumeInput(database->connection) || PQstatus(database->connection) != CONNECTION_OK) {
         database_disconnect(database);
         return false;
