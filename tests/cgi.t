@@ -70,6 +70,17 @@ for my $words ([ '--listen', "$rig->{dir}/stranger.sock" ], ['--version'], ['--n
 }
 ok !-e "$rig->{dir}/stranger.sock", 'and nothing listens for it';
 
+# ---- a host that allows no more processes ----
+{
+    my $env = { GATEWAY_INTERFACE => 'CGI/1.1', REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path };
+    my ($end, $text) = $rig->run({ env => $env, stdin => $rig->event(payload => { id => 'alone' }) }, 'prlimit', '--nproc=1', $rig->program('candhook.fcgi'));
+    is $end, 0, 'without a process more it ends in good order';
+    answers($text, 200, 'and takes the event itself');
+    is $rig->sql(q{select count(*) from candhook.event where payload ->> 'id' = 'alone'}), 0, 'which nobody has recorded';
+    $rig->candhook_ok('work', '--once');
+    is $rig->sql(q{select count(*) from candhook.event where payload ->> 'id' = 'alone'}), 1, 'until somebody does';
+}
+
 # ---- many at once ----
 my @pids = map {
     my $pid = fork // die "fork: $!\n";
