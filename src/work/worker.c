@@ -221,7 +221,7 @@ static void remember_executable(struct worker *worker)
     ssize_t length = readlink("/proc/self/exe", worker->executable_path, sizeof worker->executable_path - 1);
 
     worker->executable_path[length > 0 ? length : 0] = '\0';
-    (void)!stat(worker->executable_path, &worker->executable); /* one that has gone is another one later, too */
+    stat(worker->executable_path, &worker->executable); /* one that has gone is another one later, too */
 }
 
 static bool executable_changed(const struct worker *worker)
