@@ -29,12 +29,13 @@ int __wrap_chdir(const char *path)
     return -1;
 }
 
+static struct store_delivery delivery = {.event_id = "1", .attempt = 1, .body = "{}"};
+static struct store_lease lease = {.handler = "x", .kind = "exec", .target = "true", .timeout_ms = 60000};
+
 static void test_folder(void)
 {
     char folder[] = "/bin";
     struct conf conf = {.handler_dir = folder, .path = folder};
-    struct store_delivery delivery = {.event_id = "1", .attempt = 1, .body = "{}"};
-    struct store_lease lease = {.handler = "x", .kind = "exec", .target = "true", .timeout_ms = 60000};
     struct attempt attempt = {.lease = &lease, .delivery = &delivery};
     struct err err;
 
@@ -76,9 +77,6 @@ static rlim_t soft_limit(int which)
 
     return getrlimit(which, &limit) == 0 ? limit.rlim_cur : 0;
 }
-
-static struct store_delivery delivery = {.event_id = "1", .attempt = 1, .body = "{}"};
-static struct store_lease lease = {.handler = "x", .kind = "exec", .target = "true", .timeout_ms = 60000};
 
 static void test_no_process(void)
 {
