@@ -68,7 +68,7 @@ static void leave_descriptors(int count)
     int next = dup(0);
 
     close(next);
-    set_soft_limit(RLIMIT_NOFILE, (rlim_t)(next + count));
+    set_soft_limit(RLIMIT_NOFILE, (rlim_t)next + (rlim_t)count);
 }
 
 static rlim_t soft_limit(int which)
