@@ -68,11 +68,11 @@ int main(int argc, char **argv)
 
     std_fds_reserve();
     if (conf_load(&conf, &err) != RESULT_OK || log_open(conf->log, conf->log_level, "nospool", &err) != RESULT_OK ||
-        open_listener(argc, argv, &listener, &err) != RESULT_OK || intake_open(&intake, conf, &err) != RESULT_OK ||
-        fcgi_serve(&intake, listener, &err) != RESULT_OK) {
+        open_listener(argc, argv, &listener, &err) != RESULT_OK || intake_open(&intake, conf, &err) != RESULT_OK) {
         log_error("nospool=ended reason=%s", err.text);
         return EX_CONFIG;
     }
+    fcgi_serve(&intake, listener);
     intake_close(&intake);
     conf_free(conf);
     return 0;

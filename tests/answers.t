@@ -135,6 +135,13 @@ is fcgi(refused(), params => { REQUEST_METHOD => undef })->{status}, 405, 'no me
       for $max_body + 1, '9223372036854775807', '18446744073709551616', '9' x 100;
 }
 
+is fcgi(taken(), params => { CONTENT_LENGTH => $_ })->{status}, 200, "announced as $_, which is no number: 200" for '12x', '-1';
+
+# ---- 503: the front could hand out the configuration ----
+is fcgi(refused(), params => { DOCUMENT_ROOT => $rig->{dir} })->{status}, 503, 'a configuration under the document root: 503' for 1 .. 2;
+is scalar(() = $rig->read_file('log/candhook.log') =~ / error: answer=503 configuration=\S+ document_root=\Q$rig->{dir}\E reason=/g), 1, 'which is said once';
+is fcgi(taken(), params => { DOCUMENT_ROOT => '' })->{status}, 200, 'no document root: 200';
+
 # ---- 400 ----
 both(400, 'no body', sub { '' });
 is fcgi('', params => { CONTENT_LENGTH => '' })->{status}, 400, 'no body, an empty CONTENT_LENGTH: 400';

@@ -70,6 +70,19 @@ for my $words ([ '--listen', "$rig->{dir}/stranger.sock" ], ['--version'], ['--n
 }
 ok !-e "$rig->{dir}/stranger.sock", 'and nothing listens for it';
 
+# ---- a host that allows no more processes ----
+$rig->wait_until(sub { !$rig->own_processes('candhook') }, 'no worker runs');
+{
+    # Leaks are looked for by a process more.
+    my $env = { GATEWAY_INTERFACE => 'CGI/1.1', REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path, ASAN_OPTIONS => 'detect_leaks=0' };
+    my ($end, $text) = $rig->run({ env => $env, stdin => $rig->event(payload => { id => 'alone' }) }, 'prlimit', '--nproc=1', $rig->program('candhook.fcgi'));
+    is $end, 0, 'without a process more it ends in good order';
+    answers($text, 200, 'and takes the event itself');
+    is $rig->sql(q{select count(*) from candhook.event where payload ->> 'id' = 'alone'}), 0, 'which nobody has recorded';
+    $rig->candhook_ok('work', '--once');
+    is $rig->sql(q{select count(*) from candhook.event where payload ->> 'id' = 'alone'}), 1, 'until somebody does';
+}
+
 # ---- many at once ----
 my @pids = map {
     my $pid = fork // die "fork: $!\n";
@@ -79,7 +92,7 @@ my @pids = map {
 my $bad = 0;
 for (@pids) { waitpid $_, 0; $bad++ if $? }
 is $bad, 0, 'twenty at once are taken';
-$rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 24 }, 'all are recorded');
+$rig->wait_until(sub { $rig->sql('select count(*) from candhook.event') == 25 }, 'all are recorded');
 pass 'and recorded, whoever of their workers came first';
 
 # ---- by hand, and without a configuration ----

@@ -93,4 +93,13 @@ is $status, 69, 'a database without the schema';
 like $words, qr/run candhook init/, 'and what to do about it';
 is $rig->candhook_ok('init', '--print'), join('', do { open my $file, "<:raw", Rig::build_path("install.sql") or die; <$file> }), 'candhook init --print is install.sql';
 
+# ---- what the server says to the installation ----
+$rig->sql(q{create function remark() returns event_trigger language plpgsql as $$ begin raise warning 'of the administrator'; end $$;
+            create event trigger remark on ddl_command_end when tag in ('CREATE FUNCTION') execute function remark()});
+$rig->conf(database => "host=$dir dbname=candhook user=postgres");
+($status, undef, $words) = $rig->candhook('init');
+is $status, 0, 'a schema is installed anew';
+like $words, qr/^candhook init: of the administrator$/m, 'and shows what the server says';
+$rig->sql('drop event trigger remark');
+
 done_testing;

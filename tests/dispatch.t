@@ -62,6 +62,13 @@ enum candhook_result ask(const struct candhook_call *c)
 TEXT
 shell('step', "echo \$CANDHOOK_EVENT_ID >>$dir/\$CANDHOOK_HANDLER.begun\nuntil [ -e $dir/\$CANDHOOK_HANDLER.go ]; do sleep 0.01; done\n");
 
+# ---- a renewal that the database refuses: it comes with the first of those below ----
+$rig->sql(q{create function t.no_renewal() returns trigger language plpgsql as $$ begin raise 'no renewal'; end $$;
+    create trigger no_renewal before update on candhook.delivery for each row
+        when (new.handler = 'unrenewed' and new.lease is not null and new.lease = old.lease) execute function t.no_renewal()});
+$rig->handler('unrenewed', kind => 'exec', target => 'step', concurrency => 1, timeout => '1 hour');
+$rig->events_of('unrenewed', [ map { { id => $_ } } 1 .. 3 ]);
+
 # ---- a lease that is lost ----
 for my $kind ([ 'exec', 'step' ], [ 'c', 'steps.so:steps' ]) {
     my $name = "lost-$kind->[0]";
@@ -82,6 +89,12 @@ for my $kind ([ 'exec', 'step' ], [ 'c', 'steps.so:steps' ]) {
     $rig->settled($name, 10);
     is scalar @{ lines("$name.begun") }, 11, 'and then each is done once';
 }
+
+$rig->wait_until(sub { said(qr/handler=unrenewed lease=lost deliveries=3 held=0/) }, 'a lease that cannot be renewed is as good as lost');
+is scalar @{ lines('unrenewed.begun') }, 1, 'nothing more is begun under it';
+$rig->sql('drop trigger no_renewal on candhook.delivery');
+$rig->write_file('unrenewed.go', '');
+is_deeply $rig->settled('unrenewed', 3), [ ('ok|') x 3 ], 'what ran has its outcome, and the others run later';
 
 # ---- no process can be started ----
 $rig->handler("fork-$_->[0]", kind => $_->[0], target => $_->[1], max_attempts => 1) for [ 'exec', 'step' ], [ 'c', 'steps.so:steps' ];
@@ -129,6 +142,17 @@ my @outcomes = map { $rig->results('poison', $_)->[0] } @poison;
 is_deeply [ @outcomes[ 0, 2, 3 ] ], [ ('ok|') x 3 ], 'an outcome that is refused costs only itself';
 like $outcomes[1], qr/^failed\|the database refused the outcome "ok": ERROR:  not with me/, 'which tells why';
 
+# ---- outcomes of which not even the refusal is taken ----
+$rig->sql(q{create or replace function t.refuse() returns trigger language plpgsql as $$
+        begin if new.handler = 'cursed' then raise 'never'; end if; return new; end $$});
+shell('cursed', 'exit 0');
+$rig->handler('cursed', kind => 'exec', target => 'cursed');
+$rig->event_of('cursed');
+$rig->wait_until(sub { said(qr/handler=cursed outcome=lost detail="[^"]*never/) }, 'the log tells of it');
+$rig->event_of('poison', payload => { id => '9' });
+is $rig->settled('poison', 5)->[-1], 'ok|', 'and others go on';
+$rig->sql(q{drop trigger refuse on candhook.outcome; delete from candhook.delivery where handler = 'cursed'});
+
 # ---- Retry-After without bounds ----
 for my $after ('99999999999', '9223372036854775807', 'Fri, 31 Dec 9999 23:59:59 GMT') {
     $shop->on({ path => '^/after', status => 200, headers => { 'Retry-After' => $after } }, { path => '^/later', status => 503, headers => { 'Retry-After' => $after } });
@@ -165,7 +189,18 @@ $rig->handler('stop', kind => 'c', target => 'steps.so:steps', timeout => '1 hou
 $rig->events_of('stop', [ map { { id => $_ } } 1 .. 5 ]);
 $rig->wait_until(sub { @{ lines('stop.begun') } == 1 }, 'the first one runs');
 my $worker = $rig->worker_pid;
+$holder->query('begin; lock table candhook.delivery in access exclusive mode;');
 kill TERM => $worker;
+# The connection is lost while the others are given back: then that is done again. What else waits for the lock is in its way.
+$rig->wait_until(
+    sub {
+        my $waiting = $rig->sql(q{select pid, query from pg_stat_activity where application_name = 'candhook' and wait_event_type = 'Lock'});
+        $rig->sql("select pg_terminate_backend($_)") for $waiting =~ /^(\d+)\|/mg;
+        return $waiting =~ /give_back/;
+    },
+    'they are being given back'
+);
+$holder->query('commit;');
 $rig->wait_until(sub { $rig->sql("select count(*) from candhook.delivery where handler = 'stop' and lease is null") == 4 }, 'the others are given back');
 $rig->write_file('stop.go', '');
 $rig->wait_gone($worker);

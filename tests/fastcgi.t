@@ -190,6 +190,23 @@ sub pump ($fcgi) {
     push @good, $first;
     ok $fcgi->closed, 'and the connection closed, so that nobody waits for the other';
 }
+for my $rest ('the end', 'no records') {
+    my $fcgi = FastCGI->new($rig->{socket});
+    $fcgi->begin(1);
+    $fcgi->params(params('', CONTENT_LENGTH => 1000, REQUEST_URI => '/candhook/x'));
+    $fcgi->stdin('x' x 10);
+    is $fcgi->answer->{status}, 404, 'a stranger is answered before the body has come';
+    if ($rest eq 'the end') {
+        $fcgi->stdin('');
+        my ($id, $body) = fresh();
+        $fcgi->request(params => { params($body) }, body => $body);
+        is $fcgi->answer->{status}, 200, 'and at its end the connection is as good as any';
+        push @good, $id;
+    } else {
+        $fcgi->raw('x' x 100);
+        ok $fcgi->closed, 'one that goes on with what are no records is closed';
+    }
+}
 {
     my @silent = map { FastCGI->new($rig->{socket}) } 1 .. 5;
     for my $fcgi (@silent) {

@@ -71,6 +71,15 @@ enum candhook_result core(const struct candhook_call *c)
 }
 enum candhook_result silent(const struct candhook_call *c) { (void)c; return CANDHOOK_OK; }
 enum candhook_result nonsense(const struct candhook_call *c) { (void)c; return (enum candhook_result)77; }
+enum candhook_result babble(const struct candhook_call *c)
+{
+    (void)c;
+    for (int i = 0; i < 100; i++)
+        (void)!write(3, "nonsense", 8);
+    for (;;)
+        pause();
+}
+enum candhook_result mute(const struct candhook_call *c) { (void)c; close(3); return CANDHOOK_OK; }
 enum candhook_result crash(const struct candhook_call *c) { (void)c; signal(SIGSEGV, SIG_DFL); raise(SIGSEGV); return CANDHOOK_OK; }
 enum candhook_result quit(const struct candhook_call *c) { (void)c; _exit(3); }
 enum candhook_result hang(const struct candhook_call *c)
@@ -104,6 +113,8 @@ handler('core', 'all.so:core');
 handler('nonsense', 'all.so:nonsense');
 handler('crash', 'all.so:crash', max_attempts => 2);
 handler('quit', 'all.so:quit', max_attempts => 1);
+handler('babble', 'all.so:babble', max_attempts => 1);
+handler('mute', 'all.so:mute', max_attempts => 1);
 handler('hang', 'all.so:hang', max_attempts => 1, timeout => '300 ms');
 handler('picky', 'all.so:picky', max_attempts => 1);
 handler('usual', 'all.so');
@@ -243,11 +254,13 @@ $rig->wait_until(sub { $rig->sql("select count(*) from candhook.delivery where h
 is_deeply results('slow'), [('ok|slow 1') x 8], 'each was run once: the lease was renewed';
 
 # ---- what a handler does to its process ----
-send_event($_) for qw(crash quit hang);
+send_event($_) for qw(crash quit hang babble mute);
 like $_, qr/^(?:retry|failed)\|the handler crashed: signal 11/, 'a crash is an attempt' for @{ settled('crash', 1) };
 is scalar @{ results('crash') }, 2, 'and ends when the attempts are used up';
 is_deeply settled('quit', 1), ['failed|the handler ended its process with exit status 3'], 'exit';
 is_deeply settled('hang', 1), ['failed|the handler ran past its timeout of 300 ms'], 'a hang ends at the timeout';
+is_deeply settled('babble', 1), ['failed|the handler crashed: signal 9 (Killed)'], 'one that writes into our pipe is ended';
+like settled('mute', 1)->[0], qr/^failed\|the handler (?:ended its process with exit status 0|crashed: signal 9 \(Killed\))$/, 'one that closes it has given no answer';
 $rig->wait_until(sub { $rig->own_processes('candhook') == 4 }, 'only the worker and its runners are left');
 pass 'and the process that it had forked is gone, too';
 $rig->candhook_ok('stop');

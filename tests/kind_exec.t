@@ -77,6 +77,12 @@ like $flood, qr/^failed\|exit status 1: \s+\[tok/, 'output beyond the bound is r
 cmp_ok length($flood), '<=', 4010, 'and what is kept is bounded';
 unlike $flood . $rig->read_file('log/candhook.log'), qr/exec-sec/, 'with no part of the token at the bound';
 
+# Each [token] is shorter than the token, so the end of the output comes into what is kept.
+shell('many', 'for i in $(seq 400); do printf %s "$CANDHOOK_BOT_TOKEN"; done');
+$rig->handler('many', kind => 'exec', target => 'many', needs_token => 'true', max_attempts => 1);
+$rig->event_of('many');
+like $rig->settled('many')->[0], qr/^ok\|(?:\[token\])+$/, 'nor is a part of one of many kept, where the output was cut';
+
 # ---- deadlines ----
 # Each writes its pids; `stubborn` and its child ignore TERM.
 shell('hang', "echo \$\$ >>$dir/pids; echo waiting; sleep 1000 & echo \$! >>$dir/pids; wait");

@@ -214,6 +214,60 @@ my %by_class = map { $_ => post(do => 'class', class => $_) } @classes;
 settled(values %by_class);
 is outcomes('nasty', $by_class{$_}), "retry|of class $_ ($_)\nfailed|of class $_ ($_)", "an error $_" for @classes;
 
+# ---- several are left to the runners ----
+$rig->sql(q{create function t.by_hand(event candhook.event, bot_token text) returns text language plpgsql as $$
+        begin raise exception 'by hand' using errcode = 'query_canceled'; end $$});
+for my $name ('left 1', 'left 2') {
+    $rig->handler($name, kind => 'sql', max_attempts => 1, type => $name, target => 't.by_hand');
+    $rig->event_of($name);
+}
+restart_worker();
+
+sub post_type ($type) {
+    my $id = 'n' . ++$number;
+    $fcgi->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => $rig->path }, body => $rig->event(type => $type, payload => { id => $id }), keep => 1);
+    $fcgi->answer->{status} == 200 or BAIL_OUT('an event was not taken');
+    settled($id);
+}
+my $before = log_lines('handler="left [12]" first_attempts=');
+post_type($_) for 'left 1', 'left 2', 'left 1', 'left 2';
+is log_lines('handler="left [12]" first_attempts=') - $before, 2, 'each is left once: the second does not take the place of the first';
+$rig->sql("select candhook.remove_handler('$_')") for 'left 1', 'left 2';
+
+# ---- told to end while a batch is run one by one ----
+# The first call undoes the whole batch. Then each runs alone, and the first of them waits until it is let go.
+$rig->sql(<<'END');
+create sequence t.calls;
+grant usage on sequence t.calls to public;
+create function t.patient(event candhook.event, bot_token text) returns text language plpgsql as $$
+begin
+    insert into t.effect values ('patient', event.id);
+    if nextval('t.calls') = 1 then
+        raise exception 'by hand' using errcode = 'query_canceled';
+    end if;
+    perform pg_advisory_xact_lock(42);
+    return 'well';
+end $$;
+END
+$rig->handler('patient', kind => 'sql', type => 'patient', target => 't.patient', enabled => 'false');
+$rig->events_of('patient', [ map { { id => "p$_" } } 1 .. 4 ]);
+my $gate = $rig->psql_session;
+$gate->query('select pg_advisory_lock(42);');
+my @runners = $rig->children($worker);
+$rig->sql(q{select candhook.enable_handler('patient')});
+$rig->wait_until(sub { $rig->sql(q{select count(*) from pg_stat_activity where wait_event = 'advisory' and query like '%run_sql%'}) == 1 }, 'the first runs alone');
+kill TERM => $worker;
+$rig->wait_until(sub { grep({ $rig->running($_) } @runners) == 1 }, 'all runners are told, and the others end');
+$gate->query('select pg_advisory_unlock(42);');
+$gate->close;
+$rig->wait_gone($worker);
+is $rig->sql(q{select string_agg(result || '|' || detail, ',') from candhook.outcome where handler = 'patient'}), 'ok|well', 'what ran has its outcome';
+is $rig->sql(q{select count(*), sum(attempt) from candhook.delivery where handler = 'patient' and lease is null}), '3|0', 'the others are given back at once, and not counted';
+$rig->forget($worker);
+$worker = $rig->start_worker;
+is_deeply $rig->settled('patient', 4), [ ('ok|well') x 4 ], 'and the next worker runs them';
+$rig->sql(q{select candhook.remove_handler('patient')});
+
 # ---- its own affairs ----
 $rig->sql(q{select candhook.remove_handler('nasty')});
 $rig->handler('own', @quick, target => 't.own');

@@ -57,6 +57,13 @@ is post(), 200, 'an event is taken when the worker was killed';
 recorded(3, 'and recorded by a worker that the monitor started');
 isnt $rig->worker_pid, $worker, 'which is another one';
 
+# ---- the back-off of workers is of a time that has not come yet: the clock was set back ----
+$worker = $rig->worker_pid;
+$rig->write_file('spool/worker.start', '9 ' . (time + 1_000_000) * 1000 . "\n");
+$rig->kill9($worker);
+$rig->wait_until(sub { my $now = $rig->worker_pid; $now && $now != $worker }, 'a worker is started all the same');
+pass 'a clock that is set back keeps no worker from starting';
+
 # ---- crashing at once, again and again: with a back-off ----
 kill KILL => $second;
 my $third;
@@ -82,5 +89,10 @@ ok !-e "$rig->{dir}/candhook.sock", 'the socket is removed';
 $rig->write_file('secrets', "# nothing\n");
 my ($status) = $rig->run({}, $rig->program('candhook.fcgi'), '--listen', "$rig->{dir}/other.sock");
 is $status, 78, 'a responder that cannot start is the end of both, with its exit status';
+$rig->write_file('secrets', "$rig->{secret}\n");
+chmod 0755, "$rig->{dir}/spool" or die;
+($status) = $rig->run({}, $rig->program('candhook.fcgi'), '--listen', "$rig->{dir}/other.sock");
+is $status, 78, 'nor one whose spool is open to others';
+like log_text(), qr/error: $_=not_started reason="the spool \S+ is open to other users/, "which is said: no $_ starts" for qw(responder worker);
 
 done_testing;

@@ -94,4 +94,14 @@ $outage{'locked tables'}[1]->();
 $rig->wait_gone($worker);
 is $rig->results('hang')->[-1], 'failed|the program ran past its timeout of 2000 ms', 'and the outcome is recorded';
 
+# ---- work --once whose dispatcher loses its connection ----
+unlink "$dir/chatty.go";
+$rig->event_of('chatty');
+my $once = $rig->spawn('once', "$dir/bin/candhook", 'work', '--once');
+$rig->wait_until(sub { $rig->sql("select count(*) from candhook.delivery where handler = 'chatty' and lease is not null") }, 'it runs the attempt');
+# Its connection is the younger of the two.
+$rig->sql("select pg_terminate_backend((select pid from pg_stat_activity where application_name = 'candhook' order by backend_start desc limit 1))");
+$rig->write_file('chatty.go', '');
+$rig->wait_gone($once);
+like $rig->read_file('log/candhook.log'), qr/warning: worker=failing reason="the database connection was lost"/, 'it says so';
 done_testing;

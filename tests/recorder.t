@@ -9,7 +9,7 @@ use Rig;
 
 my $rig = Rig->new;
 $rig->cluster;
-$rig->conf(max_body => 1_000_000);
+$rig->conf(max_body => 1_200_000);
 $rig->schema;
 # What is recorded has a delivery, and nobody runs it.
 $rig->sql(q{create function public.look(event candhook.event, bot_token text) returns text language sql as 'select null::text';
@@ -31,7 +31,7 @@ sub recorded { return $rig->sql(q{select count(*), count(distinct payload ->> 'i
 for my $n (1 .. $events) {
     post($rig->event(payload => { id => "n$n" }));
     # More digits than PostgreSQL has room for.
-    post($rig->event(payload => { id => 'refused' }) =~ s/"refused"/'"refused","a":' . '1' x 140_000/er) if $n == 1500;
+    post($rig->event(payload => { id => 'refused' }) =~ s/"refused"/'"refused","a":' . '1' x 1_100_000/er) if $n == 1500;
 }
 
 # ---- the second group waits for a lock that it does not get ----
@@ -107,4 +107,34 @@ my @lines = $rig->read_file('log/candhook.log') =~ /^.* info: (event=\S+ outcome
 is scalar @lines, 1, 'a group with events that no handler matches is logged once';
 like $lines[0], qr/ module=OTHER type=type\.[12] context=\S.* events=3 types=2$/, 'with one of them and their number';
 is $rig->sql('select type, events from candhook.unhandled_types order by 1'), "type.1|1\ntype.2|2", 'the view counts them';
+# ---- the schema changes while the worker is not connected ----
+$worker = $rig->spawn('worker', $rig->program('candhook'), 'work');
+post($rig->event(payload => { id => 'before' }));
+$rig->wait_until(sub { $rig->sql(q{select count(*) from candhook.event where payload ->> 'id' = 'before'}) == 1 }, 'it works');
+$rig->sql(q{create or replace function candhook.version() returns integer language sql immutable as 'select 99';
+            select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'candhook'});
+$rig->wait_gone($worker);
+like $rig->read_file('log/candhook.log'), qr/worker=ending reason="the schema candhook has version 99/, 'a worker that connects again ends when the schema is another';
+$rig->sql(q{create or replace function candhook.version() returns integer language sql immutable as 'select 1'});
+
+# ---- what stands where the spool has its files ----
+sub in_its_place ($name, $status, $said, $what, $file = 0) {
+    rename "$rig->{dir}/spool/$name", "$rig->{dir}/$name";
+    if ($file) { $rig->write_file("spool/$name", '') } else { mkdir "$rig->{dir}/spool/$name" or die "$name: $!\n" }
+    my ($got, undef, $err) = $rig->candhook('work', '--once');
+    is $got, $status, "$what: status $status";
+    like $err . $rig->read_file('log/candhook.log'), $said, "$what: that is said";
+    if ($file) { unlink "$rig->{dir}/spool/$name" or die } else { rmdir "$rig->{dir}/spool/$name" or die }
+    rename "$rig->{dir}/$name", "$rig->{dir}/spool/$name";
+}
+in_its_place('worker.lock', 69, qr{cannot open \S+/worker\.lock: Is a directory}, 'no lock');
+in_its_place('outcomes', 0, qr/outcomes=not_counted reason="cannot use a file in the spool's folder outcomes: Not a directory"/, 'no counts', 1);
+unlink "$rig->{dir}/spool/id";
+in_its_place('id.new', 75, qr/cannot make the spool's file id: Is a directory/, 'no id');
+chmod 0755, "$rig->{dir}/spool" or die;
+my ($open, undef, $why) = $rig->candhook('work', '--once');
+is $open, 69, 'a spool that is open to others is not worked on';
+like $why, qr/the spool \S+ is open to other users \(mode 0755\): chmod 700 it/, 'and that is said';
+chmod 0700, "$rig->{dir}/spool" or die;
+$rig->candhook_ok('work', '--once');
 done_testing;

@@ -40,7 +40,7 @@ const char *clock_text_seconds(int64_t real_ms, char text[CLOCK_TEXT_BYTES])
     time_t seconds = (time_t)(real_ms / 1000);
     struct tm utc;
 
-    if (gmtime_r(&seconds, &utc) == NULL || strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-        snprintf(text, CLOCK_TEXT_BYTES, "0000-00-00T00:00:00Z"); /* beyond what a year can be */
+    gmtime_r(&seconds, &utc);
+    strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &utc); /* the year of INT64_MAX ms has nine digits */
     return text;
 }

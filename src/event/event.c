@@ -187,15 +187,15 @@ static const char *token_end(const char *at, const char *end)
 {
     size_t depth = 0;
 
-    while (at < end && (depth > 0 || !(event_is_space(*at) || *at == ':' || *at == ',' || *at == '}'))) {
+    while (at != NULL && at < end && (depth > 0 || !(event_is_space(*at) || *at == ':' || *at == ',' || *at == '}'))) {
         char c = *at++;
 
-        if (c == '"' && (at = json_shape_skip_string(at, end)) == NULL)
-            return end;
+        if (c == '"')
+            at = json_shape_skip_string(at, end);
         depth += c == '{' || c == '[';
         depth -= c == '}' || c == ']';
     }
-    return at;
+    return at != NULL ? at : end;
 }
 
 /* Goes to the next member. Returns false after the last one. */

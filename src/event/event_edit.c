@@ -162,14 +162,12 @@ static bool put_child(cJSON *parent, const char *name, cJSON *value)
     return done;
 }
 
-static bool put_object(cJSON *parent, const char *name)
+static void put_object(cJSON *parent, const char *name)
 {
     cJSON *object = cJSON_CreateObject();
-    bool done = put_child(parent, name, object);
 
-    if (!done)
+    if (!put_child(parent, name, object))
         cJSON_Delete(object);
-    return done;
 }
 
 /* Returns the end of the string at AT, without its closing quote; NULL when it has what JSON or cJSON refuses. */
@@ -239,9 +237,9 @@ static bool set_value(cJSON *root, char *path, cJSON **value)
     char *name;
 
     for (name = next_name(&path); path != NULL; name = next_name(&path)) {
-        if (find_child(parent, name) == NULL && !put_object(parent, name))
-            return false;
-        parent = find_child(parent, name);
+        if (find_child(parent, name) == NULL)
+            put_object(parent, name);
+        parent = find_child(parent, name); /* NULL, which has no children, when it can have none */
     }
     if (*name == '\0' || !put_child(parent, name, *value))
         return false;

@@ -640,34 +640,27 @@ static size_t find_connection_limit(void)
 {
     struct rlimit files;
 
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-        return CONNECTIONS;
+    getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-        getrlimit(RLIMIT_NOFILE, &files);
+    setrlimit(RLIMIT_NOFILE, &files);
+    getrlimit(RLIMIT_NOFILE, &files);
     if (files.rlim_cur >= CONNECTIONS + OTHER_DESCRIPTORS)
         return CONNECTIONS;
     return files.rlim_cur > 2 * OTHER_DESCRIPTORS ? files.rlim_cur - OTHER_DESCRIPTORS : files.rlim_cur / 2;
 }
 
-static enum result init_loop(struct loop *loop, struct err *err)
+static void init_loop(struct loop *loop)
 {
-    if (FCGX_Init() != 0) {
-        err_set(err, "libfcgi does not start");
-        return RESULT_FAIL;
-    }
+    bool good = FCGX_Init() == 0;
+
     signals_catch(); /* after FCGX_Init, which catches signals of its own */
     loop->now_ms = clock_monotonic_ms();
     loop->connection_limit = find_connection_limit();
     loop->arena_size = BATCH_BYTES + loop->intake->conf->max_body + 1;
     loop->arena = mmap(NULL, loop->arena_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (loop->arena == MAP_FAILED)
-        abort();
-    if (fcntl(loop->listener, F_SETFL, fcntl(loop->listener, F_GETFL) | O_NONBLOCK) < 0) {
-        err_set_errno(err, "cannot use the listening socket");
-        return RESULT_FAIL;
-    }
-    return RESULT_OK;
+    if (!good || loop->arena == MAP_FAILED)
+        abort(); /* no memory */
+    fcntl(loop->listener, F_SETFL, fcntl(loop->listener, F_GETFL) | O_NONBLOCK);
 }
 
 static void free_loop(struct loop *loop)
@@ -677,8 +670,7 @@ static void free_loop(struct loop *loop)
             close_connection(loop, &loop->connections[i]);
     if (loop->feed >= 0)
         close(loop->feed);
-    if (loop->arena != NULL)
-        munmap(loop->arena, loop->arena_size);
+    munmap(loop->arena, loop->arena_size);
     free(loop);
 }
 
@@ -705,10 +697,9 @@ static void serve_last(struct loop *loop)
     }
 }
 
-enum result fcgi_serve(struct intake *intake, int listener, struct err *err)
+void fcgi_serve(struct intake *intake, int listener)
 {
     struct loop *loop = memory_new(1, sizeof *loop);
-    enum result result;
 
     loop->intake = intake;
     loop->listener = listener;
@@ -717,13 +708,11 @@ enum result fcgi_serve(struct intake *intake, int listener, struct err *err)
         FCGX_InitRequest(&loop->connections[i].request, -1, 0);
         loop->connections[i].fd = -1;
     }
-    result = init_loop(loop, err);
-    while (result == RESULT_OK && !signals_stop_asked()) {
+    init_loop(loop);
+    while (!signals_stop_asked()) {
         take_round(loop, intake_run_due(intake));
         finish_round(loop);
     }
-    if (result == RESULT_OK)
-        serve_last(loop);
+    serve_last(loop);
     free_loop(loop);
-    return result;
 }

@@ -6,13 +6,9 @@
 #ifndef CANDHOOK_FCGI_H
 #define CANDHOOK_FCGI_H
 
-#include "base/err.h"
 #include "intake/intake.h"
 
-/*
- * Answers requests on LISTENER until a signal tells the program to end; then answers those that had come. RESULT_FAIL
- * when it cannot begin.
- */
-MUST_CHECK enum result fcgi_serve(struct intake *intake, int listener, struct err *err);
+/* Answers requests on LISTENER until a signal tells the program to end; then answers those that had come. */
+void fcgi_serve(struct intake *intake, int listener);
 
 #endif

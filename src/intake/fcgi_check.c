@@ -54,10 +54,8 @@ static bool record_is_expected(const struct fcgi_check *check, const struct fcgi
     case EXPECTS_PARAMS:
         return record->type == TYPE_PARAMS && record->id == check->id &&
                check->end + record->all_bytes <= FCGI_HEAD_BYTES;
-    case EXPECTS_STDIN:
+    default: /* EXPECTS_STDIN */
         return (record->type == TYPE_STDIN || record->type == TYPE_ABORT) && record->id == check->id;
-    default:
-        return false;
     }
 }
 

@@ -23,9 +23,8 @@ enum result intake_open(struct intake *intake, struct conf *conf, struct err *er
     memset(intake, 0, sizeof *intake);
     intake->conf = conf;
     result = secrets_load(&intake->secrets, conf->url_secrets, err);
-    if (result != RESULT_OK)
-        return result;
-    result = spool_open(conf->spool, &intake->folder, err);
+    if (result == RESULT_OK)
+        result = spool_open(conf->spool, &intake->folder, err);
     if (result != RESULT_OK) {
         secrets_free(intake->secrets);
         return result;

@@ -85,7 +85,6 @@ static int serve_listener(struct conf *conf, int broker, void *context)
     char confined[CONFINE_TEXT_BYTES];
     struct intake intake;
     struct err err;
-    int status = 0;
 
     if (intake_open(&intake, conf, &err) != RESULT_OK) {
         log_error("responder=not_started reason=%s", err.text);
@@ -95,14 +94,10 @@ static int serve_listener(struct conf *conf, int broker, void *context)
         file_broker_use(broker, conf);
     confine(conf, confined);
     log_info("responder=started spool=%s confined=%s", conf->spool, confined);
-    if (fcgi_serve(&intake, *listener, &err) == RESULT_OK) {
-        log_info("responder=ended");
-    } else {
-        log_error("responder=ended reason=%s", err.text);
-        status = EX_CONFIG;
-    }
+    fcgi_serve(&intake, *listener);
+    log_info("responder=ended");
     intake_close(&intake);
-    return status;
+    return EX_OK;
 }
 
 /* The whole life under FastCGI. Returns the exit status. */

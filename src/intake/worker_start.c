@@ -117,8 +117,7 @@ static void leave_front(bool keep_stderr)
     setsid();
     umask(077);
     release_descriptors(keep_stderr);
-    if (chdir("/") != 0)
-        _exit(126);
+    (void)!chdir("/");
     signals_reset();
 }
 
@@ -169,8 +168,6 @@ static void start_worker(const struct worker_start *start)
 {
     int start_file = open_spool_file(start->folder, SPOOL_WORKER_START);
 
-    if (start_file < 0)
-        return;
     if (lock_take(start_file) && note_start(start_file)) {
         log_info("worker=starting program=%s", start->conf->worker_program);
         if (fork() == 0) {
@@ -178,7 +175,8 @@ static void start_worker(const struct worker_start *start)
             exec_worker(start->conf, false);
         }
     }
-    close(start_file);
+    if (start_file >= 0)
+        close(start_file);
 }
 
 void worker_start_missing(struct worker_start *start)

@@ -25,23 +25,18 @@ static bool make_spool_folder(const char *folder)
     return errno == EEXIST;
 }
 
-static enum result check_spool_folder(const char *folder, int fd, struct err *err)
+static enum result check_spool_folder(const char *folder, const struct stat *st, struct err *err)
 {
     struct user_name owner, self;
-    struct stat st;
 
-    if (fstat(fd, &st) != 0) {
-        err_set_errno(err, "cannot check the spool %s", folder);
-        return RESULT_FAIL;
-    }
-    if (st.st_uid != geteuid()) {
+    if (st->st_uid != geteuid()) {
         err_set(err, "the spool %s belongs to user %s, but this program runs as user %s", folder,
-                user_name_of(&owner, st.st_uid), user_name_of(&self, geteuid()));
+                user_name_of(&owner, st->st_uid), user_name_of(&self, geteuid()));
         return RESULT_FAIL;
     }
-    if (st.st_mode & 077) {
+    if (st->st_mode & 077) {
         err_set(err, "the spool %s is open to other users (mode %04o): chmod 700 it", folder,
-                (unsigned)(st.st_mode & 07777));
+                (unsigned)(st->st_mode & 07777));
         return RESULT_FAIL;
     }
     return RESULT_OK;
@@ -50,14 +45,15 @@ static enum result check_spool_folder(const char *folder, int fd, struct err *er
 enum result spool_open(const char *folder, int *fd, struct err *err)
 {
     int opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
 
     if (opened < 0 && errno == ENOENT && make_spool_folder(folder))
         opened = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (opened < 0) {
+    if (opened < 0 || fstat(opened, &st) != 0) {
         err_set_errno(err, "cannot open the spool %s", folder);
         return RESULT_FAIL;
     }
-    if (check_spool_folder(folder, opened, err) != RESULT_OK) {
+    if (check_spool_folder(folder, &st, err) != RESULT_OK) {
         close(opened);
         return RESULT_FAIL;
     }

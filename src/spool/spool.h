@@ -141,7 +141,7 @@ void spool_reader_done(struct spool_reader *reader, const uint8_t (**forget)[UUI
  */
 const struct err *spool_reader_trouble(const struct spool_reader *reader);
 
-/* Closes the segments and frees the reader. NULL is fine. */
+/* Closes the segments and frees the reader. */
 void spool_reader_free(struct spool_reader *reader);
 
 #endif

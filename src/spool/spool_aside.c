@@ -39,32 +39,24 @@ static int make_subfolder(int folder, const char *name)
 DIR *spool_aside_list(int folder, const char *name)
 {
     int fd = open_subfolder(folder, name);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-    if (dir == NULL && fd >= 0)
-        close(fd);
-    return dir;
+    return fd < 0 ? NULL : fdopendir(fd);
 }
 
 /* Stops early when the file became shorter. */
 static bool copy_bytes(const struct spool_file *from, int to, uint64_t length)
 {
     uint64_t offset = from->offset;
+    uint8_t bytes[COPY_BYTES];
+    ssize_t got = 0;
 
-    while (length > 0) {
-        uint8_t bytes[COPY_BYTES];
-        ssize_t got = spool_file_read(from, bytes, length < COPY_BYTES ? (size_t)length : COPY_BYTES, offset);
-
-        if (got < 0)
-            return false;
-        if (got == 0)
-            break;
+    while (length > 0 && (got = spool_file_read(from, bytes, length < COPY_BYTES ? length : COPY_BYTES, offset)) > 0) {
         if (!io_write_all(to, bytes, (size_t)got))
             return false;
         offset += (uint64_t)got;
         length -= (uint64_t)got;
     }
-    return fsync(to) == 0;
+    return got >= 0 && fsync(to) == 0;
 }
 
 /* Makes the file NAME in the folder INTO from bytes of FROM; a copy that is not whole is removed. */
@@ -142,9 +134,8 @@ void spool_aside_remove_unborn(int folder, const char *name)
     if (!segment_parse_name(name, ".new", segment) || !is_older(folder, name, UNBORN_SECONDS))
         return;
     fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (lock_take(fd))
+    if (fd >= 0 && lock_take(fd))
         unlinkat(folder, name, 0); /* a writer that is only slow finds that it cannot rename it */
-    close(fd);
+    if (fd >= 0)
+        close(fd);
 }

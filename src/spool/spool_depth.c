@@ -63,9 +63,8 @@ static void count_records(struct spool_file *file, struct depth_window *window, 
         enum segment_found found = segment_get_record(header, length, file->id, &record, &size);
 
         if (found == SEGMENT_BAD) {
-            if (length == 0 || *header == 0) /* room that the writer allocated: the end of the records */
-                break;
-            if (!spool_file_next_record(file, at, &at))
+            /* Zeros are room that the writer allocated: the end of the records. */
+            if (length == 0 || *header == 0 || !spool_file_next_record(file, at, &at))
                 break;
             continue;
         }

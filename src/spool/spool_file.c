@@ -47,9 +47,7 @@ bool spool_file_update_size(struct spool_file *file)
 {
     struct stat st;
 
-    if (fstat(file->fd, &st) != 0)
-        return false;
-    if (!S_ISREG(st.st_mode)) {
+    if (fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         errno = EINVAL;
         return false;
     }
@@ -101,11 +99,9 @@ bool spool_file_open(struct spool_file *file, int folder, uint64_t recorded)
     if (file->fd < 0)
         return false;
     if (!spool_file_update_size(file)) {
-        int reason = errno;
-
         close(file->fd);
         file->fd = -1;
-        errno = reason;
+        errno = EINVAL;
         return false;
     }
     file->recorded = recorded;

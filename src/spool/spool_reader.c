@@ -457,14 +457,12 @@ enum result spool_reader_next(struct spool_reader *reader, size_t max_records, s
 static bool remove_segment(struct spool_reader *reader, struct spool_file *segment)
 {
     uint64_t size = segment->size;
+    bool sized = spool_file_update_size(segment), removed;
     char name[SEGMENT_NAME_BYTES];
-    bool removed;
 
-    if (!spool_file_update_size(segment))
-        return false;
-    if (segment->size > size) { /* somebody wrote to it without the lock: read on */
+    if (!sized || segment->size > size) { /* somebody wrote to it without the lock: read on */
         segment->ended = segment->sealed = false;
-        return true;
+        return sized;
     }
     if (segment->move_whole)
         removed = spool_aside_move(reader->folder, segment->fd, segment->id, SPOOL_DAMAGED);
@@ -502,8 +500,6 @@ const struct err *spool_reader_trouble(const struct spool_reader *reader)
 
 void spool_reader_free(struct spool_reader *reader)
 {
-    if (reader == NULL)
-        return;
     for (size_t i = 0; i < reader->segment_count; i++)
         if (reader->segments[i].fd >= 0)
             close(reader->segments[i].fd);

@@ -61,8 +61,6 @@ void database_abandon(struct database *database)
 
 void database_free(struct database *database)
 {
-    if (database == NULL)
-        return;
     database_disconnect(database);
     free(database);
 }
@@ -182,20 +180,17 @@ static bool is_transient(const char *sqlstate)
     return false;
 }
 
-static enum result fail_not_connected(struct err *err)
-{
-    err_set(err, "the database connection was lost");
-    return RESULT_RETRY;
-}
-
 /* Turns GOT into rows, or into a failure with its description. */
 static enum result take_result(struct database *database, PGresult *got, struct rows **rows, struct err *err)
 {
     ExecStatusType status = PQresultStatus(got);
     enum result result;
 
-    if (database->connection == NULL)
-        return fail_not_connected(err); /* there is no result either: libpq takes NULL for a lost one */
+    *rows = NULL;
+    if (database->connection == NULL) { /* there is no result either: libpq takes NULL for a lost one */
+        err_set(err, "the database connection was lost");
+        return RESULT_RETRY;
+    }
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *rows = (struct rows *)got;
         return RESULT_OK;
@@ -319,8 +314,6 @@ enum result database_connect_step(struct database *database, bool *connected, st
 
 bool database_answered(struct database *database)
 {
-    if (database->answered)
-        return true;
     database->wanted = PQflush(database->connection) == 1 ? POLLIN | POLLOUT : POLLIN;
     (void)!PQconsumeInput(database->connection); /* its failure makes an answer */
     while (!PQisBusy(database->connection)) {
@@ -360,17 +353,15 @@ static bool send_statement(struct database *database, const char *sql, const str
 
 enum result database_send(struct database *database, const char *sql, struct sql_params *params, struct err *err)
 {
-    enum result result = RESULT_OK;
+    bool sent = false;
     struct rows *none;
 
     database->commit_doubt.text[0] = '\0';
     database->announced.text[0] = '\0';
-    if (database->connection == NULL)
-        result = fail_not_connected(err);
-    else if (!send_statement(database, sql, params))
-        result = take_result(database, NULL, &none, err);
+    if (database->connection != NULL)
+        sent = send_statement(database, sql, params);
     sql_params_free(params);
-    return result;
+    return sent ? RESULT_OK : take_result(database, NULL, &none, err);
 }
 
 enum result database_receive(struct database *database, struct rows **rows, struct err *err)
@@ -387,7 +378,6 @@ enum result database_receive_durable(struct database *database, struct rows **ro
     if (result != RESULT_OK || database->commit_doubt.text[0] == '\0')
         return result;
     err_set(err, "the commit may not be durable: %s", database->commit_doubt.text);
-    rows_free(*rows);
     return RESULT_RETRY;
 }
 
@@ -396,6 +386,7 @@ enum result database_call(struct database *database, const char *sql, struct sql
 {
     enum result result = database_send(database, sql, params, err);
 
+    *rows = NULL;
     return result == RESULT_OK ? database_receive(database, rows, err) : result;
 }
 
@@ -404,8 +395,7 @@ enum result database_run(struct database *database, const char *sql, struct sql_
     struct rows *rows;
     enum result result = database_call(database, sql, params, &rows, err);
 
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 
@@ -414,11 +404,10 @@ enum result database_receive_number(struct database *database, int64_t *number, 
     struct rows *rows;
     enum result result = database_receive(database, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
-    *number = strtoll(rows_text(rows, 0, 0), NULL, 10);
+    if (rows_count(rows) > 0)
+        *number = strtoll(rows_text(rows, 0, 0), NULL, 10);
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 enum result database_number(struct database *database, const char *sql, struct sql_params *params, int64_t *number,
@@ -444,8 +433,7 @@ enum result database_script(struct database *database, const char *sql, void (*n
 
     PQsetNoticeReceiver(database->connection, pass_notice, &notice);
     result = take_result(database, PQexec(database->connection, sql), &rows, err);
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     database_disconnect(database); /* an error left the transaction open */
     return result;
 }
@@ -463,8 +451,7 @@ enum result database_copy(struct database *database, const char *sql, const char
     PQputCopyData(database->connection, bytes, (int)size);
     PQputCopyEnd(database->connection, NULL);
     result = take_result(database, await_result(database, STOP_CANCELS), &rows, err);
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 
@@ -499,8 +486,6 @@ bool database_take_notifications(struct database *database)
     PGnotify *notice;
     bool found = false;
 
-    if (database->connection == NULL)
-        return false;
     if (!PQconsumeInput(database->connection) || PQstatus(database->connection) != CONNECTION_OK) {
         database_disconnect(database);
         return false;

@@ -29,11 +29,12 @@ bool database_is_connected(const struct database *database);
 /* For a child made by fork: closes its copy of the parent's connection and sends nothing to the server. */
 void database_abandon(struct database *database);
 
-/* The rows that a statement returned. Texts live until rows_free; SQL's null is NULL. */
+/* The rows that a statement returned. Texts live until rows_free; SQL's null is NULL. NULL, which a failure leaves, has
+ * no rows. */
 struct rows;
 size_t rows_count(const struct rows *rows);
 const char *rows_text(const struct rows *rows, size_t row, int column);
-void rows_free(struct rows *rows); /* NULL is fine */
+void rows_free(struct rows *rows);
 
 /*
  * Sends SQL, a constant, with PARAMS, which are freed in any case. Without parameters it may be several statements.
@@ -43,8 +44,9 @@ MUST_CHECK enum result database_send(struct database *database, const char *sql,
                                      struct err *err);
 
 /*
- * Waits for the answer to what was sent. On RESULT_OK the caller frees *ROWS. Signals are let in. Once the program was
- * told to end, a statement that is not done within 10 s is cancelled, and 5 s later the connection is closed.
+ * Waits for the answer to what was sent. The caller frees *ROWS, whatever the result. Signals are let in. Once the
+ * program was told to end, a statement that is not done within 10 s is cancelled, and 5 s later the connection is
+ * closed.
  */
 MUST_CHECK enum result database_receive(struct database *database, struct rows **rows, struct err *err);
 

@@ -64,24 +64,30 @@ enum result store_command(struct store *store, const char *sql, struct err *err)
     return database_run(store->database, sql, &none, err);
 }
 
-enum result store_begin(struct store *store, int milliseconds, struct err *err)
+enum result store_limit_statements(struct store *store, int milliseconds, struct err *err)
 {
     struct sql_params params = {0};
-    enum result result = store_command(store, "begin", err);
     char text[16];
+
+    snprintf(text, sizeof text, "%d", milliseconds);
+    sql_params_text(&params, OID_TEXT, text);
+    return database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, true)", &params, err);
+}
+
+enum result store_begin(struct store *store, int milliseconds, struct err *err)
+{
+    enum result result = store_command(store, "begin", err);
 
     if (result != RESULT_OK)
         return result;
-    snprintf(text, sizeof text, "%d", milliseconds);
-    sql_params_text(&params, OID_TEXT, text);
-    result = database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, true)", &params, err);
+    result = store_limit_statements(store, milliseconds, err);
     return result == RESULT_OK ? RESULT_OK : store_end(store, result, err);
 }
 
 enum result store_end(struct store *store, enum result result, struct err *err)
 {
     struct sql_params none = {0};
-    struct rows *rows;
+    struct rows *rows = NULL;
     struct err ignored;
 
     if (result != RESULT_OK) {
@@ -92,8 +98,7 @@ enum result store_end(struct store *store, enum result result, struct err *err)
     result = database_send(store->database, "commit", &none, err);
     if (result == RESULT_OK)
         result = database_receive_durable(store->database, &rows, err);
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 
@@ -148,12 +153,10 @@ enum result store_maintain(struct store *store, void (*done)(const char *text), 
     struct rows *rows;
     enum result result = database_call(store->database, "select candhook_internal.maintain()", &params, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
     for (size_t row = 0; row < rows_count(rows); row++)
         done(rows_text(rows, row, 0));
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 /* ---- without waiting ---- */
@@ -179,8 +182,7 @@ static enum result connect_further(struct store *store, bool *connected, struct 
 
     if (store->connecting == STORE_LISTENS) {
         result = database_receive(store->database, &rows, err);
-        if (result == RESULT_OK)
-            rows_free(rows);
+        rows_free(rows);
         *connected = result == RESULT_OK;
         return result;
     }

@@ -56,10 +56,8 @@ enum result store_wanted(struct store *store, void (*seen)(void *context, const 
     enum result result =
         database_call(store->database, "select module, type from candhook_internal.wanted()", &params, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
     for (size_t row = 0; row < rows_count(rows); row++)
         seen(context, rows_text(rows, row, 0), rows_text(rows, row, 1));
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }

@@ -23,4 +23,7 @@ struct store {
 /* Runs SQL without parameters. */
 MUST_CHECK enum result store_command(struct store *store, const char *sql, struct err *err);
 
+/* Limits each statement of the open transaction, its waits for locks included, to MILLISECONDS. */
+MUST_CHECK enum result store_limit_statements(struct store *store, int milliseconds, struct err *err);
+
 #endif

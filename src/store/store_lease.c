@@ -79,8 +79,7 @@ enum result store_claim_end(struct store *store, struct store_lease *lease, stru
     enum result result = database_receive(store->database, &rows, err);
 
     *lease = (struct store_lease){0};
-    if (result == RESULT_OK)
-        read_lease(rows, lease);
+    read_lease(rows, lease);
     return result;
 }
 
@@ -104,15 +103,8 @@ void store_free_lease(struct store_lease *lease)
 static enum result run_sql_in_transaction(struct store *store, const struct store_lease *lease, const char *event_id,
                                           struct rows **rows, struct err *err)
 {
-    struct sql_params limit = {0}, params = {0};
-    char milliseconds[16];
-    enum result result;
+    struct sql_params params = {0};
 
-    snprintf(milliseconds, sizeof milliseconds, "%d", lease->timeout_ms);
-    sql_params_text(&limit, OID_TEXT, milliseconds);
-    result = database_run(store->database, "select pg_catalog.set_config('statement_timeout', $1, true)", &limit, err);
-    if (result != RESULT_OK)
-        return result;
     sql_params_integer(&params, lease->number);
     if (event_id != NULL)
         sql_params_texts(&params, &event_id, 1);
@@ -137,10 +129,18 @@ enum result store_run_sql(struct store *store, const struct store_lease *lease, 
     struct rows *rows = NULL;
     enum result result = store_command(store, "begin", err);
 
+<<<<<<< HEAD
     if (result != RESULT_OK)
         return result;
     result = run_sql_in_transaction(store, lease, event_id, &rows, err);
     result = store_end(store, result, err);
+=======
+    if (result == RESULT_OK)
+        result = store_limit_statements(store, lease->timeout_ms, err);
+    if (result == RESULT_OK)
+        result = run_sql_in_transaction(store, lease, event_id, &rows, err);
+    result = store_end(store, result, err);
+>>>>>>> cov2
     if (result == RESULT_OK)
         pass_outcomes(rows, listener);
     rows_free(rows);
@@ -212,11 +212,9 @@ enum result store_finish_end(struct store *store, const struct store_outcome_lis
     struct rows *rows;
     enum result result = database_receive(store->database, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
     pass_outcomes(rows, listener);
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 enum result store_finish(struct store *store, int64_t lease, const struct store_outcome *outcome,
@@ -270,8 +268,7 @@ enum result store_give_back_end(struct store *store, struct err *err)
     struct rows *rows;
     enum result result = database_receive(store->database, &rows, err);
 
-    if (result == RESULT_OK)
-        rows_free(rows);
+    rows_free(rows);
     return result;
 }
 
@@ -295,8 +292,6 @@ enum result store_due_in_end(struct store *store, int *ms, struct err *err)
     struct rows *rows;
     enum result result = database_receive(store->database, &rows, err);
 
-    if (result != RESULT_OK)
-        return result;
     *ms = -1;
     if (rows_text(rows, 0, 0) != NULL) {
         double wait = strtod(rows_text(rows, 0, 0), NULL) * 1000 + 0.999;
@@ -304,7 +299,7 @@ enum result store_due_in_end(struct store *store, int *ms, struct err *err)
         *ms = wait > 86400000 ? 86400000 : wait < 0 ? 0 : (int)wait;
     }
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 enum result store_due_in(struct store *store, const struct store_share *share, int *ms, struct err *err)

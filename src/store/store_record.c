@@ -176,7 +176,7 @@ const char *store_failed_handler(const struct store *store)
 
 enum result store_record_end(struct store *store, struct store_notes *notes, struct err *err)
 {
-    struct rows *rows = NULL;
+    struct rows *rows;
     enum result result = database_receive(store->database, &rows, err);
 
     store->record_failed = result != RESULT_OK;

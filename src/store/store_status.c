@@ -95,8 +95,6 @@ enum result store_probe(struct store *store, int64_t since_ms, const char *id, s
     sql_params_text(&params, OID_TEXT, id);
     result = database_call(store->database, "select outcomes, failed, unfinished from candhook_internal.probe($1, $2)",
                            &params, &rows, err);
-    if (result != RESULT_OK)
-        return result;
     if (rows_count(rows) > 0) {
         probe->recorded = true;
         probe->failed = strtoul(text_or_empty(rows, 0, 1), NULL, 10);
@@ -104,5 +102,5 @@ enum result store_probe(struct store *store, int64_t since_ms, const char *id, s
         snprintf(probe->outcomes, sizeof probe->outcomes, "%s", text_or_empty(rows, 0, 0));
     }
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }

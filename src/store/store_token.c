@@ -80,14 +80,12 @@ enum result store_bot_token(struct store *store, const char *community, char **t
     sql_params_text(&params, OID_TEXT, community);
     result = database_call(store->database, "select token, stored_at from candhook_internal.bot_token($1)", &params,
                            &rows, err);
-    if (result != RESULT_OK)
-        return result;
     if (rows_count(rows) > 0) {
         *token = memory_copy_text(rows_text(rows, 0, 0));
         *stored_at = memory_copy_text(rows_text(rows, 0, 1));
     }
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 enum result store_refuse_bot_token_begin(struct store *store, const char *community, const char *stored_at,
@@ -213,12 +211,10 @@ enum result store_lacking_scopes(struct store *store, const char *const *scopes,
     sql_params_texts(&params, scopes, count);
     result = database_call(store->database, "select communities, missing from candhook_internal.lacking_scopes($1)",
                            &params, &rows, err);
-    if (result != RESULT_OK)
-        return result;
     for (size_t row = 0; row < rows_count(rows); row++)
         lacks(context, rows_text(rows, row, 0), rows_text(rows, row, 1));
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 enum result store_held(struct store *store, const char *community, int64_t *held, struct err *err)

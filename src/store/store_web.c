@@ -24,12 +24,12 @@ enum result store_web(struct store *store, const struct store_question *question
     sql_params_bool(&params, question->may_act);
     result = database_call(store->database, "select status::text, answer from candhook_internal.web($1, $2, $3, $4)",
                            &params, &rows, err);
-    if (result != RESULT_OK)
-        return result;
-    reply->status = atoi(rows_text(rows, 0, 0));
-    reply->json = memory_copy_text(rows_text(rows, 0, 1));
+    if (rows_count(rows) > 0) {
+        reply->status = atoi(rows_text(rows, 0, 0));
+        reply->json = memory_copy_text(rows_text(rows, 0, 1));
+    }
     rows_free(rows);
-    return RESULT_OK;
+    return result;
 }
 
 static enum result note_token(struct store *store, const char *community, const char *who, struct err *err)

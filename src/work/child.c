@@ -97,8 +97,6 @@ int child_kill(struct child *child)
 {
     int status = 0;
 
-    if (child->pid == 0)
-        return 0;
     kill(-child->pid, SIGKILL);
     while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
         ;

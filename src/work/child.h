@@ -35,7 +35,7 @@ bool child_ended(struct child *child, int *status);
 /* Sends SIGTERM to the group. */
 void child_terminate(const struct child *child);
 
-/* Kills the group, waits for the child to end, and returns the status of waitpid; 0 when there is no child. */
+/* Kills the group, waits for the child, which there must be, to end, and returns the status of waitpid. */
 int child_kill(struct child *child);
 
 /* Makes strays children of this process. */

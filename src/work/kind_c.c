@@ -266,7 +266,7 @@ static struct c_turns *new_turns(int64_t until)
     struct c_turns *turns = mmap(NULL, sizeof *turns, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (turns == MAP_FAILED)
-        return NULL;
+        abort(); /* no memory */
     atomic_init(&turns->begun, 1);
     atomic_init(&turns->until, until);
     return turns;
@@ -274,8 +274,7 @@ static struct c_turns *new_turns(int64_t until)
 
 static void free_c_process(struct c_process *process)
 {
-    if (process->turns != NULL)
-        munmap(process->turns, sizeof *process->turns);
+    munmap(process->turns, sizeof *process->turns);
     free(process);
 }
 
@@ -288,7 +287,7 @@ struct c_process *kind_c_start(struct attempt *attempts, size_t count, int64_t u
     process->attempts = attempts;
     process->count = count;
     process->turns = new_turns(until);
-    if (process->turns != NULL && child_fork(&process->child, &pipe) == 0)
+    if (child_fork(&process->child, &pipe) == 0)
         run_handlers(process, conf, pipe);
     if (process->child.pid > 0) {
         attempt_begin(&attempts[0]);

@@ -80,8 +80,9 @@ static void run_program(const struct attempt *attempt, const struct conf *conf, 
     char *variables[VARIABLES];
     char *const arguments[] = {memory_copy_text(attempt->lease->target), NULL};
 
-    if (dup2(input, 0) < 0 || dup2(pipe, 1) < 0 || dup2(pipe, 2) < 0)
-        _exit(EX_OSERR);
+    dup2(input, 0);
+    dup2(pipe, 1);
+    dup2(pipe, 2);
     std_fds_close_others(3);
     if (chdir(conf->handler_dir) != 0) {
         dprintf(2, "cannot enter %s: %s\n", conf->handler_dir, strerror(errno));

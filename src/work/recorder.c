@@ -92,8 +92,6 @@ struct recorder *recorder_new(const struct conf *conf, int folder, struct store 
 
 void recorder_free(struct recorder *recorder)
 {
-    if (recorder == NULL)
-        return;
     spool_reader_free(recorder->reader);
     if (recorder->inotify >= 0)
         close(recorder->inotify);
@@ -126,8 +124,6 @@ static void judge_record(const struct segment_record *spooled, struct judged *ju
         judged->reason = memory_copy_text("cut off: the body ended before its announced length");
     else if (event_read(spooled->body, spooled->body_length, &judged->event, &reason) != RESULT_OK)
         judged->reason = memory_copy_text(reason.text);
-    else if (spooled->flag == SEGMENT_NOT_OBJECT)
-        judged->reason = memory_copy_text("not one whole JSON object");
 }
 
 /* Returns the index behind the last record of the group that begins at FIRST. */

@@ -221,19 +221,17 @@ static void remember_executable(struct worker *worker)
     ssize_t length = readlink("/proc/self/exe", worker->executable_path, sizeof worker->executable_path - 1);
 
     worker->executable_path[length > 0 ? length : 0] = '\0';
-    if (stat(worker->executable_path, &worker->executable) != 0)
-        worker->executable_path[0] = '\0';
+    stat(worker->executable_path, &worker->executable); /* one that has gone is another one later, too */
 }
 
 static bool executable_changed(const struct worker *worker)
 {
     struct stat now;
 
-    if (worker->executable_path[0] == '\0')
-        return false;
-    return stat(worker->executable_path, &now) != 0 || now.st_ino != worker->executable.st_ino ||
-           now.st_dev != worker->executable.st_dev || now.st_mtim.tv_sec != worker->executable.st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != worker->executable.st_mtim.tv_nsec;
+    return worker->executable_path[0] != '\0' &&
+           (stat(worker->executable_path, &now) != 0 || now.st_ino != worker->executable.st_ino ||
+            now.st_dev != worker->executable.st_dev || now.st_mtim.tv_sec != worker->executable.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != worker->executable.st_mtim.tv_nsec);
 }
 
 static void log_maintained(const char *text)

@@ -14,14 +14,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/lock.h"
 #include "spool/secret_use.h"
+#include "spool_wraps.h"
 #include "tap.h"
 
+#define FILES 1000 /* that a folder may have */
+
 static int folder;
+static int lock_error; /* 0: locks work */
+
+bool __wrap_lock_take(int fd)
+{
+    errno = lock_error;
+    return lock_error == 0 && __real_lock_take(fd);
+}
 
 static void must(int condition, const char *what)
 {
@@ -151,6 +163,10 @@ static void check_faults(void)
     counts_free_totals(&sum);
     other(503, 1);
     ok(count_of(503) == 1, "and is begun anew");
+    write_to("answers/0", "since\n                   1 200\n");
+    ok(count_of(200) == 0, "nor does one that does not say since when");
+    other(503, 1);
+    ok(count_of(503) == 1, "which is begun anew, too");
     write_to("answers/1", "since 2000-01-31T12:00:00Z\n                   1 200\n                   2 ok a handler\n");
     counts_read(folder, COUNTS_ANSWERS, &sum);
     is_text(sum.since, "2000-01-31T12:00:00Z", "it counts since the earliest");
@@ -160,6 +176,51 @@ static void check_faults(void)
     counts_add(NULL, "200", 1);
     ok(counts_write_due(NULL) == -1, "without a file nothing is counted");
     counts_close(NULL);
+}
+
+/* As many processes as there are files, in one that holds all of their locks. */
+static void hold_all_files(int tell, int hear)
+{
+    struct rlimit files;
+    char name[32], byte;
+
+    must(getrlimit(RLIMIT_NOFILE, &files) == 0, "getrlimit");
+    files.rlim_cur = files.rlim_max;
+    must(setrlimit(RLIMIT_NOFILE, &files) == 0, "setrlimit");
+    for (int i = 0; i < FILES; i++) {
+        snprintf(name, sizeof name, "crowd/%d", i);
+        must(lock_take(openat(folder, name, O_RDWR | O_CREAT, 0600)), name);
+    }
+    must(write(tell, "x", 1) == 1 && read(hear, &byte, 1) == 0, "the parent");
+    _exit(0);
+}
+
+static void check_none_is_free(void)
+{
+    struct counts *counts;
+    struct err err;
+    int told[2], end[2];
+    char byte;
+    pid_t child;
+
+    must(mkdirat(folder, "crowd", 0700) == 0 && pipe(told) == 0 && pipe(end) == 0, "a crowd");
+    child = fork();
+    must(child >= 0, "fork");
+    if (child == 0) {
+        close(end[1]);
+        hold_all_files(told[1], end[0]);
+    }
+    must(read(told[0], &byte, 1) == 1, "the crowd");
+    ok(counts_open(folder, "crowd", &counts, &err) == RESULT_FAIL && counts == NULL &&
+           strstr(err.text, "folder crowd: ") != NULL,
+       "when all files are taken, nothing is counted: %s", err.text);
+    close(end[1]);
+    must(waitpid(child, NULL, 0) == child, "waitpid");
+    lock_error = ENOLCK;
+    ok(counts_open(folder, "unlocked", &counts, &err) == RESULT_FAIL && strstr(err.text, strerror(ENOLCK)) != NULL,
+       "nor where nothing can be locked: %s", err.text);
+    lock_error = 0;
+    ok(faccessat(folder, "unlocked/1", F_OK, 0) != 0, "and only one file is tried");
 }
 
 static void check_used(void)
@@ -193,6 +254,7 @@ int main(void)
     check_counting();
     check_several();
     check_faults();
+    check_none_is_free();
     check_used();
     snprintf(command, sizeof command, "rm -r '%s'", path);
     ok(system(command) == 0, "cleaned up");

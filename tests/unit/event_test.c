@@ -505,6 +505,7 @@ static void check_changes(void)
     check_change("n", NULL);
     check_change("=1", NULL);
     check_change("n.x=1", NULL);
+    check_change("n.x.y=1", NULL);
     check_change("a.2=1", NULL);
     check_change("a.x=1", NULL);
     ok(event_change("[1]", NULL, 0, &got, &err) == RESULT_FAIL && got == NULL, "an array cannot be changed");

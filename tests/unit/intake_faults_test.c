@@ -155,8 +155,7 @@ static pid_t start_responder(const struct rig *rig, int listener)
     if (freopen("/dev/null", "w", stderr) == NULL || intake_open(&intake, &conf, &err) != RESULT_OK)
         _exit(99);
     fault->steps = 0;
-    if (fcgi_serve(&intake, listener, &err) != RESULT_OK)
-        _exit(98);
+    fcgi_serve(&intake, listener);
     fault->at = 0;
     intake_close(&intake);
     _exit(0);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: ISC
  *
- * io.c: whole reads and writes, through pipes and files; printable.c beside it.
+ * io.c: whole reads and writes, through pipes and files, and interrupted by signals; printable.c beside it.
  */
 #include <config.h>
 
@@ -11,8 +11,10 @@
 #include "base/printable.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +56,63 @@ static void test_pipe(const char *bytes)
     free(read_back);
 }
 
+/* ---- signals that interrupt ---- */
+
+#define TICKS 5
+
+static volatile sig_atomic_t ticks;
+static int release_fd;
+
+/* Each tick interrupts the call that waits. After some, the child does its part. */
+static void on_tick(int number)
+{
+    (void)number;
+    if (++ticks == TICKS)
+        (void)!write(release_fd, "x", 1);
+}
+
+static void run_ticks(bool run)
+{
+    const struct timeval step = {.tv_usec = run ? 1000 : 0};
+    const struct sigaction action = {.sa_handler = run ? on_tick : SIG_DFL}; /* without SA_RESTART */
+
+    ticks = 0;
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &(struct itimerval){step, step}, NULL);
+}
+
+/* The child is silent until it is released: this process waits in read or write meanwhile. */
+static void test_interrupted(const char *bytes, bool reading)
+{
+    char *read_back = memory_new(BYTES + 1, 1), go;
+    int data[2], release[2], status = -1;
+    bool done_all;
+    pid_t child;
+
+    if (pipe(data) != 0 || pipe(release) != 0 || (child = fork()) < 0)
+        abort();
+    if (child == 0) {
+        close(data[reading ? 0 : 1]);
+        if (read(release[0], &go, 1) != 1)
+            _exit(2);
+        if (reading)
+            _exit(io_write_all(data[1], bytes, BYTES) ? 0 : 1);
+        _exit(io_read_all(data[0], read_back, BYTES + 1) == BYTES && memcmp(read_back, bytes, BYTES) == 0 ? 0 : 1);
+    }
+    close(data[reading ? 1 : 0]);
+    release_fd = release[1];
+    run_ticks(true);
+    done_all = reading ? io_read_all(data[0], read_back, BYTES + 1) == BYTES && memcmp(read_back, bytes, BYTES) == 0
+                       : io_write_all(data[1], bytes, BYTES);
+    run_ticks(false);
+    close(data[reading ? 0 : 1]);
+    close(release[0]);
+    close(release[1]);
+    waitpid(child, &status, 0);
+    ok(done_all && status == 0, "a %s that signals interrupt goes on", reading ? "read" : "write");
+    free(read_back);
+}
+
 static void test_errors(void)
 {
     char bytes[10];
@@ -87,6 +146,9 @@ static void test_file(const char *bytes)
     free(text);
     unlink(path);
     ok(io_read_file(path, 10, &text, &length, &err) == RESULT_FAIL && strstr(err.text, path), "none: %s", err.text);
+    ok(io_read_file("/", 10, &text, &length, &err) == RESULT_FAIL && text == NULL &&
+           strcmp(err.text, "cannot read /: Is a directory") == 0,
+       "a folder: %s", err.text);
 }
 
 static void test_printable(void)
@@ -112,6 +174,8 @@ int main(void)
     char *bytes = make_bytes();
 
     test_pipe(bytes);
+    test_interrupted(bytes, true);
+    test_interrupted(bytes, false);
     test_errors();
     test_file(bytes);
     test_printable();

@@ -407,6 +407,35 @@ static void check_child(void)
     unlink(other);
 }
 
+/* The same where the log cannot be opened again. */
+static void check_child_without_log(void)
+{
+    int status, last = -1;
+    struct stat st;
+    pid_t pid;
+
+    open_log(file, LOG_LEVEL_INFO);
+    must(unlink(file) == 0 && mkdir(file, 0700) == 0, "mkdir");
+    fflush(stdout);
+    pid = fork();
+    must(pid >= 0, "fork");
+    if (pid == 0) {
+        int before = syslog_count;
+
+        close_all_but_standard();
+        for (int i = 0; i < 16; i++)
+            last = open(other, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        log_info("from-the-child");
+        _exit(last < 3 || syslog_count != before + 1 || strcmp(syslog_text, "from-the-child") != 0);
+    }
+    must(waitpid(pid, &status, 0) == pid, "waitpid");
+    must(stat(other, &st) == 0, "stat");
+    ok(status == 0 && st.st_size == 0, "one that can open no log takes syslog, and writes into no other file");
+    must(rmdir(file) == 0, "rmdir");
+    unlink(other);
+    open_log(file, LOG_LEVEL_INFO);
+}
+
 /* The log must not be what others later take for a standard descriptor. */
 static void check_low_descriptors(void)
 {
@@ -436,6 +465,7 @@ static void refused(const char *target, const char *name)
 static void check_refused(void)
 {
     char path[PATH_MAX + 32];
+    int reader;
 
     snprintf(path, sizeof path, "%s/none/log", folder);
     refused(path, "a file in a folder that is not there");
@@ -443,6 +473,10 @@ static void check_refused(void)
     snprintf(path, sizeof path, "%s/fifo", folder);
     must(mkfifo(path, 0600) == 0, "mkfifo");
     refused(path, "a FIFO without a reader");
+    reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    must(reader >= 0, "open");
+    refused(path, "a FIFO with one");
+    close(reader);
     unlink(path);
     log_info("still here");
     ok(count_lines(file, "still here") == 1, "the log that was open goes on");
@@ -468,6 +502,7 @@ int main(void)
     check_file();
     check_rotation();
     check_child();
+    check_child_without_log();
     check_low_descriptors();
     check_refused();
     unlink(file);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: ISC
  *
  * The reading side of the spool: what it delivers of torn and rotten segments. Linked with fakes of pread and write
- * that can fail.
+ * that can fail, and of mkdirat.
  */
 #include <config.h>
 
@@ -16,19 +16,40 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spool/spool_depth.h"
 #include "spool_rig.h"
 #include "tap.h"
 
-static int disk_is_full;
-static off_t bad_from, bad_to; /* the disk cannot read what touches this stretch */
+static int disk_is_full, no_folders;
+static int preads, pread_at, pread_error; /* this pread, from 1, fails once, with this errno; */
+static off_t cut_to = -1;                 /* or the file is cut before it */
+static off_t bad_from, bad_to;            /* the disk cannot read what touches this stretch */
 
 ssize_t __real_pread(int fd, void *to, size_t length, off_t offset);
 ssize_t __wrap_pread(int fd, void *to, size_t length, off_t offset);
 ssize_t __real_write(int fd, const void *bytes, size_t length);
 ssize_t __wrap_write(int fd, const void *bytes, size_t length);
 
+int __real_mkdirat(int folder, const char *name, mode_t mode);
+int __wrap_mkdirat(int folder, const char *name, mode_t mode);
+
+int __wrap_mkdirat(int folder, const char *name, mode_t mode)
+{
+    if (no_folders) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_mkdirat(folder, name, mode);
+}
+
 ssize_t __wrap_pread(int fd, void *to, size_t length, off_t offset)
 {
+    if (++preads == pread_at && cut_to >= 0 && ftruncate(fd, cut_to) != 0)
+        abort();
+    if (preads == pread_at && cut_to < 0) {
+        errno = pread_error;
+        return -1;
+    }
     if (offset < bad_to && offset + (off_t)length > bad_from) {
         errno = EIO;
         return -1;
@@ -311,6 +332,148 @@ static void test_copy_fails(void)
     rig_close(&rig);
 }
 
+/* So full that nothing can be put aside. */
+static void test_no_folder(void)
+{
+    struct rig_database database = {0};
+    struct spool_reader *reader;
+    struct rig_segment segment;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    segment.bytes[segment.offsets[1] + 50] ^= 1;
+    rig_segment_save(&rig, &segment, segment.length);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    no_folders = 1;
+    rig_settle(reader, &database, rig_next(reader, 100, 1 << 20));
+    ok(rig_has_just(&database, &segment, "101") && database.damages == 1 && spool_reader_trouble(reader) != NULL &&
+           strstr(spool_reader_trouble(reader)->text, "cannot remove segment") != NULL && !rig_is_empty(&rig),
+       "without a folder damaged the segment stays: %s", spool_reader_trouble(reader)->text);
+    no_folders = 0;
+    rig_drain(reader, &database);
+    ok(rig_is_empty(&rig) && rig_count(&rig, "damaged", ".seg") == 1 && database.again == 0,
+       "and is moved when there can be one");
+    spool_reader_free(reader);
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+static uint64_t recorded_none(const void *context, const uint8_t id[UUID_BYTES])
+{
+    (void)context;
+    (void)id;
+    return 0;
+}
+
+static void test_depth(void)
+{
+    struct rig_segment segment;
+    struct spool_depth depth;
+    struct err err;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 4, 100);
+    segment.bytes[segment.offsets[1] + 20] ^= 1;
+    rig_segment_save(&rig, &segment, segment.length - 10);
+    ok(spool_depth_count(rig.folder, recorded_none, NULL, &depth, &err) == RESULT_OK && depth.segments == 1 &&
+           depth.events == 2 && depth.bytes == 2 * (segment.offsets[1] - segment.offsets[0]),
+       "the depth of the spool is that of the records, without rot and a torn end");
+    rig_segment_free(&segment);
+    rig_close(&rig);
+}
+
+/* Rot, then a record that is longer than what is read at once to find it, a good one, and a torn end. */
+static void make_worst(struct rig_segment *segment)
+{
+    static const size_t lengths[] = {100, 100, 300000, 100, 100};
+
+    rig_segment_new(segment);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct segment_record record = rig_event(lengths[i]);
+
+        rig_segment_put(segment, &record);
+    }
+    segment->bytes[segment->offsets[1] + 20] ^= 1;
+    segment->length -= 10;
+}
+
+/* Each read in turn fails once. Returns false when there are fewer reads. */
+static int read_fails_at(int at, int error)
+{
+    struct rig_database database = {0};
+    struct spool_reader *reader;
+    struct rig_segment segment;
+    struct rig rig;
+    int reached;
+
+    rig_open(&rig);
+    make_worst(&segment);
+    rig_segment_save(&rig, &segment, segment.length);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    preads = 0;
+    pread_at = at;
+    pread_error = error;
+    for (int i = 0; i < 3; i++)
+        rig_drain(reader, &database);
+    reached = preads >= at;
+    pread_at = 0;
+    if (reached)
+        ok(rig_has_just(&database, &segment, "10110") && database.damages == 1 && database.torn == 1 &&
+               database.again == 0 && rig_is_empty(&rig) && spool_reader_trouble(reader) == NULL,
+           "read %d fails once (%s): nothing is lost, doubled or taken for damage", at, strerrorname_np(error));
+    spool_reader_free(reader);
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+    return reached;
+}
+
+/* Somebody cuts the file off before a read. Returns false when there are fewer reads. */
+static int cut_before(int at, off_t length)
+{
+    struct rig_database database = {0};
+    struct spool_reader *reader;
+    struct rig_segment segment;
+    struct rig rig;
+    int reached;
+
+    rig_open(&rig);
+    make_worst(&segment);
+    rig_segment_save(&rig, &segment, segment.length);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    preads = 0;
+    pread_at = at;
+    cut_to = length;
+    for (int i = 0; i < 3; i++)
+        rig_drain(reader, &database);
+    reached = preads >= at;
+    pread_at = 0;
+    cut_to = -1;
+    if (reached)
+        ok(rig_has(&database, segment.bytes + segment.offsets[0] + 16) && database.broken == 0 && database.again == 0 &&
+               rig_is_empty(&rig),
+           "cut to %ld bytes before read %d: what is left is read, and the reader ends", (long)length, at);
+    spool_reader_free(reader);
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+    return reached;
+}
+
+static void test_each_read(void)
+{
+    int at;
+
+    for (at = 1; read_fails_at(at, EIO); at++)
+        read_fails_at(at, ESTALE);
+    ok(at > 8, "there were enough reads");
+    for (at = 3; cut_before(at, 1000); at++)
+        cut_before(at, 300400);
+}
+
 static int64_t clock_ahead_ms;
 
 int64_t __real_clock_monotonic_ms(void);
@@ -322,14 +485,17 @@ int64_t __wrap_clock_monotonic_ms(void)
 }
 
 /* A segment of which the disk cannot read the bytes FROM to TO for a while: nothing is lost, and the reader says so. */
-static int passes_bad_blocks(const struct rig *rig, off_t from, off_t to)
+static int passes_bad_blocks(const struct rig *rig, int worst, off_t from, off_t to)
 {
     struct rig_database database = {0};
     struct spool_reader *reader = spool_reader_new(rig->folder, 0, rig_position, &database);
     struct rig_segment segment;
     int fine, told;
 
-    rig_segment_make(&segment, 15, 2000);
+    if (worst)
+        make_worst(&segment);
+    else
+        rig_segment_make(&segment, 15, 2000);
     rig_segment_save(rig, &segment, segment.length);
     bad_from = from;
     bad_to = to;
@@ -340,8 +506,10 @@ static int passes_bad_blocks(const struct rig *rig, off_t from, off_t to)
     fine = told && !rig_is_empty(rig) && database.damages == 0 && database.torn == 0;
     bad_from = bad_to = 0;
     rig_drain(reader, &database);
-    fine &= spool_reader_trouble(reader) == NULL && rig_has_just(&database, &segment, "111111111111111") &&
-            database.damages == 0 && database.torn == 0 && rig_is_empty(rig) && rig_count(rig, "damaged", "") == 0;
+    fine &= spool_reader_trouble(reader) == NULL &&
+            rig_has_just(&database, &segment, worst ? "10110" : "111111111111111") &&
+            database.damages == (size_t)worst && database.torn == (size_t)worst && rig_is_empty(rig) &&
+            rig_count(rig, "damaged", "") == 2 * worst;
     if (!fine)
         printf("# bad from %ld to %ld: told %d, damages %zu, torn %zu, events %zu\n", (long)from, (long)to, told,
                database.damages, database.torn, database.id_count);
@@ -356,10 +524,11 @@ static void test_unreadable_for_a_while(void)
     struct rig rig;
 
     rig_open(&rig);
-    ok(passes_bad_blocks(&rig, 0, 4096), "EIO that passes: at the beginning");
-    ok(passes_bad_blocks(&rig, 8192, 12288), "in the middle");
-    ok(passes_bad_blocks(&rig, 28672, 1 << 20), "at the end");
-    ok(passes_bad_blocks(&rig, 0, 1 << 20), "and everywhere: nothing is lost, and the reader tells of it meanwhile");
+    ok(passes_bad_blocks(&rig, 0, 0, 4096), "EIO that passes: at the beginning");
+    ok(passes_bad_blocks(&rig, 0, 8192, 12288), "in the middle");
+    ok(passes_bad_blocks(&rig, 0, 28672, 1 << 20), "at the end");
+    ok(passes_bad_blocks(&rig, 0, 0, 1 << 20), "and everywhere: nothing is lost, and the reader tells of it meanwhile");
+    ok(passes_bad_blocks(&rig, 1, 290816, 294912), "the same in a record behind rot");
     rig_close(&rig);
 }
 
@@ -402,6 +571,10 @@ int main(void)
     test_header_rot();
     test_damage_once();
     test_copy_fails();
+    test_no_folder();
+    test_depth();
+    test_each_read();
+    rig_forget_bodies();
     test_unreadable_for_a_while();
     rig_forget_bodies();
     test_unreadable_for_good();

@@ -8,6 +8,7 @@
 
 #include "spool/spool.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -125,9 +126,16 @@ static uint8_t last_id[UUID_BYTES];
 bool __real_lock_take(int fd);
 bool __wrap_lock_take(int fd);
 
+static int no_locks; /* as on a file system that is mounted without */
+
 bool __wrap_lock_take(int fd)
 {
     void (*hook)(void) = before_lock;
+
+    if (no_locks) {
+        errno = ENOLCK;
+        return false;
+    }
 
     before_lock = NULL;
     if (hook)
@@ -257,6 +265,32 @@ static void test_fork(void)
     ok(rig_drain_once(&rig, &database) == 1 && rig_is_empty(&rig) && database.id_count == 2,
        "its child, living on, does not keep it once the writer is killed");
     rig_tell(lives_on[1]);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+static void test_no_locks(void)
+{
+    struct rig_database database = {0};
+    struct spool_reader *reader;
+    struct rig_segment segment;
+    struct rig rig;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 2, 100);
+    rig_segment_save(&rig, &segment, segment.length);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    no_locks = 1;
+    rig_settle(reader, &database, rig_next(reader, 100, 1 << 20));
+    ok(spool_reader_trouble(reader) != NULL && strstr(spool_reader_trouble(reader)->text, "cannot lock segment"),
+       "where nothing can be locked, that is said");
+    ok(rig_has_just(&database, &segment, "11") && !rig_is_empty(&rig),
+       "what is whole is read, and no writer is taken for dead");
+    no_locks = 0;
+    ok(rig_drain(reader, &database) == 1 && rig_is_empty(&rig) && database.again == 0,
+       "until it can be: then the segment is removed");
+    spool_reader_free(reader);
+    rig_segment_free(&segment);
     rig_database_free(&database);
     rig_close(&rig);
 }
@@ -454,6 +488,7 @@ int main(void)
     test_last_words();
     test_incomplete();
     test_fork();
+    test_no_locks();
     test_unborn();
     test_strange_entries();
     test_kill_under_load();

@@ -10,11 +10,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spool/spool_depth.h"
 #include "spool_rig.h"
 #include "tap.h"
 
@@ -290,6 +293,107 @@ static void test_no_database(void)
     rig_close(&rig);
 }
 
+/* ---- what cannot be opened or read ---- */
+
+static uint64_t nothing_recorded(const void *context, const uint8_t segment[UUID_BYTES])
+{
+    (void)context;
+    (void)segment;
+    return 0;
+}
+
+static void set_descriptor_limit(rlim_t limit)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        exit(99);
+    files.rlim_cur = limit;
+    if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+        exit(99);
+}
+
+static const char *trouble_of(const struct spool_reader *reader)
+{
+    return spool_reader_trouble(reader) != NULL ? spool_reader_trouble(reader)->text : "";
+}
+
+static void test_no_descriptor(void)
+{
+    struct rig_database database = {0};
+    struct spool_reader *reader;
+    struct rig_segment segment;
+    struct spool_depth depth;
+    struct rlimit before;
+    struct rig rig;
+    int next;
+
+    rig_open(&rig);
+    rig_segment_make(&segment, 3, 100);
+    rig_segment_save(&rig, &segment, segment.length);
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    next = dup(rig.folder);
+    close(next);
+    if (getrlimit(RLIMIT_NOFILE, &before) != 0)
+        exit(99);
+    set_descriptor_limit((rlim_t)next);
+    rig_drain(reader, &database);
+    is_text(trouble_of(reader), "cannot list the spool's folder: Too many open files",
+            "without a descriptor the folder cannot be listed");
+    ok(spool_depth_count(rig.folder, nothing_recorded, NULL, &depth, &err) == RESULT_FAIL &&
+           strcmp(err.text, "cannot list the spool: Too many open files") == 0,
+       "nor counted: %s", err.text);
+    set_descriptor_limit(before.rlim_cur);
+    ok(rig_drain(reader, &database) == 1 && spool_reader_trouble(reader) == NULL &&
+           rig_has_just(&database, &segment, "111"),
+       "with one all is read");
+    spool_reader_free(reader);
+    rig_segment_free(&segment);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+/* A FIFO with the name of a segment can be opened. */
+static void test_no_file(void)
+{
+    struct rig_database database = {0};
+    char name[SEGMENT_NAME_BYTES], path[256];
+    struct spool_reader *reader;
+    struct spool_depth depth;
+    uint8_t id[UUID_BYTES];
+    struct rig rig;
+
+    rig_open(&rig);
+    uuid_new(id);
+    snprintf(path, sizeof path, "%s/%s", rig.path, segment_name(id, ".seg", name));
+    ok(mkfifo(path, 0600) == 0, "something else has the name of a segment");
+    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+    rig_drain(reader, &database);
+    snprintf(path, sizeof path, "cannot open segment %s: Invalid argument", name);
+    is_text(trouble_of(reader), path, "it is named");
+    ok(spool_depth_count(rig.folder, nothing_recorded, NULL, &depth, &err) == RESULT_OK && depth.segments == 0,
+       "and not counted");
+    spool_reader_free(reader);
+    rig_database_free(&database);
+    rig_close(&rig);
+}
+
+static void test_id(void)
+{
+    char id[UUID_TEXT] = "", again[UUID_TEXT] = "";
+    struct rig rig;
+
+    rig_open(&rig);
+    ok(mkdirat(rig.folder, "id.new", 0700) == 0 && spool_get_id(rig.folder, id, &err) == RESULT_RETRY &&
+           strcmp(err.text, "cannot make the spool's file id: Is a directory") == 0,
+       "an id that cannot be made: %s", err.text);
+    unlinkat(rig.folder, "id.new", AT_REMOVEDIR);
+    ok(spool_get_id(rig.folder, id, &err) == RESULT_OK && spool_get_id(rig.folder, again, &err) == RESULT_OK,
+       "one that can be");
+    is_text(again, id, "is kept");
+    rig_close(&rig);
+}
+
 /* ---- unlinking ---- */
 
 static void test_unlink_fails(void)
@@ -436,6 +540,9 @@ int main(void)
     test_dies_before_unlink();
     test_positions();
     test_no_database();
+    test_no_descriptor();
+    test_no_file();
+    test_id();
     test_unlink_fails();
     test_no_unlink_works();
     test_grows();

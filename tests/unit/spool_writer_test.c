@@ -53,6 +53,24 @@ static void test_order(void)
     fake_reset();
 }
 
+/* A large batch has memory of its own, which the next one does not get. */
+static void test_large_batch(void)
+{
+    uint8_t ids[3][UUID_BYTES];
+    struct spool_writer *writer;
+    struct rig rig;
+
+    rig_open(&rig);
+    writer = spool_writer_new(rig.folder, &fake_limits_roomy);
+    ok(fake_append_one(writer, 3u << 20, ids[0]) == RESULT_OK && fake_append_one(writer, 200, ids[1]) == RESULT_OK &&
+           fake_append_one(writer, 3u << 20, ids[2]) == RESULT_OK,
+       "a large batch, a small one and a large one are appended");
+    fake_end(writer);
+    ok(fake_all_there(&rig, ids, 3), "all is there");
+    rig_close(&rig);
+    fake_reset();
+}
+
 /* ---- a full disk ---- */
 
 static void test_short_writes(void)
@@ -385,6 +403,7 @@ static void test_fork(void)
 int main(void)
 {
     test_order();
+    test_large_batch();
     test_short_writes();
     test_space();
     test_permissions();

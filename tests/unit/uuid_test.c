@@ -7,6 +7,8 @@
 
 #include "base/uuid.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -110,11 +112,20 @@ static void test_text(void)
         ok(!uuid_parse(wrong[i], id), "\"%s\" is refused", wrong[i]);
 }
 
+static void test_time_texts(void)
+{
+    char text[CLOCK_TEXT_BYTES];
+
+    is_text(clock_text(1704067199987, text), "2023-12-31T23:59:59.987Z", "a time as a text");
+    is_text(clock_text_seconds(INT64_MAX, text), "292278994-08-17T07:12:55Z", "the last one that can be");
+}
+
 int main(void)
 {
     test_layout();
     test_order();
     test_clock_set_back();
     test_text();
+    test_time_texts();
     return done();
 }
