@@ -214,9 +214,7 @@ static enum result post_event(struct forward *forward, const char *body, struct 
                                          .status_only = true};
     enum result result = http_start(forward->http, &request, forward, err);
 
-    if (result != RESULT_OK)
-        return result;
-    while (!signals_stop_asked()) {
+    while (result == RESULT_OK && !signals_stop_asked()) {
         if (http_next(forward->http, &result, answer, err) != NULL)
             return result;
         http_wait(forward->http, NULL, 0, -1);
@@ -240,9 +238,7 @@ static int forward_event(struct forward *forward, const struct store_event *even
         signals_poll(NULL, 0, PAUSE_MS);
     }
     free(body);
-    if (result == RESULT_FAIL)
-        return verb_fail_with(forward->verb, EX_USAGE, &err);
-    if (result == RESULT_RETRY)
+    if (result != RESULT_OK)
         return signals_stop_asked() ? EX_OK : EX_UNAVAILABLE;
     forward->no_answer = false;
     forward->sent++;
