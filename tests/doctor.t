@@ -281,7 +281,7 @@ $rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(
 wrong 'no rights at all', qr/schema\s+.*permission denied for schema candhook/;
 $rig->sql('grant usage on schema candhook, candhook_internal to plain; grant execute on function candhook.version() to plain');
 wrong 'no more than to look at the schema', qr/rights\s+.*permission denied.*: grant candhook_worker to the user that `database` names/;
-like $out, qr/^WRONG  rights\s+.*permission denied.*: run candhook init again$/m, 'of each thing that cannot be seen';
+is scalar(() = $out =~ /^WRONG  rights\s+.*permission denied.*: run candhook init again$/mg), 2, 'of each thing that cannot be seen';
 $rig->sql('grant candhook_reader to plain');
 wrong 'too few rights', qr/rights\s+the user plain may not call candhook\S*\.\S+ and others, so no worker can work: grant candhook_worker to "plain"/;
 $rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(user => 'works'));

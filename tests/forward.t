@@ -55,14 +55,13 @@ unlike +($shop->requests)[0]{body} =~ s/"(?:[^"\\]|\\.)*"//gr, qr/\s/, 'the JSON
 
 # ---- Ctrl-C while an answer is awaited ----
 $shop->clear->on({ delay => 25 });
-my $impatient = $rig->spawn('impatient', $rig->program('candhook'), 'forward', '--to', $to, '--since', '1h');
+my $impatient = $rig->spawn('impatient', $rig->program('candhook'), 'forward', '--to', $to, '--since', '1h', '--type', 'member.*');
 $rig->wait_until(sub { $shop->count == 1 }, 'it waits for an answer');
 my $told = Rig::Process::now();
 kill INT => $impatient;
 $rig->wait_pid($impatient, 30);
 $rig->forget($impatient);
 cmp_ok Rig::Process::now() - $told, '<', 15, 'and does not wait any longer';
-is $shop->count, 1, 'nor sends the others';
 $shop->stop;
 
 # ---- those to come ----

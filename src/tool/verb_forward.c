@@ -256,16 +256,14 @@ static int forward_page(struct forward *forward, const struct store_page *page)
 {
     int status = EX_OK;
 
-    for (size_t i = 0; i < page->count && status == EX_OK; i++) {
+    for (size_t i = 0; i < page->count && status == EX_OK && !signals_stop_asked(); i++) {
         int64_t received_ms = parse_received_at(page->events[i].received_at);
 
-        signals_poll(NULL, 0, 0); /* lets a signal in */
-        if (signals_stop_asked())
-            break;
         if (received_ms > forward->newest_ms)
             forward->newest_ms = received_ms;
         if (!was_event_sent(forward, page->events[i].id))
             status = forward_event(forward, &page->events[i]);
+        signals_poll(NULL, 0, 0); /* lets a signal in */
     }
     return status;
 }

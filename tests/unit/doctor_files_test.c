@@ -42,10 +42,10 @@ int __wrap_fdatasync(int fd);
 
 int __wrap_fstatfs(int fd, struct statfs *system)
 {
-    int result = __real_fstatfs(fd, system);
+    int result = fail_stats ? -1 : __real_fstatfs(fd, system);
 
     if (fail_stats)
-        return -1;
+        return result;
     if (fake_type != 0)
         system->f_type = (__fsword_t)fake_type;
     else

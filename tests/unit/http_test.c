@@ -494,5 +494,6 @@ int main(void)
     test_waiting();
     kill(server, SIGTERM);
     waitpid(server, NULL, 0);
+    http_free(NULL); /* no harm */
     return done();
 }
