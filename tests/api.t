@@ -49,6 +49,12 @@ call('GET', '/me', '-c', 'G1', '--include');
 is $err, "HTTP 200 Yes, [token]\n", 'in the reason phrase, too';
 $api->on;
 
+# ---- at a terminal ----
+$api->on({ path => '^/me', body => "red \e[31m api-secret-1234567890 \a" });
+my (undef, $shown) = $rig->run({}, 'script', '--quiet', '--command', $rig->program('candhook') . ' api GET /me -c G1', '/dev/null');
+is $shown, "red ?[31m [token] ?\r\n", 'an answer steers no terminal';
+$api->on;
+
 # ---- a refused token ----
 $api->tokens('another');
 is call('GET', '/me', '-c', 'G1'), 1, 'refused';
@@ -58,6 +64,31 @@ is call('GET', '/me', '-c', 'G1'), 65, 'it is not used again';
 $rig->token('another', 'G1');
 is call('GET', '/me', '-c', 'G1'), 0, 'a new one is';
 is $rig->sql(q{select candhook_internal.refuse_bot_token('G1', '2001-01-01')}), 'f', 'a refusal of an older token does not hit the new one';
+
+# ---- a refusal that comes late, or cannot be marked ----
+$api->tokens('of nobody');
+my $replacing = $rig->psql_session;
+$replacing->query(q{begin; select candhook.set_bot_token('G1', 'the-newest');});
+my $late = $rig->spawn('late', $rig->program('candhook'), 'api', 'GET', '/me', '-c', 'G1');
+$rig->wait_until(sub { $rig->sql(q{select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%refuse_bot_token%'}) == 1 }, 'the refusal waits for a new token');
+$replacing->query('commit;');
+$replacing->close;
+is $rig->wait_pid($late, 30), 1, 'a token that is refused when it has been replaced';
+$rig->forget($late);
+like $rig->read_file('log/late.log'), qr/the API refused the bot token of G1; another one has been stored since: try again/, 'says so';
+is $rig->sql("select valid from candhook.bot_token where origin_community_id = 'G1'"), 't', 'and leaves the new one';
+$rig->sql('alter function candhook_internal.refuse_bot_token rename to refuse_away');
+is call('GET', '/me', '-c', 'G1'), 1, 'a refusal that the database does not take';
+like $err, qr/the API refused the bot token of G1, which could not be recorded: .*refuse_bot_token/, 'says so';
+$rig->sql('alter function candhook_internal.refuse_away rename to refuse_bot_token');
+$api->tokens('the-newest', 'another');
+
+# ---- an answer that cannot be printed ----
+open my $full, '>', '/dev/full' or die;
+open my $said, '+>', "$rig->{dir}/said" or die;
+my $printing = $rig->start({ out => $full, err => $said }, $rig->program('candhook'), 'api', 'GET', '/me', '-c', 'G1');
+is $rig->wait_pid($printing, 30), 74, 'an answer on a full disk';
+like $rig->read_file('said'), qr/cannot print the answer: No space left/, 'is not lost silently';
 $rig->conf(api_url => $api->url, database => 'host=/nowhere dbname=x');
 is call('GET', '/me', '-c', 'G1'), 69, 'no database';
 

@@ -178,6 +178,14 @@ $forger->{cookies} = { 'candhook-install-1' => $value };
 is ask($forger, 'api/session')->{json}{user}, undef, 'under another name';
 # Over https only the host's own cookie counts, which no other host of the domain can have put there. nginx has no https here, so
 # the program is asked as a front with https would.
+sub ask_front (%param) {
+    my $body = delete $param{body};
+    my $fcgi = FastCGI->new($rig->{web_socket});
+    $fcgi->request(params => { REQUEST_METHOD => 'POST', REQUEST_URI => '/candhook-app/console/api/login', CONTENT_TYPE => 'application/x-www-form-urlencoded', HTTP_SEC_FETCH_SITE => 'same-origin', %param }, body => $body);
+    return $fcgi->answer->{status};
+}
+is ask_front(CONTENT_LENGTH => 70000, body => 'x' x 70000), 413, 'a body that is too long, where the front lets it through';
+is ask_front(CONTENT_LENGTH => 100, body => 'name=anna&password=correct-horse'), 413, 'one that is not whole';
 sub user_over_https ($cookies) {
     my $fcgi = FastCGI->new($rig->{web_socket});
     $fcgi->request(params => { REQUEST_METHOD => 'GET', REQUEST_URI => '/candhook-app/console/api/session', REQUEST_SCHEME => 'https', HTTP_COOKIE => $cookies });
@@ -217,6 +225,11 @@ is ask($anna, 'api/overview')->{status}, 401, 'a file of users that others can r
 is log_in($anna, 'anna', 'correct-horse')->{status}, 503, 'to nobody';
 like $rig->read_file('log/candhook.log'), qr/console=closed reason=.*web\.users.*chmod 600/, 'and the log says why';
 chmod 0600, "$dir/web.users";
+unlink "$dir/web.key.tries" or die;
+mkdir "$dir/web.key.tries" or die;
+is log_in($anna, 'anna', 'correct-horse')->{status}, 503, 'nobody may try where tries cannot be counted';
+like $rig->read_file('log/candhook.log'), qr/console=closed reason=.*cannot open \S+web\.key\.tries: Is a directory/, 'and the log says why';
+rmdir "$dir/web.key.tries" or die;
 is log_in($anna, 'anna', 'correct-horse')->{status}, 200, 'mended';
 $rig->sql('revoke candhook_reader, candhook_admin from my_web');
 $page = ask($anna, 'api/events');

@@ -194,6 +194,15 @@ is $rig->sql(q{select count(*) from candhook.delivery where held}), 1, 'an event
 my ($child) = $rig->sql(q{select e.community_id from candhook.event e join candhook.delivery d on d.event_id = e.id where d.held});
 $rig->sql("select candhook.set_bot_token('$child', 'token-of-a-test')");
 noted 'a token of a child community', qr/bot tokens\s+events of G00O7NKV9M are held for a token, and one is stored for a community that they name: select candhook\.alias_community\('$child', 'G00O7NKV9M'\)/;
+# More of them than are named: events of one community that name others, all of which have a token.
+$rig->sql(q{insert into candhook.event (id, received_at, module, type, payload, origin_community_id, community_id)
+              select gen_random_uuid(), now(), 'MOIM', 'held', '{}', 'G00O7NKV9M', 'C' || n from generate_series(1, 12) n;
+            insert into candhook.delivery (event_id, received_at, handler, origin_community_id, held, due_at)
+              select id, received_at, 'needs', origin_community_id, true, now() + interval '1 hour' from candhook.event where community_id ~ '^C\d+$';
+            select candhook.set_bot_token('C' || n, 'token-of-a-test') from generate_series(1, 12) n});
+noted 'many of these', qr/bot tokens\s+so are those of 3 more pairs of communities/;
+$rig->sql(q{delete from candhook.delivery d using candhook.event e where d.event_id = e.id and e.community_id ~ '^C\d+$';
+            delete from candhook.event where community_id ~ '^C\d+$'});
 $rig->sql('delete from candhook.bot_token');
 doctor();
 like $out, qr/^ok     bot tokens\s+none is refused/m, 'none any more';
@@ -270,6 +279,9 @@ $rig->wait_until(sub { $rig->worker_pid }, 'a worker runs again');
 $rig->sql('create role plain login; create role works login; grant candhook_worker to works');
 $rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(user => 'plain'));
 wrong 'no rights at all', qr/schema\s+.*permission denied for schema candhook/;
+$rig->sql('grant usage on schema candhook, candhook_internal to plain; grant execute on function candhook.version() to plain');
+wrong 'no more than to look at the schema', qr/rights\s+.*permission denied.*: grant candhook_worker to the user that `database` names/;
+is scalar(() = $out =~ /^WRONG  rights\s+.*permission denied.*: run candhook init again$/mg), 2, 'of each thing that cannot be seen';
 $rig->sql('grant candhook_reader to plain');
 wrong 'too few rights', qr/rights\s+the user plain may not call candhook\S*\.\S+ and others, so no worker can work: grant candhook_worker to "plain"/;
 $rig->conf(base_url => 'https://your.site/candhook', database => $rig->conninfo(user => 'works'));
@@ -344,6 +356,9 @@ $rig->sql(q{insert into candhook.handler (name, module, type, kind, target, max_
 doctor('--url', $url);
 like $out, qr/^note   outcome\s+all failed: a handler for all events/m, 'a handler that takes all, and fails';
 $rig->sql(q{delete from candhook.handler where name = 'all'});
+$rig->sql('alter function candhook_internal.probe rename to probe_away');
+wrong_probe($url, qr/recording\s+cannot be followed: .*candhook_internal\.probe/);
+$rig->sql('alter function candhook_internal.probe_away rename to probe');
 wrong_probe("http://127.0.0.1:$rig->{port}/candhook/not-a-secret-of-this-one", qr/event\s+is answered with 404: the last segment of the URL is not a secret of this installation/);
 wrong_probe("http://127.0.0.1:$rig->{port}/elsewhere/$good", qr/event\s+is answered with 404: the web server does not pass this path/);
 wrong_probe('http://127.0.0.1:1/candhook/' . $good, qr{wrong secret\s+.*http://127\.0\.0\.1:1});
@@ -360,9 +375,16 @@ is +($rig->candhook('doctor', '--url', '-'))[0], 1, 'no URL after all';
     });
     wrong_probe("http://127.0.0.1:$rig->{port}" . $rig->path, qr/large event\s+a body of more than 128 KiB is answered with 413: mod_fcgid.*FcgidMaxRequestLen/);
     unlike $out, qr/^WRONG  event/m, 'while a small one is taken';
-    $rig->candhook_ok('stop');
     $url = "http://127.0.0.1:$rig->{port}" . $rig->path;
+    # Two probes wait at the same time: one for a delivery that is held, and one for its recording.
+    $rig->sql(q{insert into candhook.handler (name, module, type, kind, target, needs_token) values ('later', '*', '*', 'sql', 'app.bad', true)});
+    my $held = $rig->spawn('held', $rig->program('candhook'), 'doctor', '--url', $url);
+    $rig->wait_until(sub { $rig->sql(q{select count(*) from candhook.delivery where handler = 'later'}) == 1 }, 'the delivery of a probe is held');
+    $rig->candhook_ok('stop');
     wrong_probe($url, qr/recording\s+the event was answered with 200, but is not in this database after 15 s/);
+    $rig->wait_pid($held, 60);
+    $rig->forget($held);
+    like $rig->read_file('log/held.log'), qr/^note   outcome\s+1 deliveries are not finished after 15 s: .*held for a token/m, 'a delivery that is not finished is noted';
     $rig->stop($responder);
     wrong_probe($url, qr/event\s+is answered with 502: candhook\.fcgi does not run/);
 }

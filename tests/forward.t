@@ -85,9 +85,15 @@ $rig->wait_until(sub { $shop->count >= 3 }, 'and sends it when somebody does');
 $rig->event_of('product.voted', payload => { id => 13 });
 # Its answer, too, is seen: what is broken off is not counted.
 $rig->wait_until(sub { (() = $rig->read_file('log/forward.log') =~ / 200 OK /g) >= 4 }, 'and goes on');
-is_deeply sent(), [ 10, 9, 12, 13 ], 'each once';
+# A database that goes away and comes back.
+$rig->pg_stop;
+$rig->wait_until(sub { $rig->read_file('log/forward.log') =~ /; waiting for the database$/m }, 'it says that the database is away');
+$rig->pg_start;
+$rig->event_of('product.voted', payload => { id => 14 });
+$rig->wait_until(sub { (() = $rig->read_file('log/forward.log') =~ / 200 OK /g) >= 5 }, 'and goes on when it is back');
+is_deeply sent(), [ 10, 9, 12, 13, 14 ], 'each once';
 kill INT => $pid;
 is $rig->wait_pid($pid, 30), 0, 'until Ctrl-C';
 $rig->forget($pid);
-like $rig->read_file('log/forward.log'), qr/4 of 4 events were answered with 2xx/, 'with a sum';
+like $rig->read_file('log/forward.log'), qr/5 of 5 events were answered with 2xx/, 'with a sum';
 done_testing;

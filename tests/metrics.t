@@ -115,6 +115,9 @@ is join(' ', glob "$dir/candhook.prom*"), "$dir/candhook.prom", 'nothing lies be
 metrics('--output', "$dir/nowhere/candhook.prom");
 is $status, 74, 'a folder that is not there';
 like $err, qr{cannot write \Q$dir\E/nowhere/candhook\.prom: No such file}, 'is named';
+metrics('--output', "$dir/log");
+is $status, 74, 'a folder in the place of the file';
+is join(' ', glob "$dir/log.*"), '', 'and nothing is left beside it';
 is((metrics('--json'), $status)[1], 64, 'not together with --json');
 is(($rig->candhook('status', '--output', 'x'))[0], 64, '--output needs --openmetrics');
 

@@ -63,6 +63,7 @@ is +($rig->candhook(@command))[0], 70, 'an address that is no URL after all';
 # A user that may see the schema, and not what the handlers need.
 $rig->sql('create role stranger login; grant usage on schema candhook, candhook_internal to stranger; grant execute on function candhook.version() to stranger');
 $rig->conf(database => $rig->conninfo(user => 'stranger'));
-is +($rig->candhook(@$_))[0], 70, "without the right: $_->[0]" for ['scopes'], \@command;
+is +($rig->candhook(@$_))[0], 70, "without the right: $_->[0]" for ['scopes'], \@command, [ 'api', 'GET', '/me', '--community', 'G1' ],
+  [ 'forward', '--since', '1h', '--to', 'http://127.0.0.1:1/' ];
 is +($rig->candhook(@command, '--scope', 'two words'))[0], 64, 'no scope';
 done_testing;

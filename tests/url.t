@@ -63,8 +63,10 @@ is_deeply [ glob "$dir/secrets.*" ], [], 'nothing else is left';
 is url('list'), 0, 'the list';
 like $out, qr/^hand\s+abcd\.\.\.\s+not known.*short: make a new one/m, 'tells of a short one';
 chmod 0644, "$dir/secrets";
-is url('new'), 65, 'a file that others may read';
-like $err, qr/chmod 600/, 'is refused, with the remedy';
+for my $action ('new', 'list') {
+    is url($action), 65, "$action: a file that others may read";
+    like $err, qr/chmod 600/, 'is refused, with the remedy';
+}
 chmod 0600, "$dir/secrets";
 
 # ---- what cannot be taken out or added ----

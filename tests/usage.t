@@ -4,6 +4,7 @@
 # status, and words that say what to do.
 use v5.36;
 use Test::More;
+use Fcntl            ();
 use IO::Socket::UNIX ();
 use Rig;
 use Rig::Cand;
@@ -12,8 +13,6 @@ use Socket qw(SOCK_STREAM);
 my $rig = Rig->new;
 my $dir = $rig->{dir};
 $rig->cluster;
-$rig->conf;
-$rig->schema;
 
 # Runs the program: the exit status, and what is said on either stream.
 sub told ($status, $words, @args) {
@@ -22,6 +21,14 @@ sub told ($status, $words, @args) {
     is $got, $status, "candhook @args: $status" or diag $out, $err;
     like $out . $err, $words, "candhook @args: says so";
 }
+
+# ---- a database of somebody who may make no roles ----
+$rig->sql('create role owner login');
+$rig->sql('create database theirs owner owner');
+$rig->conf(database => $rig->conninfo(dbname => 'theirs', user => 'owner'));
+told(0, qr/^candhook init: the user owner may make no roles, so there is no candhook_\w+/m, 'init');
+$rig->conf;
+$rig->schema;
 
 # ---- candhook itself ----
 told(64, qr/^Usage: candhook VERB/m);
@@ -43,13 +50,41 @@ told(64, qr/--force is an option of retire/, 'url', 'new', '--force');
 told(64, qr/one URL is enough/, 'doctor', '--url', 'http://localhost/a', '--url', 'http://localhost/b');
 told(0, qr/no worker was running/, 'stop');
 told(78, qr/no configuration/, @$_, { env => { CANDHOOK_CONF => "$dir/nowhere" } })
-  for ['scopes'], ['stop'], [ 'url', 'list' ], ['work'], ['init'], ['status'], [ 'token', 'list' ], [ 'forward', '--since', '1h', '--to', 'http://127.0.0.1:1/' ],
+  for ['scopes'], ['stop'], [ 'web-user', 'list' ], [ 'url', 'list' ], ['work'], ['init'], ['status'], [ 'token', 'list' ], [ 'forward', '--since', '1h', '--to', 'http://127.0.0.1:1/' ],
   [ 'authorize-url', '--client-id', 'a', '--redirect-uri', 'https://x/callback' ];
+
+# ---- a worker of somebody else ----
+my $whole_file = pack 's s x![q] q q i x![q]', Fcntl::F_WRLCK, 0, 0, 0, 0;
+SKIP: {
+    skip 'only root can run one', 2 if !$rig->{user};
+    my $hold = 'use Fcntl; open my $file, "+>>", shift or die; my $lock = pack "H*", "' . unpack('H*', $whole_file) . '"; fcntl $file, F_SETLK, $lock or die; unlink shift; sleep';
+    $rig->write_file('free', '');
+    my $holder = do { local $rig->{user} = undef; $rig->spawn('holder', $^X, '-e', $hold, "$dir/spool/worker.lock", "$dir/free") };
+    $rig->wait_until(sub { !-e "$dir/free" }, 'root holds the lock');
+    told(77, qr/this user may not end the worker \(process $holder\); run this as the user of the worker/, 'stop');
+    $rig->stop($holder);
+}
 unlink "$dir/spool/stopped";
+
+# ---- a worker in another container: such a lock belongs to no process that is known here ----
+open my $lock, '+>>', "$dir/spool/worker.lock" or die;
+fcntl $lock, 37, my $wanted = $whole_file or die "F_OFD_SETLK: $!";
+told(0, qr/^worker +runs, where its process cannot be seen from here$/m, 'status');
+close $lock;
+
+# ---- a worker that cannot begin ----
+chmod 0755, "$dir/spool";
+told(69, qr/\A\z/, 'work', '--unless-stopped');
+like $rig->read_file('log/candhook.log'), qr/worker=ended reason=.*is open to other users/, 'whom no person asked for says it in the log';
+chmod 0700, "$dir/spool";
+$rig->conf(log => "$dir/nowhere/log");
+told(78, qr{cannot open .*nowhere/log}, 'work');
+$rig->conf;
 
 # ---- without base_url the secret alone is what there is to tell ----
 told(0, qr/\A[\w.~-]{32,}\n.*base_url is not set/s, 'url', 'new', '--label', 'alone');
 told(0, qr/retired|alone/, 'url', 'retire', 'alone');
+told(1, qr/^WRONG +URL +there is none to post to: set base_url, give --url, or set CANDHOOK_URL$/m, 'doctor', '--probe');
 $rig->write_file('secrets', "none\n");
 told(0, qr/there is no secret, so every event is refused; make one: candhook url new/, 'url', 'list');
 $rig->write_file('secrets', "$rig->{secret} rig\n");
@@ -71,11 +106,13 @@ told(0, qr/^confine = no$/m, 'check-config');
 # ---- what doctor says of a front that answers otherwise ----
 my $front = Rig::Cand->service($rig);
 my %advice = (301 => 'redirection', 400 => 'did not arrive whole', 401 => 'asks for more than the secret', 405 => 'does not let POST through',
-    413 => 'max_body', 503 => 'could not be made durable');
+    413 => 'max_body', 418 => 'something else than candhook', 500 => 'candhook\.fcgi does not start', 503 => 'could not be made durable');
 for my $status (sort keys %advice) {
     $front->on({ status => $status });
     told(1, qr/WRONG.*$advice{$status}/, 'doctor', '--url', $front->url . "/candhook/$rig->{secret}");
 }
+# An address of this machine that is not known as one.
+told(1, qr{^note +URL +http://0\.0\.0\.0:\d+ is not https: the secret travels in clear$}m, 'doctor', '--url', $front->url =~ s/127\.0\.0\.1/0.0.0.0/r . "/candhook/$rig->{secret}");
 
 # ---- the socket of candhook.fcgi ----
 sub listen_fails ($socket, $words, $what) {

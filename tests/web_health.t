@@ -60,6 +60,14 @@ like $page->{body}, qr/^candhook_working 0\n.*^candhook_answers_total\{status="2
 is ask('metrics', 'authorization: bearer a-token-for-metrics')->{status}, 200, 'the scheme may be written small';
 is $browser->fetch('/candhook-app/metrics', method => 'POST')->{status}, 405, 'they are only to be read';
 
+# ---- a process that is killed ----
+my $silent = FastCGI->new($rig->{web_socket});
+my $killed;
+$rig->wait_until(sub { ($killed) = $rig->children($web) }, 'a request has a process');
+kill KILL => $killed;
+$rig->wait_until(sub { $rig->read_file('log/candhook.log') =~ /web=crashed signal=9 effect="a request was not answered"/ }, 'the log says that it was killed');
+is said('health'), "200 ok\n", 'the next request is answered';
+
 # ---- without a database; without the token ----
 $rig->pg_stop;
 $rig->wait_until(sub { said('health?ready') eq "503 not ready\n" && $rig->read_file('log/candhook.log') =~ /health="database unreachable"/ }, 'no database');

@@ -124,6 +124,14 @@ $canary{$_} = 'a bot token' for $first, stored();
 $page = $browser->click(begin($browser, '?community_id=GANOTHER'), 'allow');
 like stored('GANOTHER'), qr/of-GANOTHER/, 'another community has its own';
 $canary{ stored('GANOTHER') } = 'a bot token';
+$rig->sql('alter function candhook_internal.held_count rename to held_away');
+my $kept = stored('GANOTHER');
+$page = $browser->click(begin($browser, '?community_id=GANOTHER'), 'allow');
+is $page->{status}, 200, 'where what waits cannot be counted the App is installed, too';
+isnt stored('GANOTHER'), $kept, 'and the token stored';
+unlike $page->{body}, qr/can be handled now/, 'the page does without';
+$canary{ stored('GANOTHER') } = 'a bot token';
+$rig->sql('alter function candhook_internal.held_away rename to held_count');
 
 # ---- nobody is let in who did not begin ----
 my $requests = $pass->count(qr/token/);

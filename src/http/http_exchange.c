@@ -235,8 +235,6 @@ struct exchange *http_exchange_new(const struct http_request *request, struct er
 
 void http_exchange_free(struct exchange *exchange)
 {
-    if (exchange == NULL)
-        return;
     curl_easy_cleanup(exchange->curl);
     curl_slist_free_all(exchange->headers);
     curl_url_cleanup(exchange->url);
@@ -290,14 +288,13 @@ void http_exchange_end(struct exchange *exchange, CURLcode code)
         describe_failure(exchange, code);
         return;
     }
-    if (status < 100 || status > 599) {
-        err_set(&exchange->why, "no answer from %s: the status %ld is none of HTTP", exchange->server, status);
+    /* libcurl takes a line that begins with "http/" in small letters for the status 200, whatever it says. */
+    if (status < 100 || status > 599 || answer->reason == NULL) {
+        err_set(&exchange->why, "no answer from %s: its status line is none of HTTP", exchange->server);
         return;
     }
     answer->status = (int)status;
     answer->body = memory_resize(answer->body, 1, answer->body_length + 1);
     answer->body[answer->body_length] = '\0';
-    if (answer->reason == NULL)
-        answer->reason = memory_copy_text(""); /* HTTP/0.9 and such */
     exchange->result = RESULT_OK;
 }

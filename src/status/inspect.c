@@ -24,24 +24,22 @@
 /* Returns when a process began, from /proc; 0 when that cannot be told. */
 static time_t process_start(pid_t pid)
 {
-    char path[64], text[1024], *at;
+    char path[64], text[1024] = "", *at;
     struct timespec since_boot;
-    long long ticks = 0;
+    long long ticks;
     FILE *file;
-    size_t length;
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
-    length = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[length] = '\0';
-    at = strrchr(text, ')'); /* the end of the name, which may hold anything; field 3 follows */
+    /* Behind the end of the name, which may hold anything, field 3 follows. */
+    at = file != NULL && fread(text, 1, sizeof text - 1, file) > 0 ? strrchr(text, ')') : NULL;
+    if (file != NULL)
+        fclose(file);
     for (int field = 3; at != NULL && field <= 22; field++)
         at = strchr(at + 1, ' ');
-    if (at == NULL || clock_gettime(CLOCK_BOOTTIME, &since_boot) != 0)
-        return 0;
+    if (at == NULL)
+        return 0; /* it has just ended, or is hidden from this user */
+    clock_gettime(CLOCK_BOOTTIME, &since_boot);
     ticks = strtoll(at, NULL, 10);
     return time(NULL) - (since_boot.tv_sec - (time_t)(ticks / sysconf(_SC_CLK_TCK)));
 }

@@ -13,8 +13,6 @@ __attribute__((format(printf, 2, 3))) static void add_reason(struct installation
 {
     va_list args;
 
-    if (installation->reason_count == INSTALLATION_REASONS)
-        return;
     va_start(args, format);
     vsnprintf(installation->reasons[installation->reason_count++], sizeof installation->reasons[0], format, args);
     va_end(args);

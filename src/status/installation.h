@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INSTALLATION_REASONS 6
+#define INSTALLATION_REASONS 4 /* as many as there can be */
 
 struct installation {
     const struct conf *conf;

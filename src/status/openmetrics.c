@@ -25,14 +25,10 @@ static void put_family(FILE *to, const char *name, const char *type, const char 
     fprintf(to, "# HELP %s %s\n", name, help);
 }
 
-/* Puts a label's value, which may be any text. */
+/* Puts a label's value, which has no line feed: no name of a handler has. */
 static void put_value(FILE *to, const char *text)
 {
     for (; *text != '\0'; text++) {
-        if (*text == '\n') {
-            fputs("\\n", to);
-            continue;
-        }
         if (*text == '"' || *text == '\\')
             putc('\\', to);
         putc(*text, to);

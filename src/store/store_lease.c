@@ -129,18 +129,11 @@ enum result store_run_sql(struct store *store, const struct store_lease *lease, 
     struct rows *rows = NULL;
     enum result result = store_command(store, "begin", err);
 
-<<<<<<< HEAD
-    if (result != RESULT_OK)
-        return result;
-    result = run_sql_in_transaction(store, lease, event_id, &rows, err);
-    result = store_end(store, result, err);
-=======
     if (result == RESULT_OK)
         result = store_limit_statements(store, lease->timeout_ms, err);
     if (result == RESULT_OK)
         result = run_sql_in_transaction(store, lease, event_id, &rows, err);
     result = store_end(store, result, err);
->>>>>>> cov2
     if (result == RESULT_OK)
         pass_outcomes(rows, listener);
     rows_free(rows);

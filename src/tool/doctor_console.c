@@ -17,13 +17,13 @@ static int ask_as_console(const char *conninfo, const char *path, struct err *er
 {
     const struct store_question question = {.path = path, .asked = "{}", .who = "candhook doctor", .may_act = true};
     struct store *store = store_new(conninfo);
-    struct store_reply reply = {.status = -1};
+    struct store_reply reply = {0};
+    bool answered =
+        store_connect(store, true, err) == RESULT_OK && store_web(store, &question, &reply, err) == RESULT_OK;
 
-    if (store_connect(store, true, err) == RESULT_OK && store_web(store, &question, &reply, err) != RESULT_OK)
-        reply.status = -1;
     free(reply.json);
     store_free(store);
-    return reply.status;
+    return answered ? reply.status : -1;
 }
 
 /* An action that names none is refused with 400, after the right to act was seen. */

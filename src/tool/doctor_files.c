@@ -114,12 +114,11 @@ static const char *known_file_system(unsigned long type, bool *bad)
 
 static void check_spool_file_system(struct doctor *doctor)
 {
-    struct statfs system;
+    struct statfs system = {0};
     const char *known;
     bool bad = false;
 
-    if (fstatfs(doctor->spool.folder, &system) != 0)
-        return;
+    (void)fstatfs(doctor->spool.folder, &system); /* what it does not tell is no file system that we know */
     known = known_file_system((unsigned long)system.f_type & 0xffffffff, &bad);
     if (known != NULL && bad)
         doctor_wrong(doctor, "spool",

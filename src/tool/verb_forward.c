@@ -214,9 +214,7 @@ static enum result post_event(struct forward *forward, const char *body, struct 
                                          .status_only = true};
     enum result result = http_start(forward->http, &request, forward, err);
 
-    if (result != RESULT_OK)
-        return result;
-    while (!signals_stop_asked()) {
+    while (result == RESULT_OK && !signals_stop_asked()) {
         if (http_next(forward->http, &result, answer, err) != NULL)
             return result;
         http_wait(forward->http, NULL, 0, -1);
@@ -240,9 +238,7 @@ static int forward_event(struct forward *forward, const struct store_event *even
         signals_poll(NULL, 0, PAUSE_MS);
     }
     free(body);
-    if (result == RESULT_FAIL)
-        return verb_fail_with(forward->verb, EX_USAGE, &err);
-    if (result == RESULT_RETRY)
+    if (result != RESULT_OK)
         return signals_stop_asked() ? EX_OK : EX_UNAVAILABLE;
     forward->no_answer = false;
     forward->sent++;
@@ -260,16 +256,14 @@ static int forward_page(struct forward *forward, const struct store_page *page)
 {
     int status = EX_OK;
 
-    for (size_t i = 0; i < page->count && status == EX_OK; i++) {
+    for (size_t i = 0; i < page->count && status == EX_OK && !signals_stop_asked(); i++) {
         int64_t received_ms = parse_received_at(page->events[i].received_at);
 
-        signals_poll(NULL, 0, 0); /* lets a signal in */
-        if (signals_stop_asked())
-            break;
         if (received_ms > forward->newest_ms)
             forward->newest_ms = received_ms;
         if (!was_event_sent(forward, page->events[i].id))
             status = forward_event(forward, &page->events[i]);
+        signals_poll(NULL, 0, 0); /* lets a signal in */
     }
     return status;
 }

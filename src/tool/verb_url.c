@@ -122,12 +122,12 @@ static void print_url(const struct conf *conf, const char *secret)
 /* Returns a new secret. None begins with a dash, or `url retire` would take its beginning for an option. */
 static char *draw_secret(void)
 {
-    char *secret = digest_random_base64url(SECRET_RANDOM_BYTES);
+    char *secret = NULL;
 
-    while (*secret == '-') {
+    do {
         free(secret);
         secret = digest_random_base64url(SECRET_RANDOM_BYTES);
-    }
+    } while (*secret == '-');
     return secret;
 }
 

@@ -184,25 +184,14 @@ struct callback {
         *community; /* of the cookie whose state it is; community: percent-encoded, "" when none was asked for */
 };
 
-/* Cuts the first word off, which a dot separates, and returns the rest; NULL when there is no dot. */
-static char *cut_first(char *text)
-{
-    char *dot = strchr(text, '.');
-
-    if (dot == NULL)
-        return NULL;
-    *dot = '\0';
-    return dot + 1;
-}
-
 /* Finds verifier and community when the cookie holds the state. */
 static void match_state(struct callback *callback)
 {
-    char *verifier = callback->text != NULL ? cut_first(callback->text) : NULL;
-    char *community = verifier != NULL ? cut_first(verifier) : NULL;
+    char *community = callback->text;
+    const char *state = strsep(&community, "."), *verifier = strsep(&community, ".");
 
     callback->community = "";
-    if (community == NULL || !digest_equal(callback->text, callback->state))
+    if (community == NULL || !digest_equal(state, callback->state))
         return;
     callback->verifier = verifier;
     callback->community = community;

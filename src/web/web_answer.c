@@ -132,11 +132,12 @@ void web_answer_redirect(struct web_answer *answer, const char *url)
     answer->location = memory_copy_text(url);
 }
 
+/* Returns the reason phrase; "" for a status that none of ours has. */
 static const char *reason_of(int status)
 {
-    static const struct {
+    static const struct web_reason {
         int status;
-        const char *reason;
+        const char *phrase;
     } reasons[] = {{200, "OK"},
                    {302, "Found"},
                    {400, "Bad Request"},
@@ -147,12 +148,13 @@ static const char *reason_of(int status)
                    {413, "Content Too Large"},
                    {429, "Too Many Requests"},
                    {502, "Bad Gateway"},
-                   {503, "Service Unavailable"}};
+                   {503, "Service Unavailable"},
+                   {0, ""}};
+    const struct web_reason *at = reasons;
 
-    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-        if (reasons[i].status == status)
-            return reasons[i].reason;
-    abort();
+    while (at->status != status && at->status != 0)
+        at++;
+    return at->phrase;
 }
 
 char *web_answer_text(const struct web_answer *answer, bool head_only, size_t *length)

@@ -8,6 +8,7 @@
 
 #include "conf/conf.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -210,6 +211,23 @@ static void check_relative(void)
     must(chdir(before) == 0, "chdir");
 }
 
+/* What /proc names of a file that is gone can be opened, but has no path. */
+static void check_no_path(void)
+{
+    char path[64];
+    int fd;
+
+    write_text(BASE);
+    fd = open(file, O_RDONLY);
+    must(fd >= 0, file);
+    unlink(file);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    setenv("CANDHOOK_CONF", path, 1);
+    refused("a file without a path", "cannot resolve the path /proc/self/fd/");
+    setenv("CANDHOOK_CONF", file, 1);
+    close(fd);
+}
+
 int main(void)
 {
     conf_rig_begin();
@@ -225,5 +243,6 @@ int main(void)
     check_document_root();
     check_lies_under();
     check_relative();
+    check_no_path();
     return conf_rig_end();
 }

@@ -25,7 +25,7 @@
 
 static unsigned long fake_type;      /* 0: a local one */
 static long fake_inodes, fake_bytes; /* that are free; -1: many */
-static bool fail_lock, fail_sync;
+static bool fail_lock, fail_sync, fail_write, fail_stats;
 static int fail_room; /* what posix_fallocate returns */
 
 int __real_fstatfs(int fd, struct statfs *system);
@@ -35,13 +35,17 @@ int __wrap_fstatvfs(int fd, struct statvfs *space);
 bool __real_lock_take(int fd);
 bool __wrap_lock_take(int fd);
 int __wrap_posix_fallocate(int fd, off_t offset, off_t length);
+ssize_t __real_pwrite(int fd, const void *bytes, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 
 int __wrap_fstatfs(int fd, struct statfs *system)
 {
-    int result = __real_fstatfs(fd, system);
+    int result = fail_stats ? -1 : __real_fstatfs(fd, system);
 
+    if (fail_stats)
+        return result;
     if (fake_type != 0)
         system->f_type = (__fsword_t)fake_type;
     else
@@ -53,6 +57,8 @@ int __wrap_fstatvfs(int fd, struct statvfs *space)
 {
     int result = __real_fstatvfs(fd, space);
 
+    if (fail_stats)
+        return memset(space, 0, sizeof *space), -1;
     space->f_files = 1000000;
     space->f_favail = fake_inodes >= 0 ? (fsfilcnt_t)fake_inodes : 500000;
     space->f_frsize = 4096;
@@ -74,6 +80,12 @@ int __wrap_posix_fallocate(int fd, off_t offset, off_t length)
     return fail_room;
 }
 
+ssize_t __wrap_pwrite(int fd, const void *bytes, size_t length, off_t offset)
+{
+    errno = EIO;
+    return fail_write ? -1 : __real_pwrite(fd, bytes, length, offset);
+}
+
 int __wrap_fdatasync(int fd)
 {
     errno = EIO;
@@ -87,7 +99,7 @@ struct spool_case {
     const char *line; /* the report has it */
     unsigned long type;
     long inodes, bytes;
-    bool fail_lock, fail_sync;
+    bool fail_lock, fail_sync, fail_write, fail_stats;
     int fail_room;
     unsigned wrong;
 };
@@ -109,6 +121,8 @@ static const struct spool_case cases[] = {
     {"no locks", "cannot be locked: No locks available", MANY, .fail_lock = true, .wrong = 1},
     {"a quota that is used up", "the quota of this user is used up", MANY, .fail_room = EDQUOT, .wrong = 1},
     {"no room after all", "cannot be allocated: No space left", MANY, .fail_room = ENOSPC, .wrong = 1},
+    {"a disk that does not write", "cannot be written: Input/output error", MANY, .fail_write = true, .wrong = 1},
+    {"a file system that tells nothing of itself", "ok     spool ", NFS_SUPER_MAGIC, .fail_stats = true},
     {"a disk that does not sync", "cannot be synced: Input/output error", MANY, .fail_sync = true, .wrong = 1},
 };
 
@@ -124,6 +138,8 @@ static void check_case(const struct spool_case *one, const struct conf *conf)
     fail_lock = one->fail_lock;
     fail_room = one->fail_room;
     fail_sync = one->fail_sync;
+    fail_write = one->fail_write;
+    fail_stats = one->fail_stats;
     doctor_check_spool(&doctor);
     memory_close_stream(doctor.out);
     if (!ok(doctor.wrong == one->wrong && strstr(report, one->line) != NULL, "%s", one->name))

@@ -121,6 +121,8 @@ static void answer_request(int socket, const char *request)
         put(socket, "HTTP/1.1 204 Held\r\n\r\n", 21);
     else if (strncmp(path, "/told", 5) == 0)
         put(socket, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38), write_byte(answered[1]);
+    else if (strncmp(path, "/lower", 6) == 0)
+        put(socket, "http/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", 41);
     else if (strncmp(path, "/garbage", 8) == 0)
         put(socket, "\x00\xff\r\n\r\nHTTP", 10);
     else if (strncmp(path, "/short/", 7) == 0)
@@ -224,6 +226,11 @@ static void test_answer(struct http *http)
     request.method = "DELETE";
     ok(http_send(http, &request, &answer, &err) == RESULT_OK && strncmp(answer.body, "DELETE ", 7) == 0, "DELETE");
     http_answer_free(&answer);
+    request = request_of("/short/200", url, sizeof url);
+    request.method = "HEAD";
+    ok(http_send(http, &request, &answer, &err) == RESULT_OK && answer.status == 200 && answer.body_length == 0,
+       "HEAD waits for no body, whatever its length is said to be");
+    http_answer_free(&answer);
 }
 
 static void test_bounds(struct http *http)
@@ -295,6 +302,7 @@ static void test_retry_after(struct http *http)
                  {"/date/60", 55, 60},
                  {"/date/-60", 0, 0},
                  {"/after/99999999999999999999", 86400, 86400},
+                 {"/after/1111111111111111111111111111111111111111111111111111111111111111", -1, -1},
                  {"/status/500", -1, -1}};
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -327,6 +335,11 @@ static void test_failures(struct http *http)
     ok(strncmp(err.text, "no answer from http://127.0.0.1:1: ", 35) == 0 && !strstr(err.text, "s3cret") &&
            !strstr(err.text, "qu3ry") && !strstr(err.text, "us3r") && !strstr(err.text, "passw0rd"),
        "is said without path, query and user: %s", err.text);
+    request.url = "http://127.0.0.1:1/?port";
+    ok(http_send(http, &request, &answer, &err) == RESULT_RETRY && strstr(err.text, "port") == NULL,
+       "nor what libcurl says, when it has the query in it: %s", err.text);
+    ok(get(http, "/lower", &answer, &err) == RESULT_RETRY,
+       "a status line in small letters, which libcurl takes for 200, is none: %s", err.text);
     ok(get(http, "/garbage", &answer, &err) == RESULT_RETRY, "garbage is no answer: %s", err.text);
     ok(get(http, "/nothing", &answer, &err) == RESULT_RETRY, "nor is nothing: %s", err.text);
     ok(get(http, "/status/999", &answer, &err) == RESULT_RETRY, "nor a status that means nothing: %s", err.text);
@@ -481,5 +494,6 @@ int main(void)
     test_waiting();
     kill(server, SIGTERM);
     waitpid(server, NULL, 0);
+    http_free(NULL); /* no harm */
     return done();
 }

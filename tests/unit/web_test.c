@@ -5,16 +5,22 @@
  */
 #include <config.h>
 
+#include "base/io.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "web/seal.h"
+#include "web/session.h"
 #include "web/web_answer.h"
 #include "web/web_request.h"
 
 #include "tap.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FORM "application/x-www-form-urlencoded"
 
 static void check_parameter(const char *query, const char *wanted)
 {
@@ -99,7 +105,7 @@ static void check_field(const char *type, const char *body, const char *wanted)
 
 static void check_console_requests(void)
 {
-    static const char form[] = "application/x-www-form-urlencoded";
+    static const char form[] = FORM;
 
     check_below("", "/candhook-app/console/", "");
     check_below("", "/candhook-app/console/api/events?x=/console/y", "api/events");
@@ -226,7 +232,68 @@ static void check_answer(void)
     text = web_answer_text(&answer, 1, &length);
     ok(strstr(text, "<title>") == NULL && strstr(text, "\r\n\r\n") == text + length - 4, "HEAD has no body");
     free(text);
+    answer.status = 409;
+    text = web_answer_text(&answer, 1, &length);
+    ok(strncmp(text, "Status: 409 \r\n", 14) == 0, "a status of which we know no more is told");
+    free(text);
     web_answer_free(&answer);
+}
+
+/* ---- a log-in whose count cannot be kept ---- */
+
+static bool disk_is_full;
+
+int __real_ftruncate(int fd, off_t length);
+int __wrap_ftruncate(int fd, off_t length);
+
+int __wrap_ftruncate(int fd, off_t length)
+{
+    errno = ENOSPC;
+    return disk_is_full ? -1 : __real_ftruncate(fd, length);
+}
+
+static void check_full_disk(void)
+{
+    static const struct web_user_new anna = {.name = "anna", .password = "correct-horse"};
+    char folder[] = "/tmp/candhook-web.XXXXXX", body[] = "name=anna&password=correct-horse", *said = NULL;
+    const struct web_request request = {.scheme = "http", .origin = "", .content_type = FORM, .body = body};
+    struct conf conf = {0};
+    struct session session;
+    unsigned failures;
+    struct err err;
+    size_t length;
+    FILE *file;
+    char *tries, *log;
+
+    if (!ok(mkdtemp(folder) != NULL, "a folder"))
+        return;
+    conf.web_key = memory_format("%s/web.key", folder);
+    conf.web_users = memory_format("%s/web.users", folder);
+    tries = memory_format("%s.tries", conf.web_key);
+    log = memory_format("%s/log", folder);
+    file = fopen(tries, "w");
+    ok(file != NULL && fputs("3\n", file) >= 0 && fclose(file) == 0, "three have failed");
+    ok(web_users_add(conf.web_users, geteuid(), &anna, &err) == RESULT_OK &&
+           log_open(log, LOG_LEVEL_INFO, "web", &err) == RESULT_OK,
+       "a user, and a log");
+    disk_is_full = true;
+    ok(session_log_in(&conf, "key", &request, &session, &failures, &err) == SESSION_OPENED && failures == 3,
+       "a full disk keeps nobody out");
+    disk_is_full = false;
+    ok(io_read_file(log, 4096, &said, &length, &err) == RESULT_OK &&
+           strstr(said, "console=tries reason=\"No space left on device\" effect=\"failed log-ins are not counted\"") !=
+               NULL,
+       "and the log says what it means");
+    session_free(&session);
+    unlink(tries);
+    unlink(log);
+    unlink(conf.web_users);
+    ok(rmdir(folder) == 0, "nothing is left");
+    free(said);
+    free(tries);
+    free(log);
+    free(conf.web_key);
+    free(conf.web_users);
 }
 
 int main(void)
@@ -251,5 +318,6 @@ int main(void)
     check_seals();
     check_key();
     check_answer();
+    check_full_disk();
     return done();
 }

@@ -6,15 +6,21 @@
  */
 #include <config.h>
 
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/signals.h"
 #include "conf/web_users.h"
 
 #include <crypt.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
@@ -48,6 +54,26 @@ char *__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data 
     snprintf(settings[hashed++ % 4], sizeof settings[0], "%s", setting);
     errno = ENOMEM;
     return hashing_fails ? NULL : __real_crypt_r(phrase, setting, data);
+}
+
+/* A wait takes no time here, and the clock goes on by it. */
+static int64_t waited_ms;
+
+int64_t __real_clock_monotonic_ms(void);
+int64_t __wrap_clock_monotonic_ms(void);
+int __wrap_signals_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+int64_t __wrap_clock_monotonic_ms(void)
+{
+    return __real_clock_monotonic_ms() + waited_ms;
+}
+
+int __wrap_signals_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    (void)fds;
+    (void)count;
+    waited_ms += timeout_ms;
+    return 0;
 }
 
 static void write_users(const char *text)
@@ -329,6 +355,54 @@ static void check_changes(void)
     is_text(read_users_back(), "# a\n\n# b\n", "all else stays");
 }
 
+/* Another program that holds the lock, and does not let it go. */
+static pid_t start_holder(const char *path)
+{
+    int ready[2];
+    char byte;
+    pid_t holder;
+
+    must(pipe(ready) == 0, "pipe");
+    fflush(stdout);
+    holder = fork();
+    must(holder >= 0, "fork");
+    if (holder == 0) {
+        int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+        if (fd < 0 || !lock_take(fd) || write(ready[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    must(read(ready[0], &byte, 1) == 1, "the lock is held");
+    close(ready[0]);
+    close(ready[1]);
+    return holder;
+}
+
+static void check_lock(void)
+{
+    const struct web_user_new user = {.name = "one", .password = "the first password"};
+    char path[sizeof file + 8];
+    struct err err;
+    pid_t holder;
+
+    snprintf(path, sizeof path, "%s.new", file);
+    write_users("");
+    holder = start_holder(path);
+    waited_ms = 0;
+    ok(web_users_add(file, geteuid(), &user, &err) == RESULT_RETRY &&
+           strstr(err.text, "another program has been changing") != NULL && strstr(err.text, "for 10 s") != NULL,
+       "a file that another program goes on changing");
+    ok(waited_ms >= 9000 && waited_ms <= 10000, "was waited for");
+    is_text(read_users_back(), "", "and stays as it was");
+    ok(access(path, F_OK) == 0, "nor is the other's new file taken away");
+    kill(holder, SIGKILL);
+    must(waitpid(holder, NULL, 0) == holder, "waitpid");
+    ok(add("one", "the first password", false, false) && access(path, F_OK) != 0,
+       "what a program that was killed has left is no hindrance");
+}
+
 static void check_full(void)
 {
     const struct web_user_new user = {.name = "one", .password = "the first password"};
@@ -362,6 +436,7 @@ int main(void)
     check_hash_failure();
     check_refusals();
     check_changes();
+    check_lock();
     check_full();
     unlink(file);
     ok(rmdir(folder) == 0, "nothing is left");
