@@ -10,6 +10,20 @@
 
 #include <stdlib.h>
 
+/* Fills PAGE, which takes over ROWS. */
+static void make_page(struct rows *rows, struct store_page *page)
+{
+    page->rows = rows;
+    page->count = rows_count(rows);
+    page->events = memory_new(page->count, sizeof *page->events);
+    for (size_t row = 0; row < page->count; row++)
+        page->events[row] = (struct store_event){.id = rows_text(rows, row, 0),
+                                                 .received_at = rows_text(rows, row, 1),
+                                                 .module = rows_text(rows, row, 2),
+                                                 .type = rows_text(rows, row, 3),
+                                                 .body = rows_text(rows, row, 4)};
+}
+
 enum result store_events(struct store *store, const struct store_event_query *query, struct store_page *page,
                          struct err *err)
 {
@@ -27,18 +41,9 @@ enum result store_events(struct store *store, const struct store_event_query *qu
         store->database,
         "select id, received_at, module, type, body from candhook_internal.events($1, $2, $3, $4, $5::integer)",
         &params, &rows, err);
-    if (result != RESULT_OK)
-        return result;
-    page->rows = rows;
-    page->count = rows_count(rows);
-    page->events = memory_new(page->count, sizeof *page->events);
-    for (size_t row = 0; row < page->count; row++)
-        page->events[row] = (struct store_event){.id = rows_text(rows, row, 0),
-                                                 .received_at = rows_text(rows, row, 1),
-                                                 .module = rows_text(rows, row, 2),
-                                                 .type = rows_text(rows, row, 3),
-                                                 .body = rows_text(rows, row, 4)};
-    return RESULT_OK;
+    if (result == RESULT_OK)
+        make_page(rows, page);
+    return result;
 }
 
 void store_free_page(struct store_page *page)
