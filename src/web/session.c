@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/io.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -118,7 +117,8 @@ bool session_is_from_here(const struct web_request *request)
 
 /* ---- tries: one at a time, and none for a second after one that failed; a file beside the key remembers ---- */
 
-/* What is remembered: `FAILURES SINCE`, the number of failures since the last success, and when the last one was. */
+/* What is remembered, as `FAILURES MILLISECONDS`: the number of failures since the last success, and when the last one
+ * was. */
 struct tries {
     int fd;
     unsigned failures;
