@@ -99,8 +99,8 @@ unlink "$dir/chatty.go";
 $rig->event_of('chatty');
 my $once = $rig->spawn('once', "$dir/bin/candhook", 'work', '--once');
 $rig->wait_until(sub { $rig->sql("select count(*) from candhook.delivery where handler = 'chatty' and lease is not null") }, 'it runs the attempt');
-# Its connection is the younger of the two.
-$rig->sql("select pg_terminate_backend((select pid from pg_stat_activity where application_name = 'candhook' order by backend_start desc limit 1))");
+# Its connection is the one that has asked when more is due.
+$rig->wait_until(sub { $rig->sql(q{select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'candhook' and state = 'idle' and query like '%due_in%'}) == 1 }, 'it waits');
 $rig->write_file('chatty.go', '');
 $rig->wait_gone($once);
 like $rig->read_file('log/candhook.log'), qr/warning: worker=failing reason="the database connection was lost"/, 'it says so';

@@ -171,7 +171,8 @@ for my $analyzed (0, 1) {
 }
 cmp_ok pages('counts'), '>', $before + 500, 'what counts does read them';
 $rig->sql(q{insert into candhook.bot_token (origin_community_id, token) select 'G' || n, repeat('x', 1000) from generate_series(1, 2000) n});
-$rig->sql('vacuum candhook.bot_token');
+# Rows that an analyze of another table still sees cannot be told from old ones: then once more.
+eval { $rig->wait_until(sub { $rig->sql('vacuum candhook.bot_token'); pages('status') < $before + 90 }, 'few pages') };
 cmp_ok pages('status'), '<', $before + 90, 'nor with 2000 tokens';
 $rig->sql('truncate candhook.bot_token');
 $rig->sql("insert into candhook.delivery (event_id, received_at, handler, due_at) select id, received_at, 'fine', now() - interval '20 s' + random() * interval '10 s' from candhook.event order by received_at desc limit 20000");

@@ -272,7 +272,10 @@ static void check_full_disk(void)
     tries = memory_format("%s.tries", conf.web_key);
     log = memory_format("%s/log", folder);
     file = fopen(tries, "w");
-    ok(file != NULL && fputs("3\n", file) >= 0 && fclose(file) == 0, "three have failed");
+    if (file != NULL) {
+        fputs("3\n", file);
+        fclose(file);
+    }
     ok(web_users_add(conf.web_users, geteuid(), &anna, &err) == RESULT_OK &&
            log_open(log, LOG_LEVEL_INFO, "web", &err) == RESULT_OK,
        "a user, and a log");
