@@ -18,7 +18,7 @@ begin
                                               'p50_s', percentile_cont(0.5) within group (order by l.seconds),
                                               'p99_s', percentile_cont(0.99) within group (order by l.seconds))
                       from (select extract(epoch from o.finished_at - o.received_at) as seconds
-                              from (select n.* from candhook.outcome n order by n.received_at desc, n.event_id desc limit 20000) o
+                              from (select n.* from candhook.outcome n order by n.received_at desc, n.event_id desc limit 5000) o
                              where o.result = 'ok'
                              order by o.received_at desc, o.event_id desc
                              limit 1000) l),
