@@ -76,6 +76,19 @@ my $said = $session->query($round);
 cmp_ok scalar(() = $said =~ /Query Text/g), '>', 30, 'auto_explain tells about the statements';
 is join("\n", excesses($said, 3 * $batch)), '', 'no step of a claim or a run touches more than its batch';
 cmp_ok scalar(excesses($said, $batch / 2)), '>', 10, 'and the test sees what is touched';
+
+# ---- the console: what asks for one event, or for the newest of something, looks at no others ----
+my $some = $rig->sql('select id from candhook.event order by received_at limit 1 offset 1000');
+$rig->sql("insert into candhook.outcome (event_id, received_at, handler, attempt, result, finished_at)
+           select id, received_at, 'hook', 99, 'failed', now() from candhook.event order by received_at limit 10");
+for my $question ([ event => qq{{"id":"$some"}} ], [ body => qq{{"id":"$some"}} ], [ events => qq{{"id":"$some"}} ], [ events => '{"handler":"note","result":"ok"}' ], [ failures => '{}' ], [ failures => '{"handler":"hook"}' ], [ audit => '{}' ], [ malformed => '{}' ], [ tokens => '{}' ]) {
+    my ($path, $asked) = @$question;
+    $said = $session->query("select status from candhook_internal.web('$path', '$asked', 'anna', true);");
+    like $said, qr/^200$/m, "the console: $path $asked";
+    # A slice of events that is looked at has 2,000.
+    is join("\n", excesses($said, $path eq 'events' && $asked !~ /id/ ? 2 * 2000 : $path eq 'tokens' ? $waiting : 3 * $batch)), '', 'touches few rows';
+}
+
 $said = $session->query(q{select count(*) from candhook.delivery;});
 cmp_ok scalar(excesses($said, 3 * $batch)), '>', 0, 'it would see a look at everything';
 $session->close;

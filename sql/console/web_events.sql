@@ -23,6 +23,7 @@ declare
     of_object constant text := candhook_internal.web_text(asked, 'object');
     by_handler constant text := candhook_internal.web_text(asked, 'handler');
     with_result constant text := candhook_internal.web_text(asked, 'result');
+    wanted_id constant uuid := candhook_internal.web_id(asked, 'id');
     at timestamptz := until;
     last_id uuid := candhook_internal.web_id(asked, 'before');
     slice_ids uuid[];
@@ -38,11 +39,10 @@ begin
     else
         last_id := '00000000-0000-0000-0000-000000000000'; -- those before `until`, not those at it
     end if;
-    if candhook_internal.web_id(asked, 'id') is not null then
-        at := '-infinity'; -- no search
-        is_end := true;
+    if wanted_id is not null then
+        is_end := true; -- no search
         found := array(select e.id from candhook.event e
-                        where e.id = candhook_internal.web_id(asked, 'id') and e.received_at = candhook.received_at(e.id));
+                        where e.received_at = candhook.received_at(wanted_id) and e.id = wanted_id);
     end if;
 
     while not is_end and cardinality(found) < page loop

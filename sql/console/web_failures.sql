@@ -34,11 +34,10 @@ begin
         select jsonb_build_object(
                    'at', clock_timestamp(),
                    'partial', (select count(*) from newest) = 10000 or (select count(*) from grouped) > 200,
-                   'groups', coalesce((select jsonb_agg(to_jsonb(g) || jsonb_build_object('event', e.module || ':' || e.type)
+                   'groups', coalesce((select jsonb_agg(to_jsonb(g) - 'id' || jsonb_build_object('event', e.module || ':' || e.type)
                                                         order by g.last desc)
-                                         from (select * from grouped order by last desc limit 200) g
-                                         left join candhook.event e
-                                           on e.id = (g.example ->> 'id')::uuid and e.received_at = candhook.received_at(e.id)),
+                                         from (select *, (example ->> 'id')::uuid as id from grouped order by last desc limit 200) g
+                                         left join candhook.event e on e.received_at = candhook.received_at(g.id) and e.id = g.id),
                                       '[]')));
 end
 $$;

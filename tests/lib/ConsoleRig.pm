@@ -59,32 +59,43 @@ sub generate ($rig, $count, $days = 2) {
                ('mail', 'CORE', 'member.*', 'exec', 'mail', true, 'community', true), ('old', 'CORE', '*', 'c', 'old.so', false, 'none', false)
             on conflict do nothing;
         update candhook.handler set created_at = now() - interval '60 days';
-        create temporary table made as
-        select n, at, (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid as id
-          from (select n, date_trunc('milliseconds', now() - ($count - n) * (interval '$days days' / $count)) as at from generate_series(1, $count) n) s;
-        insert into candhook.event (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload)
-        select m.id, m.at, case when n % 50 = 7 then 'CORE' else 'MOIM' end,
-               case when n % 50 = 7 then 'member.joined' when n % 50 = 9 then 'question.asked' else (array['product.created', 'product.updated', 'product.voted.points'])[1 + n % 3] end,
-               'G' || n % 20, 'U' || n % 1000, 'C' || n % 60, 'P' || n % 3000, jsonb_build_object('id', 'CP:' || n, 'price', n % 90 + 0.90, 'name', 'Thing ' || n)
-          from made m;
-        insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
-        select m.id, m.at, 'greet', 1, 'ok', 'greeted', m.at + '20 ms', m.at + '35 ms' from made m where n % 50 not in (7, 9) union all
-        select m.id, m.at, 'mirror', 1, case when n % 100 = 14 then 'retry' else 'ok' end, case when n % 100 = 14 then 'HTTP 503' else 'HTTP 200' end, m.at + '30 ms', m.at + (80 + n % 400) * '1 ms'::interval
-          from made m where n % 50 not in (7, 9) and n % 100 not in (12, 13, 16, 21) union all
-        select m.id, m.at, 'mirror', 2, 'ok', 'HTTP 200', m.at + '10 s', m.at + '10.1 s' from made m where n % 100 = 14 and m.at < now() - interval '12 s' union all
-        select m.id, m.at, 'mirror', 1, 'failed', 'HTTP ' || case when n % 100 = 13 then 410 else 422 end || ' for order ' || n, m.at + '30 ms', m.at + '90 ms' from made m where n % 100 in (12, 13, 16) union all
-        select m.id, m.at, '', 0, 'unhandled', null, null, m.at + '20 ms' from made m where n % 50 = 9;
+        create schema made;
+        create function made.at(n bigint) returns timestamptz language sql as \$\$
+            select date_trunc('milliseconds', timestamptz '@{[ $rig->sql('select now()') ]}' - ($count - n) * (interval '$days days' / $count)) \$\$;
+        create function made.id(n bigint) returns uuid language sql as \$\$
+            select (lpad(to_hex((extract(epoch from made.at(n)) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n % 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid \$\$;
+        SQL
+    # In pieces, so that outcomes lie in the table as they come in life: those of one time together.
+    for (my $first = 1; $first <= $count; $first += 100_000) {
+        my $last = $first + 99_999 < $count ? $first + 99_999 : $count;
+        $rig->sql(<<~"SQL");
+            create temporary table piece as select n, made.at(n) as at, made.id(n) as id from generate_series($first, $last) n;
+            insert into candhook.event (id, received_at, module, type, origin_community_id, user_id, community_id, profile_id, payload)
+            select m.id, m.at, case when n % 50 = 7 then 'CORE' else 'MOIM' end,
+                   case when n % 50 = 7 then 'member.joined' when n % 50 = 9 then 'question.asked' else (array['product.created', 'product.updated', 'product.voted.points'])[1 + n % 3] end,
+                   'G' || n % 20, 'U' || n % 1000, 'C' || n % 60, 'P' || n % 3000, jsonb_build_object('id', 'CP:' || n, 'price', n % 90 + 0.90, 'name', 'Thing ' || n)
+              from piece m;
+            insert into candhook.outcome (event_id, received_at, handler, attempt, result, detail, started_at, finished_at)
+            select m.id, m.at, 'greet', 1, 'ok', 'greeted', m.at + '20 ms', m.at + '35 ms' from piece m where n % 50 not in (7, 9) union all
+            select m.id, m.at, 'mirror', 1, case when n % 100 = 14 then 'retry' else 'ok' end, case when n % 100 = 14 then 'HTTP 503' else 'HTTP 200' end, m.at + '30 ms', m.at + (80 + n % 400) * '1 ms'::interval
+              from piece m where n % 50 not in (7, 9) and n % 100 not in (12, 13, 16, 21) union all
+            select m.id, m.at, 'mirror', 2, 'ok', 'HTTP 200', m.at + '10 s', m.at + '10.1 s' from piece m where n % 100 = 14 and m.at < now() - interval '12 s' union all
+            select m.id, m.at, 'mirror', 1, 'failed', 'HTTP ' || case when n % 100 = 13 then 410 else 422 end || ' for order ' || n, m.at + '30 ms', m.at + '90 ms' from piece m where n % 100 in (12, 13, 16) union all
+            select m.id, m.at, '', 0, 'unhandled', null, null, m.at + '20 ms' from piece m where n % 50 = 9;
+            SQL
+    }
+    $rig->sql(<<~"SQL");
         insert into candhook.delivery (event_id, received_at, handler, origin_community_id, due_at, held, order_key)
-        select m.id, m.at, 'mirror', 'G' || n % 20, m.at, false, null from made m where n % 100 = 21 and n > $count - 1000 union all
-        select m.id, m.at, 'mail', 'G' || n % 20, now() + '1 minute', true, 'G' || n % 20 from made m where n % 100 = 7 and n > $count - 2000;
+        select made.id(n), made.at(n), 'mirror', 'G' || n % 20, made.at(n), false, null from generate_series($count - 999, $count) n where n > 0 and n % 100 = 21 union all
+        select made.id(n), made.at(n), 'mail', 'G' || n % 20, now() + '1 minute', true, 'G' || n % 20 from generate_series($count - 1999, $count) n where n > 0 and n % 100 = 7;
         insert into candhook.malformed (id, received_at, body, reason)
         select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7000800000000000000' || n)::uuid, at, convert_to(body, 'UTF8'), reason
           from (values (1, date_trunc('milliseconds', now() - interval '2 hours'), '{"module":"MOIM"', 'line 1, column 17: the object does not end'),
                        (2, date_trunc('milliseconds', now() - interval '1 day'), '{"type":"x"}', 'there is no member module')) m (n, at, body, reason);
         select candhook.set_bot_token('G1', 'canary-of-a-bot-token', '{bot:MOIM:product:read}', now() + '30 days');
         select candhook.set_bot_token('G2', 'canary-of-another'), candhook.revoke_bot_token('G2');
-        analyze candhook.event, candhook.outcome, candhook.delivery;
         SQL
+    $rig->sql("analyze candhook.$_") for qw(event outcome delivery);
     return $rig;
 }
 
