@@ -212,7 +212,7 @@ is_accessible('failures');
 my $failed = $rig->sql(q{select count(*) from candhook.failed where handler = 'mirror' and detail ~ '^HTTP'});
 cmp_ok $failed, '>', 50, 'many are of one group';
 $js->(q{[...document.querySelectorAll('#content tbody tr')].find((row) => row.innerText.includes('HTTP #')).querySelector('[data-act=retry]').id = 'retry-group'});
-like confirm('#retry-group'), qr/\Q$failed\E failed deliver/, 'the retry of a group tells how many';
+like confirm('#retry-group') =~ s{,}{}gr, qr/\Q$failed\E failed deliver/, 'the retry of a group tells how many';
 is $rig->sql(q{select string_agg(detail, ',') from candhook.failed where handler = 'mirror'}), 'given up by my_web', 'they are retried, and no other';
 
 # ---- the others ----
