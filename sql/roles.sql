@@ -67,7 +67,7 @@ declare
     telling constant text := 'execute on function candhook_internal.token_list(), candhook_internal.token_history(text)';
     -- What candhook-web.fcgi calls as one of these roles, for people who have logged in.
     console constant text := 'execute on function candhook_internal.web(text, text, text, boolean), '
-                             'candhook_internal.web_overview(jsonb), candhook_internal.web_rates(integer, interval), '
+                             'candhook_internal.web_overview(jsonb), candhook_internal.web_rates(integer, timestamptz, interval), '
                              'candhook_internal.web_replica_lag(), candhook_internal.web_events(jsonb, interval), '
                              'candhook_internal.web_event(jsonb), candhook_internal.web_event_line(candhook.event), '
                              'candhook_internal.web_results(uuid), candhook_internal.web_body(jsonb, text), '

@@ -136,6 +136,10 @@ ok $js->(q{!!document.querySelector('canvas')}) || !$js->('!!window.Chart'), 'a 
 like $js->(q{document.querySelector('[data-waiting=held]').innerText}), qr/^\d+\s+held/, 'what is held';
 $chromium->tap('#hours-24')->wait_until(q{document.querySelector('#hours-24').getAttribute('aria-current')});
 like content(), qr/a bar is 10 minutes/, 'a day';
+my $legend = $js->(q{document.querySelector('.legend').innerText});
+$js->(q{document.querySelector('.legend').dataset.old = 1});
+$chromium->tap('#refresh')->wait_until(q{!document.querySelector('.legend').dataset.old});
+is $js->(q{document.querySelector('.legend').innerText}), $legend, 'the newest steps, counted again, fit to the others';
 is_harmless('overview');
 is_accessible('overview');
 $rig->sql('update candhook.handler set enabled = false');

@@ -126,10 +126,17 @@ is $overview->{malformed}, 1, 'what is malformed';
 my %sum;
 for my $step ($overview->{steps}->@*) { $sum{$_} += $step->{$_} for qw(events ok retry failed unhandled) }
 is_deeply \%sum, { events => 4, ok => 3, retry => 0, failed => 0, unhandled => 1 }, 'the rates';
+my @at = map { $_->{at} =~ /T(\d\d):(\d\d):00/ ? $1 * 60 + $2 : die $_->{at} } $overview->{steps}->@*;
+cmp_ok scalar @at, '>=', 60, 'of an hour';
+is join(' ', map { ($at[$_] - $at[ $_ - 1 ]) % 1440 } 1 .. $#at), join(' ', (1) x $#at), 'with all its minutes';
+my $newer = answer(overview => { since => $overview->{steps}[-3]{at} });
+is $newer->{steps}[0]{at}, $overview->{steps}[-3]{at}, 'or only the newest';
+is_deeply $newer->{steps}[0], $overview->{steps}[-3], 'which are the same';
+is status(overview => { since => 'x' }), 400, 'since is a time';
 is $overview->{latency}{count}, 3, 'the time to outcomes';
 ok !$overview->{partial}, 'nothing is left out';
 is_deeply [ answer(overview => { hours => '24' })->@{qw(hours step_s)} ], [ 24, 600 ], 'of a day';
-ok $json->decode($rig->sql(q{select candhook_internal.web_rates(24, '0')}))->{partial}, 'without patience it is partial, and says so';
+ok $json->decode($rig->sql(q{select candhook_internal.web_rates(24, null, '0')}))->{partial}, 'without patience it is partial, and says so';
 is answer('overview')->{replica_lag_s}, undef, 'no replica';
 
 # ---- tokens ----

@@ -11,7 +11,7 @@ declare
     hours constant integer := case candhook_internal.web_text(asked, 'hours') when '24' then 24 else 1 end;
     since constant timestamptz := clock_timestamp() - hours * interval '1 hour';
 begin
-    return candhook_internal.web_rates(hours) || jsonb_build_object(
+    return candhook_internal.web_rates(hours, candhook_internal.web_time(asked, 'since')) || jsonb_build_object(
         'at', clock_timestamp(),
         'replica_lag_s', candhook_internal.web_replica_lag(),
         'latency', (select jsonb_build_object('count', count(*),
