@@ -82,9 +82,7 @@ struct request_verdict request_judge_body(const struct request_head *head, const
         return (struct request_verdict){.status = STATUS_BAD_REQUEST};
     if (body->broken || announced_length(head) > (long long)body->length)
         verdict.flag = SEGMENT_CUT_OFF;
-    else if (!json_shape_is_object(body->bytes, body->length))
-        verdict.flag = SEGMENT_NOT_OBJECT;
-    else
+    else if (json_shape_is_object(body->bytes, body->length))
         verdict.status = STATUS_OK;
     return verdict;
 }

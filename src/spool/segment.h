@@ -19,10 +19,9 @@
 #define SEGMENT_NAME_BYTES (UUID_TEXT + 4) /* room for a file name, with its NUL */
 
 enum segment_flag {
-    SEGMENT_WHOLE = 0,      /* visibly one whole JSON object */
-    SEGMENT_CUT_OFF = 1,    /* shorter than announced, or the stream broke */
-    SEGMENT_NOT_OBJECT = 2, /* complete, but visibly not one JSON object */
-    SEGMENT_SEAL = 3        /* no event: the writer closed the segment in good order */
+    SEGMENT_WHOLE = 0,   /* as long as announced */
+    SEGMENT_CUT_OFF = 1, /* shorter than announced, or the stream broke */
+    SEGMENT_SEAL = 3     /* no event: the writer closed the segment in good order */
 };
 
 /* One spooled body. When it was read from a segment, BODY points into the caller's bytes. */

@@ -48,7 +48,10 @@ static size_t walk(const uint8_t *bytes, size_t length, const uint8_t segment[UU
 /* Whatever is put comes back, also when it is read as part of more. */
 static void round_trip(const uint8_t *data, size_t size, const uint8_t segment[UUID_BYTES])
 {
-    struct segment_record record = {.flag = size % SEGMENT_SEAL, .body = (const char *)data, .body_length = size}, read;
+    struct segment_record record = {.flag = size % (SEGMENT_CUT_OFF + 1),
+                                    .body = (const char *)data,
+                                    .body_length = size},
+                          read;
     size_t length, used;
     uint8_t *bytes;
 
