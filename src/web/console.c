@@ -147,12 +147,12 @@ static void ask_database(struct console_call *call, const char *asked, int milli
 
     if (result == RESULT_OK)
         result = store_end(store, store_web(store, &question, &reply, &err), &err);
-    if (result == RESULT_OK)
+    if (result == RESULT_OK) {
         web_answer_json(call->answer, reply.status, reply.json);
-    else
-        tell_failure(call, &err);
-    if (result != RESULT_OK)
+    } else {
         free(reply.json); /* of a commit that failed */
+        tell_failure(call, &err);
+    }
     store_free(store);
 }
 
@@ -195,6 +195,14 @@ static void answer_token_stored(struct console_call *call, const char *community
     web_answer_json(call->answer, 200, json_write_finish(json));
 }
 
+/* Returns what the database's server has said without the level that stands before it, which is of no use to a user. */
+static const char *words_of_server(const struct err *err)
+{
+    size_t level = sizeof SERVER_SAYS - 1;
+
+    return strncmp(err->text, SERVER_SAYS, level) == 0 ? err->text + level : err->text;
+}
+
 static void keep_token(struct console_call *call, const char *community, const char *token)
 {
     const struct store_new_token given = {.community = community, .token = token, .how = "console"};
@@ -207,10 +215,7 @@ static void keep_token(struct console_call *call, const char *community, const c
     if (result == RESULT_OK)
         answer_token_stored(call, community);
     else if (result == RESULT_FAIL)
-        web_answer_error(call->answer, 400,
-                         err.text +
-                             (strncmp(err.text, SERVER_SAYS, sizeof SERVER_SAYS - 1) == 0 ? sizeof SERVER_SAYS - 1 : 0),
-                         NULL);
+        web_answer_error(call->answer, 400, words_of_server(&err), NULL);
     else
         tell_failure(call, &err);
     store_free(store);

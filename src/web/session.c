@@ -81,10 +81,8 @@ void session_find(const struct conf *conf, const char *key, const struct web_req
     *session = (struct session){.cookie = cookie};
     if (dot != NULL) {
         *dot = '\0';
-        if (web_users_find(conf->web_users, dot + 1, &session->user, &err) != RESULT_OK) {
-            log_error("console=closed reason=%s", err.text);
-            session->user = (struct web_user){.name = ""};
-        }
+        if (web_users_find(conf->web_users, dot + 1, &session->user, &err) != RESULT_OK)
+            log_error("console=closed reason=%s", err.text); /* and nobody was found */
         if (!digest_equal(session->user.fingerprint, text))
             session->user = (struct web_user){.name = ""};
     }
@@ -186,14 +184,12 @@ static void note_failure(const struct conf *conf, struct tries *tries, const cha
 {
     struct web_user known;
     struct err ignored;
+    bool is_known = web_users_find(conf->web_users, name, &known, &ignored) == RESULT_OK && *known.name != '\0';
 
-    if (web_users_find(conf->web_users, name, &known, &ignored) != RESULT_OK)
-        known.name[0] = '\0';
     tries->failures++;
     tries->failed_ms = clock_real_ms();
     write_tries(tries);
-    log_warning("console=refused user=%s failures=%d", *known.name != '\0' ? known.name : "unknown",
-                (int)tries->failures);
+    log_warning("console=refused user=%s failures=%d", is_known ? known.name : "unknown", (int)tries->failures);
 }
 
 /* Looks at NAME and PASSWORD, while nobody else does. */

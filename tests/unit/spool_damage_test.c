@@ -400,66 +400,69 @@ static void make_worst(struct rig_segment *segment)
     segment->length -= 10;
 }
 
-/* Each read in turn fails once. Returns false when there are fewer reads. */
-static int read_fails_at(int at, int error)
-{
-    struct rig_database database = {0};
-    struct spool_reader *reader;
-    struct rig_segment segment;
+/* The worst segment, read to its end while something happens to one of the reads. */
+struct worst {
     struct rig rig;
-    int reached;
+    struct rig_segment segment;
+    struct rig_database database;
+    struct spool_reader *reader;
+};
 
-    rig_open(&rig);
-    make_worst(&segment);
-    rig_segment_save(&rig, &segment, segment.length);
-    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
+/* Before read number AT, that fails with ERROR, or the file is cut off (cut_to). Returns false when there are fewer
+ * reads. */
+static int read_worst(struct worst *worst, int at, int error)
+{
+    *worst = (struct worst){.reader = NULL};
+    rig_open(&worst->rig);
+    make_worst(&worst->segment);
+    rig_segment_save(&worst->rig, &worst->segment, worst->segment.length);
+    worst->reader = spool_reader_new(worst->rig.folder, 0, rig_position, &worst->database);
     preads = 0;
     pread_at = at;
     pread_error = error;
     for (int i = 0; i < 3; i++)
-        rig_drain(reader, &database);
-    reached = preads >= at;
+        rig_drain(worst->reader, &worst->database);
     pread_at = 0;
+    return preads >= at;
+}
+
+static void end_worst(struct worst *worst)
+{
+    spool_reader_free(worst->reader);
+    rig_segment_free(&worst->segment);
+    rig_database_free(&worst->database);
+    rig_close(&worst->rig);
+}
+
+/* Each read in turn fails once. Returns false when there are fewer reads. */
+static int read_fails_at(int at, int error)
+{
+    struct worst worst;
+    int reached = read_worst(&worst, at, error);
+
     if (reached)
-        ok(rig_has_just(&database, &segment, "10110") && database.damages == 1 && database.torn == 1 &&
-               database.again == 0 && rig_is_empty(&rig) && spool_reader_trouble(reader) == NULL,
+        ok(rig_has_just(&worst.database, &worst.segment, "10110") && worst.database.damages == 1 &&
+               worst.database.torn == 1 && worst.database.again == 0 && rig_is_empty(&worst.rig) &&
+               spool_reader_trouble(worst.reader) == NULL,
            "read %d fails once (%s): nothing is lost, doubled or taken for damage", at, strerrorname_np(error));
-    spool_reader_free(reader);
-    rig_segment_free(&segment);
-    rig_database_free(&database);
-    rig_close(&rig);
+    end_worst(&worst);
     return reached;
 }
 
 /* Somebody cuts the file off before a read. Returns false when there are fewer reads. */
 static int cut_before(int at, off_t length)
 {
-    struct rig_database database = {0};
-    struct spool_reader *reader;
-    struct rig_segment segment;
-    struct rig rig;
+    struct worst worst;
     int reached;
 
-    rig_open(&rig);
-    make_worst(&segment);
-    rig_segment_save(&rig, &segment, segment.length);
-    reader = spool_reader_new(rig.folder, 0, rig_position, &database);
-    preads = 0;
-    pread_at = at;
     cut_to = length;
-    for (int i = 0; i < 3; i++)
-        rig_drain(reader, &database);
-    reached = preads >= at;
-    pread_at = 0;
+    reached = read_worst(&worst, at, 0);
     cut_to = -1;
     if (reached)
-        ok(rig_has(&database, segment.bytes + segment.offsets[0] + 16) && database.broken == 0 && database.again == 0 &&
-               rig_is_empty(&rig),
+        ok(rig_has(&worst.database, worst.segment.bytes + worst.segment.offsets[0] + 16) &&
+               worst.database.broken == 0 && worst.database.again == 0 && rig_is_empty(&worst.rig),
            "cut to %ld bytes before read %d: what is left is read, and the reader ends", (long)length, at);
-    spool_reader_free(reader);
-    rig_segment_free(&segment);
-    rig_database_free(&database);
-    rig_close(&rig);
+    end_worst(&worst);
     return reached;
 }
 
